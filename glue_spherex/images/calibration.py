@@ -1,0 +1,285 @@
+"""Calibration files: found by kind, detector and data release, read where they are needed."""
+
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from glue_spherex.model.detectors import N_PIX
+
+from .errors import ImageFileError
+from .fits_file import open_file, scan_hdus
+from .pixels import PixelPlane
+from .psf_zones import read_psf_planes
+from .wavelength import OFF_DETECTOR_PX
+
+#: Patterns of the file names, by kind.
+KINDS = {
+    "solid_angle": r"solid_angle_pixel_map|cal-sapm-",
+    "spectral_wcs": r"spectral_wcs|cal-s?wcs-",
+    "average_psf": r"average_psf|cal-psf-",
+    "flux_correction": r"flux_correction|cal-flxc-",
+    "epsf": r"(^|_)epsf_|cal-epsf-",
+}
+OTHER_PRODUCTS = (
+    r"abs_gain_matrix|dark_D|dichroic_|gain_factors|nonfunc_|nonlinear_pars|readnoise_pars|spectral_channels"
+)
+QR3_FIRST_CALIBRATION = (2026, 180)  # year and day: QR3's files are of 2026-191, the last of QR2 of 2026-082
+_DETECTOR = re.compile(r"_D(\d)(?!\d)", re.IGNORECASE)
+_TOKEN = re.compile(r"cal-[a-z]+-v(\d+)-(\d{4})-(\d{3})", re.IGNORECASE)
+_FITS = re.compile(r"\.fits?(\.fz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CalibrationFile:
+    """A calibration file, as its name and folder describe it.
+
+    Parameters
+    ----------
+    path : str
+    kind : str
+        One of `KINDS`.
+    detector : int
+    release : {"qr2", "qr3", ""}
+        '' where nothing tells.
+    order : tuple
+        Newer versions compare greater.
+    """
+
+    path: str
+    kind: str
+    detector: int
+    release: str
+    order: tuple
+
+
+def kind_of(name):
+    """Kind of a calibration file by its name: a key of `KINDS`, 'other' for a product that is not needed, or None."""
+    for kind, pattern in KINDS.items():
+        if re.search(pattern, name, re.IGNORECASE):
+            return kind
+    return "other" if re.search(OTHER_PRODUCTS, name, re.IGNORECASE) else None
+
+
+def calibration_release(path, kind):
+    """Data release that a calibration file belongs to.
+
+    A folder ``qr2`` or ``qr3`` in the path tells; else the date in the name's token (``cal-sapm-v2-2025-164``). Flux
+    corrections put QR2 images on the gain of QR3, so that they always belong to QR2. '' where nothing tells.
+    """
+    if kind == "flux_correction":
+        return "qr2"
+    parts = Path(path).parts
+    for part in reversed(parts[:-1]):
+        if part.lower() in ("qr2", "qr3"):
+            return part.lower()
+    token = _TOKEN.search(parts[-1])
+    if not token:
+        return ""
+    return "qr3" if (int(token.group(2)), int(token.group(3))) >= QR3_FIRST_CALIBRATION else "qr2"
+
+
+class CalibrationFolder:
+    """The calibration files in a folder and its subfolders.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Raises
+    ------
+    ImageFileError
+        If there is no such folder.
+    """
+
+    def __init__(self, path):
+        self.path = os.path.abspath(os.fspath(path))
+        if not os.path.isdir(self.path):
+            raise ImageFileError(f"calibration: {self.path} is not a folder.")
+        self._found = None
+        self._planes = {}
+
+    def __getstate__(self):
+        return {"path": self.path, "_found": self._found, "_planes": {}}
+
+    @property
+    def files(self):
+        """All `CalibrationFile` in the folder, by path; the folder is searched once."""
+        if self._found is None:
+            self._found = tuple(_search(self.path))
+        return self._found
+
+    def find(self, kind, detector, release):
+        """The newest file of a kind for a detector and release.
+
+        A file of another release is never returned. One whose release nobody can tell serves both, after those
+        whose release is known.
+
+        Parameters
+        ----------
+        kind : {"solid_angle", "spectral_wcs", "average_psf", "epsf", "flux_correction"}
+        detector : int
+        release : {"qr2", "qr3"}
+
+        Returns
+        -------
+        pathlib.Path or None
+        """
+        if kind not in KINDS:
+            raise ImageFileError(f"calibration: kind is {kind!r}; allowed are {', '.join(KINDS)}.")
+        fitting = [f for f in self.files if f.kind == kind and f.detector == detector and f.release in (release, "")]
+        best = max(fitting, key=lambda f: (f.release == release, f.order), default=None)
+        return Path(best.path) if best else None
+
+    def planes(self, kind, detector, release):
+        """The opened map of a kind, or None without a file. See `find` and `CalibrationPlanes`."""
+        wanted = kind, detector, release
+        if wanted not in self._planes:
+            path = self.find(*wanted)
+            self._planes[wanted] = open_planes(str(path), kind) if path else None
+        return self._planes[wanted]
+
+    def psf_planes(self, detector, release):
+        """Opened file and `PSFPlanes` for images without a PSF of their own, or None.
+
+        QR2: the average PSF, else the ePSF, which IRSA recommends for QR2 images too. QR3: the ePSF.
+        """
+        choices = [("epsf", release)]
+        if release == "qr2":
+            choices = [("average_psf", "qr2"), ("epsf", "qr2"), ("epsf", "qr3")]
+        for kind, of_release in choices:
+            path = self.find(kind, detector, of_release)
+            if path:
+                return open_psf(str(path))
+        return None
+
+
+class NoCalibration:
+    """Stands for a calibration folder where there is none."""
+
+    path = ""
+
+    def planes(self, kind, detector, release):
+        """None."""
+
+    def psf_planes(self, detector, release):
+        """None."""
+
+
+def as_calibration(calibration):
+    """A `CalibrationFolder` from one, from a path, or from None (which has no files)."""
+    if calibration is None:
+        return NoCalibration()
+    if isinstance(calibration, CalibrationFolder | NoCalibration):
+        return calibration
+    return CalibrationFolder(calibration)
+
+
+def _search(folder):
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            detector, kind = _DETECTOR.search(name), kind_of(name)
+            if kind in KINDS and detector and _FITS.search(name):
+                path = os.path.join(parent, name)
+                token = _TOKEN.search(name)
+                order = tuple(int(number) for number in token.groups()) if token else ()
+                release = calibration_release(path, kind)
+                yield CalibrationFile(path, kind, int(detector.group(1)), release, order)
+
+
+class CalibrationPlanes:
+    """Full-detector maps of one calibration file, read pixel by pixel; the file stays open.
+
+    Parameters
+    ----------
+    path : str
+    names : sequence of str
+        Names of the HDUs; '' is the first image of the detector's size.
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be read, or one of the maps is missing or of another size.
+    """
+
+    def __init__(self, path, names):
+        self.path, self.name = path, os.path.basename(path)
+        self.fd, status = open_file(path)
+        self._planes = {}
+        hdus = scan_hdus(self.fd, status.st_size, path)
+        for name in names:
+            fitting = [h for h in hdus if (not name or h.name == name) and h.shape == (N_PIX, N_PIX) and not h.is_table]
+            if not fitting:
+                raise ImageFileError(f"{path}: there is no {N_PIX} x {N_PIX} image {name or 'at all'}; found are "
+                                     f"{[(h.name, h.shape) for h in hdus]}.")  # fmt: skip
+            self._planes[name] = PixelPlane.of(fitting[0])
+
+    def __del__(self):
+        fd, self.__dict__["fd"] = self.__dict__.get("fd"), None
+        if fd is not None:
+            os.close(fd)
+
+    def __reduce__(self):
+        return type(self), (self.path, tuple(self._planes))
+
+    def box(self, name, x_lo, x_hi, y_lo, y_hi):
+        """The half-open box of a map in detector pixels, float64."""
+        return self._planes[name].box(self.fd, self.path, x_lo, x_hi, y_lo, y_hi).astype(float, copy=False)
+
+    def interpolate(self, name, x_det, y_det):
+        """Bilinear interpolation at detector positions, shape (n,); NaN off the detector."""
+        result = np.full(len(x_det), np.nan)
+        for k, (x, y) in enumerate(zip(x_det, y_det)):
+            if not (_on_axis(x) and _on_axis(y)):
+                continue
+            i, j = (min(max(int(np.floor(v)), 0), N_PIX - 2) for v in (x, y))
+            (a, b), (c, d) = self.box(name, i, i + 2, j, j + 2)
+            fx, fy = x - i, y - j
+            result[k] = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+        return result
+
+
+def _on_axis(position):
+    return -OFF_DETECTOR_PX <= position <= N_PIX - 1 + OFF_DETECTOR_PX
+
+
+class CalibrationPSF:
+    """An opened PSF product."""
+
+    def __init__(self, path):
+        self.path, self.name = path, os.path.basename(path)
+        self.fd, self._status = open_file(path)
+
+    def __del__(self):
+        fd, self.__dict__["fd"] = self.__dict__.get("fd"), None
+        if fd is not None:
+            os.close(fd)
+
+    def __reduce__(self):
+        return type(self), (self.path,)
+
+    def planes(self):
+        """`PSFPlanes` of the file's EPSF or PSF HDU, or of its first cube."""
+        hdus = scan_hdus(self.fd, self._status.st_size, self.path)
+        fitting = [h for h in hdus if h.name in ("EPSF", "PSF")] or [h for h in hdus if len(h.shape) == 3]
+        if not fitting:
+            raise ImageFileError(f"{self.path}: there is no HDU named PSF or EPSF; it cannot serve as a PSF product.")
+        # the planes of all average PSFs are in the same order, so that transposed zone cards are always put right
+        return read_psf_planes(self.fd, fitting[0], "0", self.path)
+
+
+@lru_cache(maxsize=64)
+def open_planes(path, kind):
+    """The maps of a calibration file, opened once per process."""
+    return CalibrationPlanes(path, ("CWAVE", "CBAND") if kind == "spectral_wcs" else ("",))
+
+
+@lru_cache(maxsize=16)
+def open_psf(path):
+    """(`CalibrationPSF`, its `PSFPlanes`) of a PSF product, opened and hashed once per process."""
+    product = CalibrationPSF(path)
+    return product, product.planes()

@@ -1,0 +1,409 @@
+"""What the headers of one Level-2 file say, in a form that the image index can keep."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from packaging.version import InvalidVersion, Version
+
+from glue_spherex.model.detectors import DETECTORS, N_PIX
+from glue_spherex.model.flags import FLAG_TABLE
+
+from .astrometry import Astrometry, pack_wcs
+from .errors import ImageFileError
+from .fits_file import open_file, scan_hdus
+from .pixels import PixelPlane
+from .psf_zones import PSFZones, read_psf_planes
+from .wavelength import WaveTable, read_wave_table
+
+QR3_FIRST_VERSION = Version("7")
+FRAME_CENTRE = (N_PIX + 1) / 2  # CRPIX of a full frame, 1-based
+_ORIGIN_TOLERANCE_PX = 2.0
+_OBSID = re.compile(r"(\d{4})W(\d{2})_(\d)([A-Z])_(\d{4})_(\d)")
+_FILE_VERSION = re.compile(r"l2b-v\d+-\d{4}-\d{3}")
+_UNITS = ("MJy/sr", "MJysr-1", "MJysr^-1", "MJysr**-1", "")
+_CANONICAL_BITS = {info.name: info.bit for info in FLAG_TABLE if info.bit < 32}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One Level-2 spectral image: what its headers say, and where its pixels are.
+
+    Parameters
+    ----------
+    path : str
+    size, mtime_ns : int
+        Of the file when its headers were read; another value means that the file was replaced.
+    detector : int
+    obsid : str
+        As ``2025W51_1A_0684_2``.
+    exposure_id : int
+        15 digits; IRSA's ``lvf_id``. 0 where neither EXPIDN nor OBSID tells it.
+    release : {"qr2", "qr3"}
+    deep : bool
+        Whether it belongs to the deep fields.
+    version : str
+        Pipeline version, ``VERSION`` of the primary header.
+    file_version : str
+        As ``l2b-v21-2025-354``; '' where the file name does not hold it.
+    mjd_begin, mjd, mjd_end : float, d
+        Begin, middle and end of the exposure, UTC.
+    exposure_s : float
+        Exposure time; NaN without XPOSURE.
+    ny, nx : int
+        Shape of the images in the file.
+    x0, y0 : int
+        Detector pixel (0-based) of the file's pixel (0, 0).
+    omega_median_arcsec2 : float
+        Median pixel solid angle as the header gives it; NaN without.
+    wcs_numbers : bytes
+        From `pack_wcs`.
+    corners : bytes
+        `footprint` as float64 bytes.
+    layout : str
+        JSON of the image planes, see `plane`, and of flags whose bits are not the canonical ones.
+    psf_offset : int
+        First byte of PSF plane 0.
+    psf_key : str
+        Hash of the PSFs and zones; '' for a file without PSF.
+    psf_fixed : bool
+        Whether the transposed zone cards of IRSA's erratum were put right.
+    notes : str
+        What was unusual but could be dealt with, a line each.
+    zones : PSFZones or None
+    wave : WaveTable or None
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    detector: int
+    obsid: str
+    exposure_id: int
+    release: str
+    deep: bool
+    version: str
+    file_version: str
+    mjd_begin: float
+    mjd: float
+    mjd_end: float
+    exposure_s: float
+    ny: int
+    nx: int
+    x0: int
+    y0: int
+    omega_median_arcsec2: float
+    wcs_numbers: bytes
+    corners: bytes
+    layout: str
+    psf_offset: int
+    psf_key: str
+    psf_fixed: bool
+    notes: str
+    zones: PSFZones | None = None
+    wave: WaveTable | None = None
+
+    @property
+    def shape(self):
+        """Shape of the images in the file, (ny, nx)."""
+        return self.ny, self.nx
+
+    @property
+    def origin(self):
+        """Detector pixel (x, y) of the file's pixel (0, 0)."""
+        return self.x0, self.y0
+
+    @property
+    def psf_kind(self):
+        """'optical', 'effective', or '' for a file without PSF."""
+        return self.zones.kind if self.zones else ""
+
+    @property
+    def collection(self):
+        """IRSA's collection: ``spherex_qr2``, ``spherex_qr3``, with ``_deep`` for the deep fields."""
+        return f"spherex_{self.release}{'_deep' if self.deep else ''}"
+
+    @property
+    def obs_publisher_did(self):
+        """IRSA's identifier of the image."""
+        return f"ivo://irsa.ipac/{self.collection}?{self.obsid}/D{self.detector}"
+
+    @property
+    def footprint(self):
+        """Right ascension and declination of the outer corners, shape (4, 2), deg."""
+        return np.frombuffer(self.corners).reshape(4, 2)
+
+    @property
+    def planes(self):
+        """`PixelPlane` by HDU name: IMAGE, FLAGS, VARIANCE and, where the file has it, ZODI."""
+        return {name: PixelPlane(*numbers) for name, numbers in json.loads(self.layout)["planes"].items()}
+
+    @property
+    def moved_flags(self):
+        """(bit in the file, canonical bit) of each flag that the header puts elsewhere."""
+        return [tuple(pair) for pair in json.loads(self.layout)["moved_flags"]]
+
+
+def read_record(path):
+    """Read what the headers of a Level-2 file say.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    ImageRecord
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be read, is no SPHEREx Level-2 image, or lacks something that measuring needs.
+    """
+    path = os.path.abspath(os.fspath(path))
+    fd, status = open_file(path)
+    try:
+        hdus = scan_hdus(fd, status.st_size, path)
+        return _record_of(fd, hdus, path, status)
+    finally:
+        os.close(fd)
+
+
+def _record_of(fd, hdus, path, status):
+    named = {}
+    for hdu in hdus:
+        named.setdefault(hdu.name, hdu)
+    _check_planes(named, path)
+    image, notes = named["IMAGE"], []
+    header, version = image.header, hdus[0].header.text("VERSION")
+    detector = _detector(header, path)
+    obsid, exposure_id = _exposure(header, detector, path, notes)
+    x0, y0 = detector_origin(header, image.shape, path)
+    wcs_numbers = pack_wcs(header, path)
+    psf, wave = _psf(fd, named, version, path, notes), _wave(fd, named, path, notes)
+    begin, middle, end = _times(header, path)
+    layout = {
+        "planes": {n: list(vars(PixelPlane.of(named[n])).values()) for n in PLANES if n in named},
+        "moved_flags": _moved_flags(named["FLAGS"].header, notes),
+    }
+    return ImageRecord(
+        path, status.st_size, status.st_mtime_ns, detector, obsid, exposure_id,
+        release_of(version, "EPSF" in named), is_deep(path, header), version, _file_version(path),
+        begin, middle, end, header.number("XPOSURE", np.nan), *image.shape, x0, y0,
+        header.number("OMEGA_MEDIAN", np.nan), wcs_numbers, _corners(wcs_numbers, image.shape, path),
+        json.dumps(layout), psf.offset, psf.key, psf.mended, "\n".join(notes), psf.zones, wave,
+    )  # fmt: skip
+
+
+PLANES = ("IMAGE", "FLAGS", "VARIANCE", "ZODI")
+
+
+def _check_planes(named, path):
+    found = ", ".join(name or "unnamed" for name in named)
+    if "IMAGE" not in named:
+        raise ImageFileError(f"{path}: there is no HDU named IMAGE (found: {found}); not a SPHEREx Level-2 image.")
+    for name in PLANES:
+        if name not in named:
+            if name != "ZODI":
+                raise ImageFileError(f"{path}: there is no HDU named {name} (found: {found}); it is needed.")
+            continue
+        shape = named[name].shape
+        if len(shape) != 2 or min(shape) < 1 or max(shape) > N_PIX or named[name].is_table:
+            raise ImageFileError(f"{path}: {name} has the shape {shape}; an image of 1 to {N_PIX} pixels is needed.")
+        if shape != named["IMAGE"].shape:
+            raise ImageFileError(
+                f"{path}: {name} has the shape {shape}, IMAGE {named['IMAGE'].shape}; they must agree."
+            )
+    if PixelPlane.of(named["FLAGS"]).bitpix < 0:
+        raise ImageFileError(f"{path}: FLAGS holds floating-point numbers; integers are needed.")
+    unit = named["IMAGE"].header.text("BUNIT").replace(" ", "")
+    if unit not in _UNITS:
+        raise ImageFileError(f"{path}: BUNIT of IMAGE is {unit!r}; MJy/sr is needed.")
+
+
+def _detector(header, path):
+    detector = header.integer("DETECTOR")
+    if detector not in DETECTORS:
+        raise ImageFileError(
+            f"{path}: DETECTOR of IMAGE is {header.get('DETECTOR')!r}; 1 to 6 is needed (is it a SPHEREx file?)."
+        )
+    return detector
+
+
+def _exposure(header, detector, path, notes):
+    """OBSID and the 15-digit exposure id, which must agree: yyyy ww n LL bbbb s d for OBSID yyyyWww_nL_bbbb_s."""
+    obsid, stored = header.text("OBSID"), header.integer("EXPIDN")
+    if not obsid:
+        found = _OBSID.search(os.path.basename(path))
+        if not found:
+            raise ImageFileError(
+                f"{path}: OBSID is missing in IMAGE and in the file's name; not a SPHEREx Level-2 image."
+            )
+        obsid = found.group()
+        notes.append("OBSID is missing in the header; taken from the file's name.")
+    computed = exposure_id(obsid, detector)
+    if stored is not None and computed is not None and stored != computed:
+        notes.append(f"EXPIDN is {stored}, OBSID {obsid} and detector {detector} give {computed}; EXPIDN is used.")
+    if stored is None and computed is None:
+        notes.append(f"EXPIDN is missing and OBSID {obsid!r} has an unknown form; the exposure id is 0.")
+    return obsid, stored if stored is not None else computed or 0
+
+
+def exposure_id(obsid, detector):
+    """The 15-digit exposure id of an observation and detector, None for an OBSID of another form.
+
+    Examples
+    --------
+    >>> exposure_id("2025W51_1A_0684_2", 3)
+    202551101068423
+    """
+    match = _OBSID.fullmatch(obsid)
+    if not match:
+        return None
+    year, week, large, letter, small, slew = match.groups()
+    return int(f"{year}{week}{large}{ord(letter) - 64:02d}{small}{slew}{detector}")
+
+
+def detector_origin(header, shape, path):
+    """Detector pixel (0-based) of a file's pixel (0, 0): the one place that knows how cutouts and detector relate.
+
+    ``x_det = x_file + 1 − CRPIX1A``, the alternate WCS of 0-based detector pixels. Without it the celestial reference
+    pixel tells: it is 1020.5 in a full frame. Both must agree: files with the opposite sign of CRPIX1A exist, and
+    would be measured at mirrored wavelengths.
+
+    Parameters
+    ----------
+    header : Header
+        Of the IMAGE HDU.
+    shape : (ny, nx)
+    path : str
+        For messages.
+
+    Returns
+    -------
+    x0, y0 : int
+
+    Raises
+    ------
+    ImageFileError
+        For an origin that is impossible or contradicts the celestial WCS.
+    """
+    origin = []
+    for axis, length in ((1, shape[1]), (2, shape[0])):
+        reference = header.number(f"CRPIX{axis}A")
+        from_sky = FRAME_CENTRE - header.number(f"CRPIX{axis}", np.nan)
+        if reference is None:
+            start, source = from_sky, f"CRPIX{axis} {header.get(f'CRPIX{axis}')}"
+        else:
+            start = 1 - reference + header.number(f"CRVAL{axis}A", 0.0)
+            source = f"CRPIX{axis}A {reference}"
+        if not np.isfinite(start) or round(start) < 0 or round(start) + length > N_PIX:
+            raise ImageFileError(
+                f"{path}: {source} puts axis {axis} of the image at detector pixels {start} to {start + length - 1}; "
+                f"0 to {N_PIX - 1} is possible. The file was cut out wrongly; fetch it again."
+            )
+        if length < N_PIX and abs(start - from_sky) > _ORIGIN_TOLERANCE_PX:
+            raise ImageFileError(
+                f"{path}: {source} puts axis {axis} of the image at detector pixel {start}, CRPIX{axis} "
+                f"{header.get(f'CRPIX{axis}')} at {from_sky}; they must agree. Was the file cut out wrongly?"
+            )
+        origin.append(round(start))
+    return tuple(origin)
+
+
+def release_of(version, has_epsf):
+    """Data release of a file: 'qr3' from pipeline version 7 on and for files with an EPSF table, else 'qr2'."""
+    try:
+        return "qr3" if has_epsf or Version(version) >= QR3_FIRST_VERSION else "qr2"
+    except InvalidVersion:
+        return "qr2"
+
+
+def is_deep(path, header):
+    """Whether a file belongs to the deep fields.
+
+    No card is documented for it. A guess, to be replaced when a real deep file is seen: the word "deep" in SPS_FLAGS
+    (``all_sky`` elsewhere), or a folder named as IRSA's collections (``qr2_deep``, ``spherex_qr3_deep``).
+    """
+    return "deep" in header.text("SPS_FLAGS").lower() or bool(re.search(r"qr\d+_deep", path.lower()))
+
+
+def _file_version(path):
+    match = _FILE_VERSION.search(os.path.basename(path))
+    return match.group() if match else ""
+
+
+def _times(header, path):
+    begin, middle, end = (header.number(name) for name in ("MJD-BEG", "MJD-AVG", "MJD-END"))
+    begin = header.number("MJD-OBS") if begin is None else begin
+    if end is None and begin is not None:
+        end = begin + header.number("TELAPSE", header.number("XPOSURE", 0.0)) / 86400
+    if middle is None and begin is not None:
+        middle = (begin + end) / 2
+    if middle is None or not np.isfinite(middle):
+        raise ImageFileError(f"{path}: IMAGE has neither MJD-AVG nor MJD-BEG nor MJD-OBS; the time is needed.")
+    return middle if begin is None else begin, middle, middle if end is None else end
+
+
+def _corners(wcs_numbers, shape, path):
+    """The outer corners in the archive's order: (-.5, -.5), (nx - .5, -.5), (nx - .5, ny - .5), (-.5, ny - .5)."""
+    ny, nx = shape
+    astrometry = Astrometry(wcs_numbers)
+    x, y = np.array([-0.5, nx - 0.5, nx - 0.5, -0.5]), np.array([-0.5, -0.5, ny - 0.5, ny - 0.5])
+    sky = np.stack(astrometry.to_sky(x, y), axis=1)
+    back = np.stack(astrometry.to_pixels(*sky.T))
+    if not np.all(np.isfinite(sky)) or not np.allclose(back, [x, y], atol=1e-3):
+        raise ImageFileError(
+            f"{path}: the WCS of IMAGE cannot be inverted at the image's corners; its header is damaged."
+        )
+    return sky.tobytes()
+
+
+class _NoPSF(NamedTuple):
+    zones: None = None
+    offset: int = 0
+    key: str = ""
+    mended: bool = False
+
+
+def _psf(fd, named, version, path, notes):
+    hdu = named.get("EPSF") or named.get("PSF")
+    if hdu is None:
+        notes.append("There is no HDU named PSF or EPSF; a PSF from the calibration folder is needed.")
+        return _NoPSF()
+    planes = read_psf_planes(fd, hdu, version, path)
+    if planes.mended:
+        notes.append(f"The zone cards of PSF are transposed (IRSA's erratum, VERSION {version}); they were put right.")
+    return planes
+
+
+def _wave(fd, named, path, notes):
+    if "WCS-WAVE" not in named:
+        return None
+    try:
+        return read_wave_table(fd, named["WCS-WAVE"], path)
+    except ImageFileError as error:
+        notes.append(f"WCS-WAVE is not used: {error}")
+        return None
+
+
+def _moved_flags(header, notes):
+    """(bit in the file, canonical bit) of flags that the header of FLAGS puts on another bit.
+
+    QR2 gives the number of the bit (``MP_<NAME>``), QR3 its mask (``MSKNnnnn`` with ``MSKMnnnn``).
+    """
+    bits = {}
+    for keyword in header:
+        if keyword.startswith("MP_"):
+            bits[keyword[3:]] = header.integer(keyword, -1)
+        elif keyword.startswith("MSKN"):
+            mask = header.integer("MSKM" + keyword[4:], 0)
+            bits[header.text(keyword).upper()] = mask.bit_length() - 1 if mask & (mask - 1) == 0 else -1
+    moved = [(bit, _CANONICAL_BITS[name]) for name, bit in bits.items()
+             if name in _CANONICAL_BITS and 0 <= bit < 63 and bit != _CANONICAL_BITS[name]]  # fmt: skip
+    if moved:
+        notes.append("FLAGS puts flags on other bits than usual (file bit, usual bit): " + str(moved))
+    return moved
