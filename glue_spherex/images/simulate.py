@@ -1,0 +1,230 @@
+"""Simulated SPHEREx Level-2 files with known truth.
+
+The files have the layout, the header cards and the calibration products of the archive's. Their truth is closed-form
+and independent of the code that measures: Gaussians for the PSF, clouds of points for galaxies.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .simulate_detector import Pointing, SimulatedDetector
+from .simulate_files import (
+    TRUTH_COLUMNS,
+    calibration_files,
+    constant_parts,
+    image_file,
+    write_targets,
+    write_truth,
+)
+from .simulate_pixels import EXPOSURE_DAYS, Window, expose, spoil_core
+from .simulate_scene import SCENES, build_scene, plan_exposures
+
+__all__ = ["SCENES", "SimulatedField", "SimulationError", "simulate"]
+
+RELEASES = ("qr2", "qr3")
+_EDGE_PX = 3.0  # the field centre comes no closer to the edge of the detector
+_MIN_SIZE = 5
+
+
+class SimulationError(ValueError):
+    """A simulation that cannot be made; the message says why and what is allowed."""
+
+
+@dataclass(frozen=True)
+class SimulatedField:
+    """What `simulate` wrote.
+
+    Attributes
+    ----------
+    folder : Path
+        The output folder.
+    images : list of Path
+        The Level-2 files, in the order of time.
+    calibration : Path
+        Folder with the calibration maps.
+    truth : Path
+        ECSV table with a row per source and image.
+    targets : Path
+        CSV target list.
+    """
+
+    folder: Path
+    images: list
+    calibration: Path
+    truth: Path
+    targets: Path
+
+
+def simulate(
+    output,
+    scene="field",
+    images=60,
+    size=40,
+    full=False,
+    release="qr2",
+    seed=0,
+    detectors=(1, 2, 3, 4, 5, 6),
+    *,
+    n_sources=None,
+    flux_correction=False,
+    psf_erratum=False,
+    calibration=True,
+    progress=None,
+):
+    """Write simulated Level-2 images of one field.
+
+    Every image shows the same field at another time, roll angle and place on its detector, so that the wavelengths of
+    all detectors are covered. The noise is Gaussian with a variance affine in the *true* rate, while the VARIANCE HDU
+    is affine in the *observed* rate, as in the real files.
+
+    Parameters
+    ----------
+    output : path-like
+        Folder, made when missing: ``images/``, ``calibration/``, ``truth.ecsv``, ``targets.csv``.
+    scene : str, optional
+        A key of `SCENES`.
+    images : int, optional
+        Number of images over all detectors.
+    size : int, optional
+        Side of the cutouts in pixels; cutouts are trimmed at the edges of the detector.
+    full : bool, optional
+        Write full frames of 2040 × 2040 pixels.
+    release : {"qr2", "qr3"}, optional
+        Data release: PSF cube and ``MP_`` flag cards, or EPSF table and ``MSKN``/``MSKM`` cards.
+    seed : int, optional
+        The same arguments and seed give the same bytes.
+    detectors : sequence of int, optional
+        Taken in turn.
+    n_sources : int, optional
+        Number of targets; by default what the scene says (full frames: 30; crowded: 20, full frames 3000).
+    flux_correction : bool, optional
+        Write ``l3_flux_corrections`` maps, and QR2 images on the old gain: IMAGE times the map is the truth.
+    psf_erratum : bool, optional
+        Write QR2 files of the pipeline version whose PSF zone cards are transposed.
+    calibration : bool, optional
+        Write the calibration maps (50 MB per detector).
+    progress : callable, optional
+        Called with (images done, images in all).
+
+    Returns
+    -------
+    SimulatedField
+
+    Raises
+    ------
+    SimulationError
+        If an argument is out of range or the folder cannot be written.
+    """
+    detectors = _check(scene, images, size, release, seed, detectors, n_sources, flux_correction, psf_erratum)
+    result = _prepare(Path(output))
+    rng = np.random.default_rng([seed, sorted(SCENES).index(scene), RELEASES.index(release)])
+    sky = build_scene(rng, scene, size, full, n_sources)
+    exposures = plan_exposures(rng, images, detectors, release, _EDGE_PX)
+    instruments = {number: SimulatedDetector(number, release) for number in dict.fromkeys(detectors)}
+    truth, bad_point = [], ""
+    try:
+        constants = {}
+        for exposure in exposures:
+            detector = instruments[exposure.detector]
+            if exposure.detector not in constants:
+                constants[exposure.detector] = constant_parts(detector, psf_erratum)
+            pointing = Pointing.placing(detector, sky.ra, sky.dec, exposure.x, exposure.y, exposure.roll)
+            window = Window(0, 0, 2040, 2040) if full else Window.around(exposure.x, exposure.y, size)
+            pixels = expose(
+                np.random.default_rng([seed, 1 + exposure.number]), detector, pointing, sky, exposure, window
+            )
+            name = exposure.file_name(release)
+            if scene == "field" and not bad_point and exposure.number >= images // 2:
+                bad_point = _spoil_first_star(pixels, detector, window, name)
+            gain = detector.old_gain(window.columns, window.rows) if flux_correction and release == "qr2" else None
+            parts = image_file(
+                pixels,
+                exposure,
+                pointing,
+                window,
+                constants[exposure.detector],
+                release=release,
+                erratum=psf_erratum,
+                gain=gain,
+                compress=full and release == "qr3",
+            )
+            path = result.folder / "images" / name
+            _write(path, parts)
+            result.images.append(path)
+            truth.append(_truth_rows(pixels.truth, sky, exposure, name))
+            if progress is not None:
+                progress(len(result.images), images)
+        if calibration:
+            for detector in instruments.values():
+                for name, parts in calibration_files(detector, flux_correction):
+                    _write(result.calibration / name, parts)
+        write_targets(result.targets, sky.sources)
+        meta = {"scene": scene, "release": release, "seed": seed, "bad_point": bad_point}
+        write_truth(result.truth, {c: np.concatenate([t[c] for t in truth]) for c in TRUTH_COLUMNS}, meta)
+    except OSError as error:
+        raise SimulationError(f"simulate: cannot write to {result.folder}: {error.strerror or error}.") from error
+    return result
+
+
+def _check(scene, images, size, release, seed, detectors, n_sources, flux_correction, psf_erratum):
+    """The detectors as a tuple, once all arguments are known to make sense."""
+    detectors = tuple(detectors)
+    problems = [
+        (scene not in SCENES, f"scene is {scene!r}; known are {', '.join(SCENES)}"),
+        (release not in RELEASES, f"release is {release!r}; known are {', '.join(RELEASES)}"),
+        (images < 1, f"images is {images}; at least 1 is needed"),
+        (not _MIN_SIZE <= size <= 2040, f"size is {size}; allowed are {_MIN_SIZE} to 2040 pixels"),
+        (seed < 0, f"seed is {seed}; a whole number from 0 up is needed"),
+        (not detectors or not set(detectors) <= set(range(1, 7)), f"detectors are {detectors}; allowed are 1 to 6"),
+        (len(set(detectors)) != len(detectors), f"detectors are {detectors}; each may be named once"),
+        (n_sources is not None and n_sources < 1, f"n_sources is {n_sources}; at least 1 is needed"),
+        (psf_erratum and release != "qr2", f"psf_erratum with release {release!r}; only qr2 has PSF zone cards"),
+    ]
+    for wrong, text in problems:
+        if wrong:
+            raise SimulationError(f"simulate: {text}.")
+    return detectors
+
+
+def _prepare(folder):
+    """Make the folders."""
+    result = SimulatedField(folder, [], folder / "calibration", folder / "truth.ecsv", folder / "targets.csv")
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        result.calibration.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SimulationError(
+            f"simulate: the output folder {folder} cannot be made: {error.strerror}; choose a folder that is writable."
+        ) from error
+    return result
+
+
+def _write(path, parts):
+    with open(path, "wb") as file:
+        file.writelines(parts)
+
+
+def _spoil_first_star(pixels, detector, window, name):
+    """Wreck the core of the first star if it lies well inside the image; says which file, or nothing."""
+    rows = np.flatnonzero(pixels.truth["target"] == 0)
+    for row in rows:
+        x, y = float(pixels.truth["x"][row]), float(pixels.truth["y"][row])
+        if 5 < x - window.x0 < window.nx - 6 and 5 < y - window.y0 < window.ny - 6:
+            spoil_core(pixels, detector, window, row, x, y)
+            return name
+    return ""
+
+
+def _truth_rows(truth, sky, exposure, name):
+    count = len(truth["x"])
+    labels = np.array([t.name for t in sky.targets])
+    return {
+        **truth,
+        "label": labels[truth["target"]],
+        "file": np.full(count, name),
+        "det_id": np.full(count, exposure.detector),
+        "exposure_id": np.full(count, exposure.exposure_id, dtype=np.int64),
+        "mjd": np.full(count, exposure.mjd_begin + EXPOSURE_DAYS / 2),
+    }
