@@ -1,0 +1,148 @@
+"""Groups of sources too large for a dense inverse."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .groups import LARGEST_INFLATION
+
+_RIDGE = 1e-8  # added to the unit diagonal of sources that coincide with a neighbour, so that a factorisation exists
+_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class GiantGroup:
+    """A sparse factorisation of the normal matrix of one connected group.
+
+    Attributes
+    ----------
+    members : int ndarray, shape (k,)
+        The sources.
+    normal : sparse array, shape (k, k)
+        Their normal matrix.
+    scale : ndarray, shape (k,)
+        What brings its diagonal to 1.
+    factor : `~scipy.sparse.linalg.SuperLU`
+        Of the scaled matrix.
+    variance : ndarray, shape (k,)
+        Diagonal of the inverse, exact.
+    degenerate : bool ndarray, shape (k,)
+    """
+
+    members: np.ndarray
+    normal: object
+    scale: np.ndarray
+    factor: object
+    variance: np.ndarray
+    degenerate: np.ndarray
+
+    @classmethod
+    def factorised(cls, normal, members):
+        """Factorise the block of a sparse normal matrix that belongs to `members`."""
+        from scipy.sparse import csc_array, diags_array
+        from scipy.sparse.linalg import splu
+
+        block = csc_array(normal[members][:, members])
+        scale = 1 / np.sqrt(block.diagonal())
+        diagonal = diags_array(scale)
+        scaled = csc_array(diagonal @ block @ diagonal)
+        coincident = _coincident(scaled)
+        ridge = diags_array(np.where(coincident, _RIDGE, 0.0))
+        factor = splu(
+            csc_array(scaled + ridge),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+        inflation = inverse_diagonal(factor)
+        degenerate = coincident | ~(inflation < LARGEST_INFLATION)
+        return cls(members, block.tocsr(), scale, factor, inflation * scale**2, degenerate)
+
+    def solve(self, right):
+        """Solution for right-hand sides of shape (k,) or (k, r)."""
+        scale = self.scale if right.ndim == 1 else self.scale[:, None]
+        return scale * self.factor.solve(scale * right)
+
+    def projected(self, left, right):
+        """For each source, ``left[k] @ inverse @ right[k]`` with the inverse of the sources that overlap it."""
+        left, right = left[self.members][:, self.members].tocsr(), right[self.members][:, self.members].tocsr()
+        result = np.empty(self.members.size)
+        for k in range(self.members.size):
+            near = self.normal.indices[self.normal.indptr[k] : self.normal.indptr[k + 1]]
+            block = self.normal[near][:, near].toarray()
+            one, other = (m[[k]].toarray()[0, near] for m in (left, right))
+            result[k] = one @ np.linalg.lstsq(block, other, rcond=1e-10)[0]
+        return result
+
+
+def _coincident(scaled):
+    """Sources with a neighbour that is, within `LARGEST_INFLATION`, the same template."""
+    entries = scaled.tocoo()
+    row, column = entries.coords
+    same = (row != column) & (entries.data**2 > 1 - 1 / LARGEST_INFLATION)
+    coincident = np.zeros(scaled.shape[0], dtype=bool)
+    coincident[row[same]] = coincident[column[same]] = True
+    return coincident
+
+
+def inverse_diagonal(factor):
+    """Diagonal of the inverse of a symmetric positive definite matrix from its sparse factors.
+
+    With L D L^T the factorisation and S the rows below the diagonal of column j of L, the inverse Z satisfies
+    ``Z[S, j] = -Z[S, S] L[S, j]`` and ``Z[j, j] = 1 / D[j] - L[S, j] Z[S, j]``; S lies within the parent's column of
+    the elimination tree, so that Z[S, S] is known when the columns are taken from the last to the first (Erisman &
+    Tinney 1975, Communications of the ACM 18, 177).
+
+    Parameters
+    ----------
+    factor : `~scipy.sparse.linalg.SuperLU`
+        Made in symmetric mode.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+    """
+    k = factor.shape[0]
+    diagonal = np.empty(k)
+    if not np.array_equal(factor.perm_r, factor.perm_c):
+        return _inverse_diagonal_by_columns(factor)
+    lower, pivots = factor.L.tocsc(), factor.U.diagonal()
+    lower.sort_indices()
+    columns = [lower.indices[lower.indptr[j] : lower.indptr[j + 1]] for j in range(k)]
+    parents = np.array([column[1] if column.size > 1 else -1 for column in columns])
+    children = np.bincount(parents[parents >= 0], minlength=k)
+    fronts = {}
+    for j in range(k - 1, -1, -1):
+        below = columns[j][1:]
+        front = np.empty((below.size + 1, below.size + 1))
+        front[0, 0] = 1 / pivots[j]
+        if below.size:
+            parent = parents[j]
+            rows, parent_front = fronts[parent]
+            place = np.searchsorted(rows, below)
+            if place[-1] >= rows.size or not np.array_equal(rows[place], below):
+                return _inverse_diagonal_by_columns(factor)
+            known = parent_front[place[:, None], place]
+            values = lower.data[lower.indptr[j] + 1 : lower.indptr[j + 1]]
+            front[1:, 1:] = known
+            front[1:, 0] = front[0, 1:] = -known @ values
+            front[0, 0] -= values @ front[1:, 0]
+            children[parent] -= 1
+            if children[parent] == 0:
+                del fronts[parent]
+        diagonal[j] = front[0, 0]
+        if children[j]:
+            fronts[j] = (columns[j], front)
+    return diagonal[factor.perm_c]
+
+
+def _inverse_diagonal_by_columns(factor):
+    """The same, from solutions for unit vectors."""
+    k = factor.shape[0]
+    diagonal = np.empty(k)
+    for start in range(0, k, _CHUNK):
+        stop = min(start + _CHUNK, k)
+        unit = np.zeros((k, stop - start))
+        unit[np.arange(start, stop), np.arange(stop - start)] = 1.0
+        diagonal[start:stop] = factor.solve(unit)[np.arange(start, stop), np.arange(stop - start)]
+    return diagonal
