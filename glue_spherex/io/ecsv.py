@@ -1,0 +1,109 @@
+"""ECSV tables, as astropy reads and writes them."""
+
+import warnings
+
+import numpy as np
+
+from .cells import text_array
+from .columns import FileColumn, FileTable, json_like, unit_text
+from .errors import TableFileError
+from .files import MAX_COLUMNS
+
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_HEADER_DEPTH = 50
+
+
+def read_ecsv(stream):
+    """Read an ECSV table.
+
+    Parameters
+    ----------
+    stream : binary file
+
+    Returns
+    -------
+    FileTable
+    """
+    from astropy.table import Table
+
+    try:
+        text = stream.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableFileError(f"it is not UTF-8 text (byte {error.object[error.start]:#04x})") from None
+    _check_header(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = Table.read(text.splitlines(), format="ascii.ecsv")
+    return from_astropy(table)
+
+
+def _check_header(text):
+    """Bound what the YAML parser, which is slow and recursive, gets to see."""
+    size = depth = columns = 0
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        size += len(line)
+        columns += "name:" in line
+        depth = max(depth, sum(map(line.count, "[{")), (len(line) - len(line[1:].lstrip())) // 2)
+        if size > _MAX_HEADER_BYTES or depth > 40 * _MAX_HEADER_DEPTH:
+            raise TableFileError(f"its header has more than {_MAX_HEADER_BYTES} bytes or is nested too deeply")
+    if columns > MAX_COLUMNS:
+        raise TableFileError(f"it has more than {MAX_COLUMNS} columns")
+
+
+def from_astropy(table):
+    """The columns of a table that astropy read, without renaming any."""
+    columns = []
+    for name in table.colnames:
+        column = table[name]
+        info, meta = column.info, column.info.meta or {}
+        values, mask = np.asarray(getattr(column, "value", column)), getattr(column, "mask", None)
+        if isinstance(column, np.ma.MaskedArray):
+            values, mask = np.asarray(column.data), np.ma.getmaskarray(column)
+        if values.dtype.kind in "OS" or values.ndim > 1 or values.dtype.kind not in "fiubU":
+            values = text_array(["" if value is None else str(value) for value in column.tolist()])
+        values, mask = _without_masks(values, mask)
+        columns.append(
+            FileColumn(
+                name,
+                values,
+                mask,
+                unit="" if info.unit is None else unit_text(info.unit),
+                description=info.description or "",
+                ucd=str(meta.get("ucd") or ""),
+                utype=str(meta.get("utype") or ""),
+            )
+        )
+    return FileTable(columns, json_like(dict(table.meta)))
+
+
+def _without_masks(values, mask):
+    """NaN and empty text for what is missing; a mask for integers and booleans only."""
+    if mask is None or not np.any(mask):
+        return values, None
+    if values.dtype.kind == "f":
+        return np.where(mask, values.dtype.type(np.nan), values), None
+    if values.dtype.kind == "U":
+        return np.where(mask, "", values), None
+    return values, np.array(mask)
+
+
+def write_ecsv(table, path):
+    """Write a table as ECSV, with commas between its cells."""
+    to_astropy(table).write(path, format="ascii.ecsv", delimiter=",", overwrite=True)
+
+
+def to_astropy(table):
+    """A plain `~astropy.table.Table` with the columns and their names as they go to disk."""
+    from astropy.table import Column, MaskedColumn, Table
+
+    result = Table(meta=table.meta)
+    for column in table.columns:
+        about = {"unit": column.unit or None, "description": column.description or None}
+        about["meta"] = {key: value for key in ("ucd", "utype") if (value := getattr(column, key))}
+        if column.mask is None:
+            result[column.name] = Column(column.values, **about)
+        else:
+            result[column.name] = MaskedColumn(column.values, mask=column.mask, **about)
+    return result
