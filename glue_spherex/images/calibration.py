@@ -139,7 +139,7 @@ class CalibrationFolder:
         wanted = kind, detector, release
         if wanted not in self._planes:
             path = self.find(*wanted)
-            self._planes[wanted] = open_planes(str(path), kind) if path else None
+            self._planes[wanted] = open_planes(str(path), kind, _stamp(path)) if path else None
         return self._planes[wanted]
 
     def psf_planes(self, detector, release):
@@ -153,7 +153,7 @@ class CalibrationFolder:
         for kind, of_release in choices:
             path = self.find(kind, detector, of_release)
             if path:
-                return open_psf(str(path))
+                return open_psf(str(path), _stamp(path))
         return None
 
 
@@ -272,14 +272,20 @@ class CalibrationPSF:
         return read_psf_planes(self.fd, fitting[0], "0", self.path)
 
 
+def _stamp(path):
+    """Size and time of a file: part of the key of what is kept open, so that a replaced file is opened anew."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
 @lru_cache(maxsize=64)
-def open_planes(path, kind):
+def open_planes(path, kind, stamp):
     """The maps of a calibration file, opened once per process."""
     return CalibrationPlanes(path, ("CWAVE", "CBAND") if kind == "spectral_wcs" else ("",))
 
 
 @lru_cache(maxsize=16)
-def open_psf(path):
+def open_psf(path, stamp):
     """(`CalibrationPSF`, its `PSFPlanes`) of a PSF product, opened and hashed once per process."""
     product = CalibrationPSF(path)
     return product, product.planes()

@@ -146,8 +146,8 @@ def open_file(path):
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise ImageFileError(f"{path}: no such file.") from None
-    except PermissionError:
-        raise ImageFileError(f"{path}: may not be read; check its permissions.") from None
+    except PermissionError as error:
+        raise ImageFileError(f"{path}: may not be read; check its permissions.") from error
     except (OSError, ValueError) as error:
         raise ImageFileError(f"{path}: cannot be opened ({error}).") from error
     return fd, os.fstat(fd)

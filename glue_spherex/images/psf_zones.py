@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from math import isqrt
 from threading import Lock
@@ -46,7 +47,10 @@ class PSFZones:
     bitpix: int
     step: int
 
-    @property
+    def __reduce__(self):
+        return shared_zones, (self.to_bytes(),)  # a process that gets many records keeps one copy
+
+    @cached_property
     def key(self):
         """Hash of the content: files of one detector and calibration share their zones."""
         return sha256(self.to_bytes()).hexdigest()[:32]
@@ -68,6 +72,12 @@ class PSFZones:
         """Zone whose centre is nearest to each position, shape (n,), int."""
         x_det, y_det = np.atleast_1d(np.asarray(x_det, float)), np.atleast_1d(np.asarray(y_det, float))
         return np.argmin((x_det[:, None] - self.x) ** 2 + (y_det[:, None] - self.y) ** 2, axis=1)
+
+
+@lru_cache(maxsize=64)
+def shared_zones(data):
+    """`PSFZones` from bytes, one object per content."""
+    return PSFZones.from_bytes(data)
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ def read_psf_planes(fd, hdu, version, path):
     digest = sha256(zones.to_bytes())
     for start in range(0, hdu.data_size, _CHUNK):
         digest.update(read_bytes(fd, min(_CHUNK, hdu.data_size - start), hdu.data_offset + start, path))
-    return PSFPlanes(zones, offset, digest.hexdigest()[:32], mended)
+    return PSFPlanes(shared_zones(zones.to_bytes()), offset, digest.hexdigest()[:32], mended)
 
 
 def has_erratum(version):

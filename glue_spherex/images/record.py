@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +27,10 @@ _UNITS = ("MJy/sr", "MJysr-1", "MJysr^-1", "MJysr**-1", "")
 _CANONICAL_BITS = {info.name: info.bit for info in FLAG_TABLE if info.bit < 32}
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """One Level-2 spectral image: what its headers say, and where its pixels are.
+
+    A tuple, because an index of 20,000 images is loaded with every run.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _record_of(fd, hdus, path, status):
         release_of(version, "EPSF" in named), is_deep(path, header), version, _file_version(path),
         begin, middle, end, header.number("XPOSURE", np.nan), *image.shape, x0, y0,
         header.number("OMEGA_MEDIAN", np.nan), wcs_numbers, _corners(wcs_numbers, image.shape, path),
-        json.dumps(layout), psf.offset, psf.key, psf.mended, "\n".join(notes), psf.zones, wave,
+        json.dumps(layout, separators=(",", ":")), psf.offset, psf.key, psf.mended, "\n".join(notes), psf.zones, wave,
     )  # fmt: skip
 
 

@@ -137,6 +137,17 @@ class SpectralImage:
         self._zones, self._psf_key, self._psf_offset = planes.zones, planes.key, planes.offset
         self.psf_source = self._psf_file.name
 
+    @property
+    def used(self):
+        """What the calibration of this image rests on, a dict of str, for tables about images."""
+        return {
+            "psf_source": self.psf_source,
+            "wavelength_source": self.wavelength_source,
+            "solid_angle_source": self.solid_angle_source,
+            "flux_correction": self.flux_correction_source,
+            "notes": self.record.notes.replace("\n", " "),
+        }
+
     @classmethod
     def open(cls, path, calibration=None, flux_correction=True):
         """Open a Level-2 file by reading its headers.

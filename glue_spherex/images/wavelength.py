@@ -1,6 +1,7 @@
 """Wavelength and bandwidth at a detector position."""
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -30,7 +31,10 @@ class WaveTable:
     y: np.ndarray
     values: np.ndarray
 
-    @property
+    def __reduce__(self):
+        return shared_wave_table, (self.to_bytes(),)  # a process that gets many records keeps one copy
+
+    @cached_property
     def key(self):
         """Hash of the content: files of one detector and pipeline version share one table."""
         return sha256(self.to_bytes()).hexdigest()[:32]
@@ -67,6 +71,12 @@ class WaveTable:
         high = self.values[j + 1, i] * (1 - fx) + self.values[j + 1, i + 1] * fx
         result = low * (1 - fy) + high * fy
         return result[..., 0], result[..., 1]
+
+
+@lru_cache(maxsize=64)
+def shared_wave_table(data):
+    """`WaveTable` from bytes, one object per content."""
+    return WaveTable.from_bytes(data)
 
 
 def _cell(points, position):
@@ -117,7 +127,7 @@ def read_wave_table(fd, hdu, path):
         y, values = y[::-1], values[::-1]
     if np.any(np.diff(x) <= 0) or np.any(np.diff(y) <= 0):
         raise ImageFileError(f"{path}: the control points of WCS-WAVE are not in order.")
-    return WaveTable(x, y, values)
+    return shared_wave_table(WaveTable(x, y, values).to_bytes())
 
 
 def table_columns(hdu, path):

@@ -1,0 +1,334 @@
+"""The image index: what the headers of all known files say, kept in SQLite.
+
+A second run on a folder compares sizes and times of its files with the index and reads no header. The index is a
+cache: it can be deleted at any time. Two processes may use it at once.
+"""
+
+import logging
+import math
+import os
+import re
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .calibration import kind_of
+from .errors import ImageFileError
+from .psf_zones import shared_zones
+from .record import ImageRecord, read_record
+from .wavelength import shared_wave_table
+
+SCHEMA_VERSION = 1  # change it with the columns of ImageRecord or their meaning: the index is then built anew
+_BUSY_SECONDS = 30
+_LOCK_ATTEMPTS = 100
+_BATCH = 200
+_NAME = re.compile(r"\.(fits|fit|fts)(\.(fz|gz|bz2|z))?$", re.IGNORECASE)
+_SHARED = ("zones", "wave")
+_SQL_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL", bool: "INTEGER", bytes: "BLOB"}
+_SCALARS = {n: kind for n, kind in ImageRecord.__annotations__.items() if n not in _SHARED and n != "path"}
+_READ_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, OSError, MemoryError, RecursionError)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class IndexResult:
+    """What a refresh of the index found.
+
+    Parameters
+    ----------
+    records : list of ImageRecord
+        By path.
+    failures : list of (str, str)
+        Path and reason of each FITS file that cannot be measured.
+    files : int
+        FITS files in the folders, calibration files left out.
+    parsed : int
+        Files whose headers were read now, because they are new or changed.
+    complete : bool
+        False if it was cancelled.
+    """
+
+    records: list = field(default_factory=list)
+    failures: list = field(default_factory=list)
+    files: int = 0
+    parsed: int = 0
+    complete: bool = True
+
+
+def default_index_path():
+    """Where the index lies: ``$GLUE_SPHEREX_HOME/index.sqlite``, or in the user's cache folder."""
+    home = os.environ.get("GLUE_SPHEREX_HOME")
+    if not home:
+        from platformdirs import user_cache_dir
+
+        home = user_cache_dir("glue-spherex")
+    return Path(home) / "index.sqlite"
+
+
+class ImageIndex:
+    """Records of all Level-2 files seen so far.
+
+    Parameters
+    ----------
+    db_path : path-like, optional
+        The SQLite file; see `default_index_path`. If it is damaged, written by another version of this program, or
+        cannot be written, a neighbouring file or, at last, the memory is used, and a warning is logged.
+    """
+
+    def __init__(self, db_path=None):
+        self.db_path = Path(db_path) if db_path is not None else default_index_path()
+
+    def refresh(self, folders, progress=None, cancelled=None):
+        """Bring the index up to date with folders, and return what is in them.
+
+        Parameters
+        ----------
+        folders : path or sequence of paths
+            Searched with their subfolders; a single file may be given too.
+        progress : callable, optional
+            ``progress(done, total)``, called while headers are read.
+        cancelled : callable, optional
+            Asked before each file; when it says yes, what is known is returned.
+
+        Returns
+        -------
+        IndexResult
+
+        Raises
+        ------
+        ImageFileError
+            If a folder does not exist or may not be read.
+        """
+        folders = [folders] if isinstance(folders, str | os.PathLike) else list(folders)
+        roots = [os.path.abspath(os.fspath(folder)) for folder in folders]
+        found, unreadable = find_files(roots)
+        database, known = _open_and_load(self.db_path, roots)
+        with closing(database):
+            fresh = [path for path in found if path not in known or known[path][:2] != found[path]]
+            new, complete = self._read(database, fresh, found, progress, cancelled)
+            if complete:
+                _forget(database, [path for path in known if path not in found])
+        unread = set(fresh) - set(new)
+        entries = {path: entry for path, (*_, entry) in known.items() if path in found and path not in unread} | new
+        entries = dict(sorted(entries.items()))
+        records = [entry for entry in entries.values() if isinstance(entry, ImageRecord)]
+        failures = [(path, entry) for path, entry in entries.items() if isinstance(entry, str)]
+        return IndexResult(records, unreadable + failures, len(found), len(new), complete)
+
+    def _read(self, database, paths, found, progress, cancelled):
+        """Read the headers of files; {path: record or reason}, and whether all were read."""
+        new, waiting = {}, []
+        for path in paths:
+            if cancelled is not None and cancelled():
+                break
+            entry, keep = _read_entry(path)
+            new[path] = entry
+            if keep:
+                waiting.append((path, found[path], entry))
+            if len(waiting) >= _BATCH:
+                _store(database, waiting)
+                waiting = []
+            if progress is not None:
+                progress(len(new), len(paths))
+        _store(database, waiting)
+        return new, len(new) == len(paths)
+
+
+def find_files(roots):
+    """FITS files that may be Level-2 images, in folders and their subfolders.
+
+    Calibration products, hidden files, and everything that is not a regular file are left out; links are followed,
+    each file counts once.
+
+    Parameters
+    ----------
+    roots : sequence of str
+
+    Returns
+    -------
+    found : dict
+        Path to (size, mtime_ns).
+    unreadable : list of (str, str)
+        Subfolders that may not be read, and why.
+    """
+    found, unreadable, seen = {}, [], set()
+    for root in roots:
+        if os.path.isfile(root):
+            status = os.stat(root)
+            found[root] = status.st_size, status.st_mtime_ns
+        elif not os.path.isdir(root):
+            raise ImageFileError(f"images: there is no folder {root}.")
+        else:
+            problems = _walk(root, found, seen)
+            if problems and problems[0][0] == root:
+                raise ImageFileError(f"images: the folder {root} {problems[0][1]}")
+            unreadable += problems
+    return found, unreadable
+
+
+def _walk(root, found, seen):
+    problems, waiting = [], [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:  # a link back, or a folder inside another one
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    _look_at(entry, found, seen, waiting)
+        except OSError as error:
+            problems.append((folder, f"cannot be searched ({error.strerror})."))
+    return problems
+
+
+def _look_at(entry, found, seen, waiting):
+    name = entry.name
+    try:
+        if name.startswith("."):
+            return
+        if entry.is_dir():
+            waiting.append(entry.path)
+        elif _NAME.search(name) and (name.startswith("level2") or kind_of(name) is None) and entry.is_file():
+            status = entry.stat()
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                found[entry.path] = status.st_size, status.st_mtime_ns
+    except OSError:  # gone since the folder was listed
+        return
+
+
+def _read_entry(path):
+    """Record of a file, or the reason why there is none; and whether to remember it."""
+    try:
+        return read_record(path), True
+    except ImageFileError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        return reason, not isinstance(error.__cause__, OSError)  # a disk or a permission may recover
+    except _READ_ERRORS as error:
+        return f"its headers cannot be understood ({type(error).__name__}: {error}).", True
+
+
+def _open_and_load(path, roots):
+    """A connection to the index, at `path` if possible, and what it knows below some folders."""
+    neighbour = path.with_name(f"{path.stem}-v{SCHEMA_VERSION}{path.suffix}")
+    for candidate in (path, neighbour):
+        try:
+            candidate.parent.mkdir(parents=True, exist_ok=True)
+            database = _connect(candidate)
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("image index %s cannot be used (%s)", candidate, error)
+            continue
+        try:
+            return database, _load(database, roots)
+        except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
+            database.close()
+            _log.warning("image index %s is damaged (%s); delete it", candidate, error)
+    _log.warning("the image index is kept in memory: headers will be read again by the next run")
+    return _connect(":memory:"), {}
+
+
+def _connect(path):
+    """Open a database with the tables of this version; sqlite3.Error if that is impossible."""
+    for attempt in range(_LOCK_ATTEMPTS):
+        database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")  # does not wait for a lock: hence the attempts
+            database.execute("PRAGMA synchronous = NORMAL")
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(f"it has the newer schema {version}, known is {SCHEMA_VERSION}")
+            if version < SCHEMA_VERSION:
+                _create(database)
+            return database
+        except sqlite3.OperationalError as error:
+            database.close()
+            if "locked" not in str(error) or attempt == _LOCK_ATTEMPTS - 1:
+                raise
+            time.sleep(0.1)
+        except sqlite3.Error:
+            database.close()
+            raise
+
+
+def _create(database):
+    columns = ", ".join(f"{name} {_SQL_TYPES[kind]}" for name, kind in _SCALARS.items())
+    database.execute("BEGIN IMMEDIATE")
+    if database.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:  # not done by another process meanwhile
+        database.execute("DROP TABLE IF EXISTS files")
+        database.execute("DROP TABLE IF EXISTS shared")
+        database.execute(f"CREATE TABLE files (path BLOB PRIMARY KEY, reason TEXT, {columns}, zones TEXT, wave TEXT)")
+        database.execute("CREATE TABLE shared (key TEXT PRIMARY KEY, data BLOB)")
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    database.execute("COMMIT")
+
+
+def _load(database, roots):
+    """What the index knows of the files below some folders: {path: (size, mtime_ns, record or reason)}."""
+    known, made = {}, {}
+    for root in roots:
+        low = os.fsencode(os.path.join(root, ""))
+        rows = database.execute(
+            f"SELECT {_COLUMNS} FROM files WHERE path = ? OR (path >= ? AND path < ?)",
+            (os.fsencode(root), low, low[:-1] + bytes([low[-1] + 1])),
+        ).fetchall()
+        shared = dict(database.execute("SELECT key, data FROM shared").fetchall())
+        for path, reason, *values in rows:
+            path = os.fsdecode(path)
+            known[path] = *values[:2], reason if reason is not None else _record(path, values, shared, made)
+    return known
+
+
+def _record(path, columns, shared, made):
+    *values, zones, wave = columns
+    for place in _BOOLEANS:
+        values[place] = values[place] == 1
+    for place in _FLOATS:
+        if values[place] is None:  # SQLite stores NaN as NULL
+            values[place] = math.nan
+    for key, kind in ((zones, shared_zones), (wave, shared_wave_table)):
+        if key and key not in made:
+            made[key] = kind(shared[key])
+    return ImageRecord(path, *values, zones and made[zones], wave and made[wave])
+
+
+_BOOLEANS = [k for k, kind in enumerate(_SCALARS.values()) if kind is bool]
+_FLOATS = [k for k, kind in enumerate(_SCALARS.values()) if kind is float]
+_COLUMNS = ", ".join(["path", "reason", *_SCALARS, *_SHARED])
+
+
+def _store(database, entries):
+    """Write (path, (size, mtime_ns), record or reason) in one transaction; a full disk costs only the memory of it."""
+    if not entries:
+        return
+    rows, shared = [], {}
+    for path, stamp, entry in entries:
+        if isinstance(entry, str):
+            rows.append([os.fsencode(path), entry, *stamp, *[None] * len(_SCALARS)])
+            continue
+        tables = [getattr(entry, name) for name in _SHARED]
+        shared |= {table.key: table.to_bytes() for table in tables if table}
+        keys = [table and table.key for table in tables]
+        rows.append([os.fsencode(path), None, *(getattr(entry, name) for name in _SCALARS), *keys])
+    marks = ", ".join("?" * (2 + len(_SCALARS) + len(_SHARED)))
+    try:
+        with database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("INSERT OR IGNORE INTO shared VALUES (?, ?)", shared.items())
+            database.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({marks})", rows)
+    except sqlite3.Error as error:
+        _log.warning("the image index cannot be written (%s); the next run reads these headers again", error)
+
+
+def _forget(database, paths):
+    if not paths:
+        return
+    try:
+        with database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("DELETE FROM files WHERE path = ?", [(os.fsencode(path),) for path in paths])
+    except sqlite3.Error as error:
+        _log.warning("the image index cannot be written (%s)", error)
