@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .simulate_detector import Pointing, SimulatedDetector
+from glue_spherex.model.detectors import N_PIX
+
+from .simulate_detector import SimulatedDetector
 from .simulate_files import (
     TRUTH_COLUMNS,
     calibration_files,
@@ -19,7 +21,8 @@ from .simulate_files import (
     write_truth,
 )
 from .simulate_pixels import EXPOSURE_DAYS, Window, expose, spoil_core
-from .simulate_scene import SCENES, build_scene, plan_exposures
+from .simulate_pointing import Pointing
+from .simulate_scene import SCENES, Scene, build_scene, plan_exposures
 
 __all__ = ["SCENES", "SimulatedField", "SimulationError", "simulate"]
 
@@ -117,65 +120,89 @@ def simulate(
     SimulationError
         If an argument is out of range or the folder cannot be written.
     """
-    detectors = _check(scene, images, size, release, seed, detectors, n_sources, flux_correction, psf_erratum)
-    result = _prepare(Path(output))
+    detectors = _check(scene, images, size, release, seed, detectors, n_sources, psf_erratum)
     rng = np.random.default_rng([seed, sorted(SCENES).index(scene), RELEASES.index(release)])
-    sky = build_scene(rng, scene, size, full, n_sources)
-    exposures = plan_exposures(rng, images, detectors, release, _EDGE_PX)
-    instruments = {number: SimulatedDetector(number, release) for number in dict.fromkeys(detectors)}
-    truth, bad_point = [], ""
+    run = _Run(
+        build_scene(rng, scene, size, full, n_sources),
+        plan_exposures(rng, images, detectors, release, _EDGE_PX),
+        {number: SimulatedDetector(number, release) for number in detectors},
+        size=N_PIX if full else size,
+        seed=seed,
+        old_gain=flux_correction and release == "qr2",
+        erratum=psf_erratum,
+        bad_point=images // 2 if scene == "field" else None,
+    )
+    field = _prepare(Path(output), {exposure.file_name(release) for exposure in run.exposures})
+    meta = {"scene": scene, "release": release, "seed": seed}
     try:
-        constants = {}
-        for exposure in exposures:
-            detector = instruments[exposure.detector]
-            if exposure.detector not in constants:
-                constants[exposure.detector] = constant_parts(detector, psf_erratum)
-            pointing = Pointing.placing(detector, sky.ra, sky.dec, exposure.x, exposure.y, exposure.roll)
-            window = Window(0, 0, 2040, 2040) if full else Window.around(exposure.x, exposure.y, size)
-            pixels = expose(
-                np.random.default_rng([seed, 1 + exposure.number]), detector, pointing, sky, exposure, window
-            )
-            name = exposure.file_name(release)
-            if scene == "field" and not bad_point and exposure.number >= images // 2:
-                bad_point = _spoil_first_star(pixels, detector, window, name)
-            gain = detector.old_gain(window.columns, window.rows) if flux_correction and release == "qr2" else None
-            parts = image_file(
-                pixels,
-                exposure,
-                pointing,
-                window,
-                constants[exposure.detector],
-                release=release,
-                erratum=psf_erratum,
-                gain=gain,
-                compress=full and release == "qr3",
-            )
-            path = result.folder / "images" / name
+        truth = []
+        for path, parts, rows, spoiled in _draw(run, field.folder / "images"):
             _write(path, parts)
-            result.images.append(path)
-            truth.append(_truth_rows(pixels.truth, sky, exposure, name))
+            field.images.append(path)
+            truth.append(rows)
+            if spoiled:
+                meta |= {"bad_point_label": str(rows["label"][0]), "bad_point_file": path.name}
             if progress is not None:
-                progress(len(result.images), images)
-        if calibration:
-            for detector in instruments.values():
-                for name, parts in calibration_files(detector, flux_correction):
-                    _write(result.calibration / name, parts)
-        write_targets(result.targets, sky.sources)
-        meta = {"scene": scene, "release": release, "seed": seed, "bad_point": bad_point}
-        write_truth(result.truth, {c: np.concatenate([t[c] for t in truth]) for c in TRUTH_COLUMNS}, meta)
+                progress(len(field.images), images)
+        for detector in run.instruments.values() if calibration else ():
+            for name, parts in calibration_files(detector, flux_correction):
+                _write(field.calibration / name, parts)
+        write_targets(field.targets, run.scene.sources)
+        write_truth(field.truth, {c: np.concatenate([rows[c] for rows in truth]) for c in TRUTH_COLUMNS}, meta)
     except OSError as error:
-        raise SimulationError(f"simulate: cannot write to {result.folder}: {error.strerror or error}.") from error
-    return result
+        raise SimulationError(f"simulate: cannot write to {field.folder}: {error.strerror or error}.") from error
+    return field
 
 
-def _check(scene, images, size, release, seed, detectors, n_sources, flux_correction, psf_erratum):
+@dataclass(frozen=True)
+class _Run:
+    scene: Scene
+    exposures: list
+    instruments: dict
+    size: int
+    seed: int
+    old_gain: bool
+    erratum: bool
+    bad_point: int | None  # from this exposure on, the first star whose core can be wrecked is
+
+
+def _draw(run, folder):
+    """Yield path, parts of the file, truth rows and whether a core was wrecked, for each exposure."""
+    constants = {n: constant_parts(detector, run.erratum) for n, detector in run.instruments.items()}
+    pending = run.bad_point is not None
+    for exposure in run.exposures:
+        detector = run.instruments[exposure.detector]
+        pointing = Pointing.placing(detector, run.scene.ra, run.scene.dec, exposure.x, exposure.y, exposure.roll)
+        full = run.size == N_PIX
+        window = Window(0, 0, N_PIX, N_PIX) if full else Window.around(exposure.x, exposure.y, run.size)
+        rng = np.random.default_rng([run.seed, 1 + exposure.number])
+        pixels = expose(rng, detector, pointing, run.scene, exposure, window)
+        spoiled = False
+        if pending and exposure.number >= run.bad_point and 0 in pixels.truth["target"][:1]:
+            spoiled = spoil_core(pixels, detector, window, row=0)
+            pending = not spoiled
+        parts = image_file(
+            pixels,
+            exposure,
+            pointing,
+            window,
+            constants[exposure.detector],
+            erratum=run.erratum,
+            gain=detector.old_gain(window.columns, window.rows) if run.old_gain else None,
+            compress=full and detector.release == "qr3",
+        )
+        name = exposure.file_name(detector.release)
+        yield folder / name, parts, _truth_rows(pixels.truth, run.scene, exposure, name), spoiled
+
+
+def _check(scene, images, size, release, seed, detectors, n_sources, psf_erratum):
     """The detectors as a tuple, once all arguments are known to make sense."""
     detectors = tuple(detectors)
     problems = [
         (scene not in SCENES, f"scene is {scene!r}; known are {', '.join(SCENES)}"),
         (release not in RELEASES, f"release is {release!r}; known are {', '.join(RELEASES)}"),
         (images < 1, f"images is {images}; at least 1 is needed"),
-        (not _MIN_SIZE <= size <= 2040, f"size is {size}; allowed are {_MIN_SIZE} to 2040 pixels"),
+        (not _MIN_SIZE <= size < N_PIX, f"size is {size}; allowed are {_MIN_SIZE} to {N_PIX - 1} pixels, or full"),
         (seed < 0, f"seed is {seed}; a whole number from 0 up is needed"),
         (not detectors or not set(detectors) <= set(range(1, 7)), f"detectors are {detectors}; allowed are 1 to 6"),
         (len(set(detectors)) != len(detectors), f"detectors are {detectors}; each may be named once"),
@@ -188,33 +215,28 @@ def _check(scene, images, size, release, seed, detectors, n_sources, flux_correc
     return detectors
 
 
-def _prepare(folder):
-    """Make the folders."""
-    result = SimulatedField(folder, [], folder / "calibration", folder / "truth.ecsv", folder / "targets.csv")
+def _prepare(folder, names):
+    """Make the folders, unless they hold images that are not among `names`."""
+    field = SimulatedField(folder, [], folder / "calibration", folder / "truth.ecsv", folder / "targets.csv")
     try:
         (folder / "images").mkdir(parents=True, exist_ok=True)
-        result.calibration.mkdir(exist_ok=True)
+        field.calibration.mkdir(exist_ok=True)
+        others = sorted(p.name for p in (folder / "images").iterdir() if p.name not in names)
     except OSError as error:
         raise SimulationError(
             f"simulate: the output folder {folder} cannot be made: {error.strerror}; choose a folder that is writable."
         ) from error
-    return result
+    if others:
+        raise SimulationError(
+            f"simulate: {folder / 'images'} holds {len(others)} other files (such as {others[0]}), which would be "
+            "mixed with the new images; choose an empty folder."
+        )
+    return field
 
 
 def _write(path, parts):
     with open(path, "wb") as file:
         file.writelines(parts)
-
-
-def _spoil_first_star(pixels, detector, window, name):
-    """Wreck the core of the first star if it lies well inside the image; says which file, or nothing."""
-    rows = np.flatnonzero(pixels.truth["target"] == 0)
-    for row in rows:
-        x, y = float(pixels.truth["x"][row]), float(pixels.truth["y"][row])
-        if 5 < x - window.x0 < window.nx - 6 and 5 < y - window.y0 < window.ny - 6:
-            spoil_core(pixels, detector, window, row, x, y)
-            return name
-    return ""
 
 
 def _truth_rows(truth, sky, exposure, name):

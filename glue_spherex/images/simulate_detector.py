@@ -100,7 +100,7 @@ class SimulatedDetector:
         """SIP coefficients AP and BP, each of shape (4, 4): a least-squares third-order inverse of `sip`."""
         side = np.linspace(-CENTRE, CENTRE, 41)
         u, v = (c.ravel() for c in np.meshgrid(side, side))
-        big_u, big_v = self._distort(u, v)
+        big_u, big_v = self.distort(u, v)
         powers = [(p, q) for p in range(4) for q in range(4 - p)]
         basis = np.stack([(big_u / CENTRE) ** p * (big_v / CENTRE) ** q for p, q in powers], axis=1)
         inverse = []
@@ -118,15 +118,17 @@ class SimulatedDetector:
         both = np.sqrt(_OMEGA[self.number] / np.cos(skew)) / 3600
         return both * 1.0004, both / 1.0004, skew
 
-    def _distort(self, u, v):
+    def distort(self, u, v):
+        """Intermediate pixels of the offsets `u`, `v` from the reference point."""
         a, b = self.sip
         return u + polynomial.polyval2d(u, v, a), v + polynomial.polyval2d(u, v, b)
 
-    def _undistort(self, big_u, big_v):
+    def undistort(self, big_u, big_v):
+        """The inverse of `distort`, to 1e-10 px."""
         ap, bp = self.sip_inverse
         u, v = big_u + polynomial.polyval2d(big_u, big_v, ap), big_v + polynomial.polyval2d(big_u, big_v, bp)
         for _ in range(6):  # the distortion's slope is < 0.02, so each turn gains two digits
-            du, dv = self._distort(u, v)
+            du, dv = self.distort(u, v)
             u, v = u + big_u - du, v + big_v - dv
         return u, v
 
@@ -316,104 +318,3 @@ class SimulatedDetector:
         """The factor f that puts QR2 images on the newer gain, on the grid of columns `x` and rows `y`."""
         across, along = (np.asarray(v, dtype=float) / CENTRE - 1 for v in (x, y))
         return _OLD_GAIN[self.number] * (1 + 0.004 * across + 0.003 * (along**2)[:, None])
-
-
-@dataclass(frozen=True)
-class Pointing:
-    """Where a detector points: the gnomonic projection of Calabretta & Greisen (2002, A&A 395, 1077).
-
-    Parameters
-    ----------
-    detector : SimulatedDetector
-    ra, dec : float, deg
-        Sky position of the reference point.
-    roll : float, deg
-        Rotation of the detector.
-    """
-
-    detector: SimulatedDetector
-    ra: float
-    dec: float
-    roll: float
-
-    @cached_property
-    def pc(self):
-        """The matrix from distorted pixels to intermediate world coordinates, deg; the determinant is negative."""
-        sx, sy, skew = self.detector.scales_deg
-        t = np.radians(self.roll)
-        return np.array([[sx * np.cos(t), sy * np.sin(t + skew)], [sx * np.sin(t), -sy * np.cos(t + skew)]])
-
-    @cached_property
-    def _axes(self):
-        return _triad(self.ra, self.dec)
-
-    def to_sky(self, x, y):
-        """ICRS right ascension and declination (deg) of detector pixels `x`, `y`, each of shape (n,)."""
-        centre, east, north = self._axes
-        big = np.stack(self.detector._distort(np.asarray(x) - CENTRE, np.asarray(y) - CENTRE))
-        xi, eta = np.radians(self.pc @ big)
-        vector = centre[:, None] + xi * east[:, None] + eta * north[:, None]
-        return np.degrees(np.arctan2(vector[1], vector[0])) % 360, np.degrees(
-            np.arctan2(vector[2], np.hypot(vector[0], vector[1]))
-        )
-
-    def to_pixels(self, ra, dec):
-        """Detector pixels of sky positions.
-
-        Parameters
-        ----------
-        ra, dec : ndarray, shape (n,), deg
-
-        Returns
-        -------
-        x, y : ndarray, shape (n,)
-            NaN more than 150 pixels off the detector, where the distortion polynomial holds no longer.
-        """
-        centre, east, north = self._axes
-        vector = _triad(ra, dec)[0]
-        depth = vector @ centre
-        with np.errstate(divide="ignore", invalid="ignore"):
-            plane = np.degrees(np.stack([vector @ east, vector @ north]) / depth)
-        big = np.linalg.solve(self.pc, plane)
-        near = (depth > 0.5) & (np.abs(big) < CENTRE + 150).all(axis=0)
-        x, y = np.full(near.shape, np.nan), np.full(near.shape, np.nan)
-        u, v = self.detector._undistort(*big[:, near])
-        x[near], y[near] = u + CENTRE, v + CENTRE
-        return x, y
-
-    def local_matrix(self, x, y):
-        """The matrix from pixel to sky offsets at one point.
-
-        Returns
-        -------
-        ndarray, shape (2, 2), deg/pixel
-            ``(dEast, dNorth) = matrix @ (dx, dy)``; the distortion included.
-        """
-        step = 0.5
-        points = self.to_sky(np.array([x + step, x - step, x, x]), np.array([y, y, y + step, y - step]))
-        _, east, north = _triad(*self.to_sky(np.array([x]), np.array([y])))
-        vectors = _triad(*points)[0]
-        d_x, d_y = vectors[0] - vectors[1], vectors[2] - vectors[3]
-        return np.degrees(np.array([[d_x @ east[0], d_y @ east[0]], [d_x @ north[0], d_y @ north[0]]])) / (2 * step)
-
-    @classmethod
-    def placing(cls, detector, ra, dec, x, y, roll):
-        """The pointing that puts the sky position `ra`, `dec` on the detector pixel `x`, `y`."""
-        pointing = cls(detector, ra, dec, roll)
-        for _ in range(20):  # move the reference point by what is missing
-            at_ra, at_dec = pointing.to_sky(np.array([x]), np.array([y]))
-            d_ra = (ra - at_ra[0] + 180) % 360 - 180
-            d_dec = dec - at_dec[0]
-            if max(abs(d_ra), abs(d_dec)) < 1e-12:
-                break
-            new_dec = np.clip(pointing.dec + d_dec, -89.9, 89.9)
-            pointing = cls(detector, (pointing.ra + d_ra) % 360, float(new_dec), roll)
-        return pointing
-
-
-def _triad(ra_deg, dec_deg):
-    """Unit vectors to a position, to its East and to its North, each of shape (..., 3)."""
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    towards = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
-    east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=-1)
-    return towards, east, np.cross(towards, east)

@@ -8,7 +8,7 @@ import numpy as np
 from glue_spherex.model.detectors import N_PIX
 
 from .simulate_detector import SimulatedDetector
-from .simulate_headers import ImageCards, array_cards, header_bytes, primary_cards, psf_cards
+from .simulate_headers import ImageCards, array_cards, header_bytes, primary_cards
 
 _CALIBRATION = {
     "qr2": {"solid_angle_pixel_map": "cal-sapm-v2-2025-164", "spectral_wcs": "cal-wcs-v4-2025-254"},
@@ -76,10 +76,51 @@ def constant_parts(detector: SimulatedDetector, erratum=False):
     """
     stamps = detector.psf_stamps()
     if detector.release == "qr2":
-        psf = header_bytes(psf_cards(detector, erratum)) + array_bytes(stamps, ">f4")
+        psf = header_bytes(_psf_cards(detector, erratum)) + array_bytes(stamps, ">f4")
     else:
         psf = _epsf_table(detector, stamps)
     return psf + _wave_table(detector)
+
+
+def _psf_cards(detector, erratum):
+    """All cards of the PSF HDU of QR2.
+
+    Parameters
+    ----------
+    detector : SimulatedDetector
+    erratum : bool
+        Number the zone cards with y fastest while the planes stay in their order, as files up to 6.5.5 do.
+    """
+    n_x, n_y = detector.zone_counts
+    step = N_PIX / n_x
+    width = np.full(n_x, step)
+    width[0], width[-1] = step + 0.5, step - 0.5
+    centres = detector.zone_centres
+    cards = [
+        *array_cards(-32, n_x * n_y, 101, 101),
+        ("CTYPE1", "XANG", ""),
+        ("CTYPE2", "YANG", ""),
+        ("CRPIX1", 51.0, ""),
+        ("CRPIX2", 51.0, ""),
+        ("CRVAL1", 0.0, ""),
+        ("CRVAL2", 0.0, ""),
+        ("CDELT1", 0.615, ""),
+        ("CDELT2", 0.615, ""),
+        ("CUNIT1", "arcsec", ""),
+        ("CUNIT2", "arcsec", ""),
+        ("OVERSAMP", 10, "Oversampling factor"),
+        ("DETECTOR", detector.number, ""),
+    ]
+    for k in range(n_x * n_y):
+        ix, iy = divmod(k, n_y) if erratum else (k % n_x, k // n_x)
+        for word, value, text in (
+            ("XCTR", centres[0][ix], "X pixel at center"),
+            ("YCTR", centres[1][iy], "Y pixel at center"),
+            ("XWID", width[ix], "X width"),
+            ("YWID", width[iy], "Y width"),
+        ):
+            cards.append((f"{word}_{k + 1}", round(float(value), 6), f"{text} of zone ({ix}, {iy})"))
+    return [*cards, ("EXTNAME", "PSF", "extension name")]
 
 
 def _wave_table(detector):
@@ -121,7 +162,7 @@ def _epsf_table(detector, stamps):
     return table_bytes(columns, cards, "EPSF")
 
 
-def image_file(pixels, exposure, pointing, window, constants, *, release, erratum=False, gain=None, compress=False):
+def image_file(pixels, exposure, pointing, window, constants, *, erratum=False, gain=None, compress=False):
     """A Level-2 file.
 
     Parameters
@@ -131,7 +172,6 @@ def image_file(pixels, exposure, pointing, window, constants, *, release, erratu
         Time, attitude and the part of the detector.
     constants : bytes
         From `constant_parts`.
-    release : {"qr2", "qr3"}
     erratum : bool, optional
         Write the pipeline version whose PSF zone cards are transposed.
     gain : ndarray, shape (ny, nx), optional
@@ -144,6 +184,7 @@ def image_file(pixels, exposure, pointing, window, constants, *, release, erratu
     list of bytes
         Parts of the file in order.
     """
+    release = pointing.detector.release
     cards = ImageCards(exposure, pointing, window, pixels.flags)
     image, variance = pixels.image, pixels.variance
     if gain is not None:

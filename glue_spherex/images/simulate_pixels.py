@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from glue_spherex.model.detectors import N_PIX, ujy_per_mjy_sr
-from glue_spherex.model.flags import Flag
+from glue_spherex.model.flags import FIT_MASK, Flag
 
-from .simulate_detector import CENTRE, Pointing, SimulatedDetector
+from .simulate_detector import CENTRE, SimulatedDetector
 from .simulate_light import add_points, add_sersic
+from .simulate_pointing import Pointing
 from .simulate_scene import Exposure, Scene, sky_at
 
 EXPOSURE_DAYS = 115.1253 / 86400  #: MJD-END minus MJD-BEG
@@ -168,21 +169,37 @@ def expose(rng, detector: SimulatedDetector, pointing: Pointing, scene: Scene, e
     return Pixels(image, variance, model, flags, truth)
 
 
-def spoil_core(pixels, detector, window, row, target_x, target_y):
+def spoil_core(pixels, detector, window, row):
     """Put an unmasked outlier on the core of a star; its flux will be measured wrong.
 
-    The pixel gets OUTLIER and TRANSIENT, which do not keep it from the fit, and a value far too high.
+    The pixel gets OUTLIER and TRANSIENT, which do not keep it from the fit, and twice the star's flux.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        Changed in place.
+    detector, window
+        As in `expose`.
+    row : int
+        The star's row in ``pixels.truth``.
+
+    Returns
+    -------
+    bool
+        False, and nothing done, when the star lies at the border or has other bad pixels already.
     """
-    i, j = round(target_x) - window.x0, round(target_y) - window.y0
-    near = np.s_[max(j - 2, 0) : j + 3, max(i - 2, 0) : i + 3]
-    keep = np.int32(Flag.SOURCE)
-    pixels.flags[near] &= keep
-    pixels.flags[j, i] |= Flag.OUTLIER | Flag.TRANSIENT
+    truth = pixels.truth
+    i, j = round(float(truth["x"][row])) - window.x0, round(float(truth["y"][row])) - window.y0
+    if not (5 < i < window.nx - 6 and 5 < j < window.ny - 6):
+        return False
+    core = np.s_[j - 2 : j + 3, i - 2 : i + 3]
+    if (pixels.flags[core] & np.int32(FIT_MASK)).any() or np.isnan(pixels.variance[core]).any():
+        return False
     a, b = detector.noise
-    omega = pixels.truth["omega_arcsec2"][row]
-    level = pixels.truth["background"][row] + 2.0 * pixels.truth["flux_ujy"][row] / ujy_per_mjy_sr(omega)
-    pixels.image[j, i] = level
-    pixels.variance[near] = np.maximum(a + b * np.nan_to_num(pixels.image[near]), 0.1 * a)
+    level = truth["background"][row] + 2.0 * truth["flux_ujy"][row] / ujy_per_mjy_sr(truth["omega_arcsec2"][row])
+    pixels.flags[j, i] |= np.int32(Flag.OUTLIER | Flag.TRANSIENT)
+    pixels.image[j, i], pixels.variance[j, i] = level, a + b * level
+    return True
 
 
 def locate(detector, pointing, scene, mjd, window):

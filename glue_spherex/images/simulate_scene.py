@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from glue_spherex.model.detectors import N_PIX, PIXEL_SCALE_ARCSEC
 from glue_spherex.model.source import Sersic, Source
@@ -25,7 +26,7 @@ SURVEY = 2026.0  #: Julian year about the middle of the exposures
 _SPANS = {"qr2": (60796.0, 61225.0), "qr3": (61241.0, 61345.0)}
 _MJD_0 = datetime(1858, 11, 17)
 _CLEAR_PX = 7.5  # field stars keep this distance from targets
-_STARS_PER_PX = 0.014  # field stars: with their masks about a third of the pixels
+_STARS_PER_PX = 0.018  # field stars: with their masks a quarter to a third of the pixels
 _GALAXY_SHAPES = ((1.5, 6.0, 0.6, 35.0), (4.0, 5.0, 0.8, 100.0), (1.0, 9.0, 0.4, 160.0), (0.5, 4.0, 0.7, 60.0))
 
 
@@ -223,11 +224,14 @@ def _field_stars(rng, ra, dec, radius_px, targets):
     east, north = distance * np.cos(angle), distance * np.sin(angle)
     flux = 10 ** rng.uniform(2.5, 3.8, count)
     slope = rng.uniform(-1.0, 0.5, count)
+    places = np.array([(t.east_arcsec, t.north_arcsec) for t in targets])
+    sizes = np.array([0.0 if t.profile is None else 2 * t.profile.r_eff for t in targets])
+    motions = np.hypot([t.pmra for t in targets], [t.pmdec for t in targets]) / 1000  # of a year
+    covered = cKDTree(np.stack([east, north], axis=1)).query_ball_point(
+        places, _CLEAR_PX * PIXEL_SCALE_ARCSEC + sizes + motions
+    )
     free = np.ones(count, dtype=bool)
-    for t in targets:
-        reach = _CLEAR_PX * PIXEL_SCALE_ARCSEC + np.hypot(t.pmra, t.pmdec) / 1000
-        reach += 0 if t.profile is None else 2 * t.profile.r_eff
-        free &= (east - t.east_arcsec) ** 2 + (north - t.north_arcsec) ** 2 > reach**2
+    free[np.concatenate([*covered, []]).astype(int)] = False
     at_ra, at_dec = sky_at(ra, dec, east[free], north[free])
     return FieldStars(at_ra, at_dec, flux[free], slope[free])
 
