@@ -47,7 +47,7 @@ class Fit:
     masked_fraction : ndarray, shape (n,)
         Fraction of the template's flux on unusable pixels or off the image.
     background, background_err : ndarray, shape (n,), µJy per pixel
-        The background at the sources: the given one plus the jointly fitted one.
+        The background at the sources, given or jointly fitted.
     group : int ndarray, shape (n,)
         Sources with the same number were solved together.
     centroid_gradient : ndarray, shape (n, 2), per pixel, or None
@@ -169,7 +169,7 @@ def fit_templates(
         errors; see `Background.correlation`. By default the errors within a group are fully correlated.
     joint_background : {"none", "constant", "plane"}
         A background fitted together with the fluxes, for each group of sources whose patches overlap, on the pixels of
-        these patches. It comes on top of a given one, whose error no longer matters.
+        these patches. It takes the place of a given one, which would not change the fluxes.
     centroid : bool
         Compute the terms of the centroid offset.
 
@@ -189,7 +189,7 @@ def fit_templates(
     right, sums = weighted @ values, np.asarray(weighted.sum(axis=1))
     n = templates.n
     level, no_level, subtracted = np.zeros(n), False, None
-    if background is not None:
+    if background is not None and joint_background == "none":
         no_level = ~np.isfinite(background)
         level = subtracted = np.where(no_level, 0.0, background)
         right[:n] -= level * sums[:n]
@@ -206,8 +206,7 @@ def fit_templates(
     level_err = np.zeros(n)
     background_variance = np.zeros(n)
     if joint_background != "none":
-        fitted, level_err = levels(joint, solution)
-        level, no_level = level + fitted, False
+        level, level_err = levels(joint, solution)
     elif background_err is not None:
         level_err = np.where(no_level, np.inf, background_err)
         background_variance = _background_variance(solution, sums, level_err, background_correlation)

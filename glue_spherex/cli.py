@@ -1,0 +1,417 @@
+"""The ``glue-spherex`` command: argparse over the public functions."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+from ._version import __version__
+
+DONE, NOTHING, INTERRUPTED = 0, 2, 130
+
+
+def main(arguments=None):
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Without the program's name; ``sys.argv`` if None.
+
+    Returns
+    -------
+    int
+        0 done (single images or targets may have failed: the tables say so), 2 nothing could be done, 130
+        interrupted, with everything finished so far on disk.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("glue-spherex: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        return DONE
+    except (ValueError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"glue-spherex: {_sentence(error)}", file=sys.stderr)
+        return NOTHING
+
+
+def _sentence(error):
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="glue-spherex", description="SPHEREx spectrophotometry: simulate, measure, convert, look."
+    )
+    parser.add_argument("--version", action="version", version=f"glue-spherex {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_simulate(commands)
+    _add_measure(commands)
+    _add_estimate(commands)
+    _add_index(commands)
+    _add_convert(commands)
+    _add_flags(commands)
+    return parser
+
+
+def _command(commands, name, run, text):
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.set_defaults(run=run)
+    return command
+
+
+# --- demo and simulate ------------------------------------------------------------------------------------------------
+
+
+def _add_demo(commands):
+    command = _command(commands, "demo", _demo, "simulate a field, measure it, and open glue on it")
+    command.add_argument("--output", default="glue-spherex-demo", metavar="DIR", help="default: %(default)s")
+    command.add_argument("--no-gui", action="store_true", help="write the result and a PNG, do not open glue")
+
+
+def _demo(options):
+    from .demo import can_show, make_demo, show
+
+    with _progress("images") as progress:
+        demo = make_demo(options.output, progress=progress)
+    print(demo.summary)
+    if options.no_gui:
+        return DONE
+    reason = can_show()
+    if reason:
+        print(f"glue is not opened: {reason}", file=sys.stderr)
+        return DONE
+    return show(demo)
+
+
+def _add_simulate(commands):
+    command = _command(commands, "simulate", _simulate, "write synthetic SPHEREx images with known truth")
+    command.add_argument("--output", required=True, metavar="DIR")
+    command.add_argument(
+        "--scene", default="field", metavar="NAME", help="default: %(default)s; an unknown one lists all"
+    )
+    command.add_argument("--images", type=_positive, default=60, metavar="N", help="number of images (%(default)s)")
+    size = command.add_mutually_exclusive_group()
+    size.add_argument("--size", type=_positive, default=40, metavar="PX", help="side of a cutout (%(default)s)")
+    size.add_argument("--full", action="store_true", help="full 2040 x 2040 frames")
+    command.add_argument("--release", default="qr2", choices=("qr2", "qr3"), help="default: %(default)s")
+    command.add_argument("--detectors", type=_detectors, default=(1, 2, 3, 4, 5, 6), metavar="1,4")
+    command.add_argument("--sources", type=_positive, metavar="N", help="number of sources, for scenes that have one")
+    command.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def _simulate(options):
+    from .images import simulate
+
+    with _progress("images") as progress:
+        field = simulate(
+            options.output,
+            scene=options.scene,
+            images=options.images,
+            size=options.size,
+            full=options.full,
+            release=options.release,
+            seed=options.seed,
+            detectors=options.detectors,
+            n_sources=options.sources,
+            progress=progress,
+        )
+    print(f"{len(field.images)} images, calibration, {field.truth.name} and {field.targets.name} in {field.folder}")
+    return DONE
+
+
+# --- measure and estimate ---------------------------------------------------------------------------------------------
+
+
+def _add_measure(commands):
+    from .photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, WEIGHTS
+
+    command = _command(commands, "measure", _measure, "measure the spectra of targets on a folder of images")
+    _add_request(command)
+    command.add_argument("--output", required=True, metavar="DIR")
+    command.add_argument("--background-box", type=int, default=15, metavar="PX", help="side of the box (%(default)s)")
+    command.add_argument("--background-mode", choices=BACKGROUNDS, default="local", help="default: %(default)s")
+    command.add_argument("--background-fit", choices=BACKGROUND_FITS, default="none", help="default: %(default)s")
+    command.add_argument("--engine", choices=ENGINES, default="builtin", help="default: %(default)s")
+    command.add_argument("--extent", choices=EXTENTS, default="tractor", help="total flux of a Sersic profile")
+    command.add_argument("--weights", choices=WEIGHTS, default="model", help="default: %(default)s")
+    command.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    command.add_argument("--format", choices=("votable", "fits", "ecsv", "ipac", "csv", "parquet"), default="votable")
+    command.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
+
+
+def _add_request(command):
+    command.add_argument("targets", nargs="?", metavar="TARGETS", help="a table with coordinates")
+    command.add_argument(
+        "--target", action="append", default=[], metavar='"RA DEC"', help="degrees or sexagesimal; repeat for more"
+    )
+    command.add_argument("--images", required=True, action="append", metavar="DIR", help="repeat for more folders")
+    command.add_argument("--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say")
+    command.add_argument("--detectors", type=_detectors, metavar="1,4", help="default: all")
+    command.add_argument("--wavelength", type=_range, action="append", metavar="LO:HI", help="µm; repeat for more")
+    command.add_argument("--time", type=_range, metavar="LO:HI", help="modified Julian dates")
+    command.add_argument("--no-flux-correction", action="store_true", help="leave QR2 images on their own gain")
+
+
+def _measure(options):
+    from .photometry.output import EXTENSIONS, result_folder, write_result
+    from .photometry.pipeline import run
+    from .photometry.settings import Settings
+
+    start = time.perf_counter()
+    settings = Settings(
+        background_box=options.background_box,
+        background=options.background_mode,
+        background_fit=options.background_fit,
+        engine=options.engine,
+        extent=options.extent,
+        weights=options.weights,
+        detectors=options.detectors,
+        wavelength=tuple(options.wavelength) if options.wavelength else None,
+        time=options.time,
+    )
+    targets = _read_targets(options)
+    with result_folder(options.output) as folder:
+        images = _folder_collection(options)
+        indexed = time.perf_counter()
+        with _progress("images") as progress, _stop_on_interrupt() as stopped, _executor(options.workers) as executor:
+            result = run(
+                targets.sources, images, settings=settings, executor=executor, progress=progress, cancelled=stopped
+            )
+        measured = time.perf_counter()
+        table = targets.outcome(result.targets)
+        write_result(result, folder, spectrum_format=options.format, targets=table)
+    summary = {
+        "images": sum(row["status"] == "measured" for row in result.images),
+        "measurements": len(result.spectra),
+        "failed_images": sum(row["status"] in ("failed", "unreadable") for row in result.images),
+        "rejected_targets": len(targets.rejected),
+        "seconds": round(time.perf_counter() - start, 4),
+        "index_seconds": round(indexed - start, 4),
+        "measure_seconds": round(measured - indexed, 4),
+    }
+    _tell(options, targets, summary, folder / f"spectra{EXTENSIONS[options.format]}")
+    return INTERRUPTED if result.interrupted else DONE
+
+
+def _tell(options, targets, summary, spectra):
+    for row, reason in targets.rejected[:20]:
+        print(f"glue-spherex: row {row + 1} of the target list is not measured: {reason}", file=sys.stderr)
+    if len(targets.rejected) > 20:
+        print(f"glue-spherex: … and {len(targets.rejected) - 20} more; see targets.ecsv", file=sys.stderr)
+    if summary["failed_images"]:
+        print(f"glue-spherex: {summary['failed_images']} images failed; images.ecsv says why", file=sys.stderr)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{summary['measurements']} measurements of {len(targets.sources)} sources on {summary['images']} images "
+            f"in {summary['seconds']:.1f} s: {spectra}"
+        )
+
+
+def _read_targets(options):
+    from .io import read_targets, targets_from_positions
+
+    if bool(options.targets) == bool(options.target):
+        raise ValueError('give either a table of targets or at least one --target "RA DEC"')
+    return read_targets(options.targets) if options.targets else targets_from_positions(options.target)
+
+
+def _folder_collection(options):
+    from .images import FolderCollection
+
+    images = FolderCollection(options.images, options.calibration, flux_correction=not options.no_flux_correction)
+    with _progress("index") as progress:
+        images.refresh(progress=progress)
+    return images
+
+
+def _add_estimate(commands):
+    command = _command(commands, "estimate", _estimate, "say how many images hold the targets, and how long it takes")
+    _add_request(command)
+
+
+def _estimate(options):
+    from .photometry import estimate
+
+    targets = _read_targets(options)
+    result = estimate(
+        targets.sources,
+        _folder_collection(options),
+        detectors=options.detectors,
+        wavelength=tuple(options.wavelength) if options.wavelength else None,
+        time=options.time,
+    )
+    result.counts.pprint_all()
+    print(f"{result.images} images, {result.measurements} measurements, about {result.seconds:.1f} s with one worker")
+    return DONE
+
+
+# --- index, convert, flags --------------------------------------------------------------------------------------------
+
+
+def _add_index(commands):
+    command = _command(commands, "index", _index, "build or refresh the index of a folder of images")
+    command.add_argument("images", metavar="DIR", nargs="+")
+    command.add_argument("--json", action="store_true", help="one line of JSON on standard output")
+
+
+def _index(options):
+    from .images import FolderCollection
+
+    start = time.perf_counter()
+    images = FolderCollection(options.images)
+    with _progress("index") as progress:
+        images.refresh(progress=progress)
+    summary = {
+        "images": len(images.records),
+        "failed_images": len(images.failures),
+        "detectors": sorted({record.detector for record in images.records}),
+        "collections": sorted({record.collection for record in images.records}),
+        "seconds": round(time.perf_counter() - start, 4),
+    }
+    for path, reason in images.failures:
+        print(f"glue-spherex: {path}: {reason}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{summary['images']} images of detectors {', '.join(map(str, summary['detectors'])) or '-'}, "
+            f"{summary['failed_images']} files that cannot be used"
+        )
+    return DONE
+
+
+def _add_convert(commands):
+    command = _command(commands, "convert", _convert, "write a spectrum in another format")
+    command.add_argument("input", metavar="IN", help="any spectrum; its content is looked at, not its name")
+    command.add_argument("output", metavar="OUT", help="vot, xml, fits, ecsv, tbl, csv, tsv or parquet")
+
+
+def _convert(options):
+    from .io import read_spectra, write_spectra
+
+    write_spectra(read_spectra(options.input), options.output)
+    return DONE
+
+
+def _add_flags(commands):
+    command = _command(commands, "flags", _flags, "list the quality flags of a spectrum with counts and names")
+    command.add_argument("spectrum", metavar="SPECTRUM")
+
+
+def _flags(options):
+    import numpy as np
+
+    from .io import read_spectra
+    from .model import CLEAN_MASK, FLAG_TABLE
+
+    table = read_spectra(options.spectrum)
+    if "flags" not in table.colnames:
+        raise ValueError(f"{options.spectrum}: the spectrum has no column 'flags'")
+    flags = np.ma.filled(table["flags"], 0)
+    total = len(flags)
+    print(f"{'bit':>3}  {'count':>7}  {'%':>5}  name")
+    for info in FLAG_TABLE:
+        count = int(((flags >> info.bit) & 1).sum())
+        if count:
+            print(f"{info.bit:>3}  {count:>7}  {100 * count / total:>5.1f}  {info.name}: {info.meaning}")
+    clean = int(((flags & ~CLEAN_MASK) == 0).sum())
+    print(f"{total} measurements, {clean} of them clean (no flag, or SOURCE alone)")
+    return DONE
+
+
+# --- what the commands share ------------------------------------------------------------------------------------------
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
+    return number
+
+
+def _detectors(text):
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of detectors such as 1,4") from None
+    if not all(1 <= number <= 6 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: detectors are 1 to 6")
+    return numbers
+
+
+def _range(text):
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range such as 0.75:1.1") from None
+    if not low < high:
+        raise argparse.ArgumentTypeError(f"{text!r}: the first number must be below the second")
+    return low, high
+
+
+@contextmanager
+def _progress(unit):
+    """A progress bar on standard error, if that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", disable=None, leave=False, file=sys.stderr) as bar:
+
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+@contextmanager
+def _stop_on_interrupt():
+    """Turn the first Ctrl-C into a request to stop; the second one interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop.is_set
+        return
+
+    def request(number, frame):
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = signal.signal(signal.SIGINT, request)
+    try:
+        yield stop.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _executor(workers):
+    """A pool of processes, or None for a single worker."""
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
+        yield pool
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,301 @@
+"""All sources on one image: background, templates, fit, quality.
+
+Two passes. The first fits with the VARIANCE plane as weights and a background that may still hold the wings of the
+sources. The second subtracts the fitted sources before it measures the background, and takes as variance of a pixel
+what the fitted model predicts (`expected_variance`), so that a pixel that happens to be faint does not count for more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model import BACKGROUND_MASK, sky_positions
+from .background import local_background
+from .canvas import canvases
+from .centroid import sky_normal_equations
+from .forced import fit_templates
+from .quality import quality
+from .settings import Settings
+from .templates import source_templates
+
+#: Pixels this close to a source are not used for any background, px. Extended sources: half-light radius added.
+CORE_PX = 2.5
+#: Half the side of the largest box that a background may grow to, px.
+BACKGROUND_REACH = 20
+#: Passes over background and fit. The second removes the wings of point sources from the background; extended sources
+#: fill their own background box, and the background converges geometrically.
+PASSES_POINT, PASSES_EXTENDED = 2, 6
+#: How far the observed value of a pixel may move its expected variance, in units of its sigma.
+LARGEST_CORRECTION_SIGMA = 3.0
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """Where the sources are on an image, shape (n,) each."""
+
+    ra: np.ndarray
+    dec: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    x_det: np.ndarray
+    y_det: np.ndarray
+    wavelength: np.ndarray
+    bandwidth: np.ndarray
+    measured: np.ndarray
+    reach: np.ndarray
+
+
+def measure_image(image, sources, settings=None):
+    """Measure sources on one image.
+
+    Parameters
+    ----------
+    image : SpectralImage
+    sources : sequence of Source, length n
+        All of them are fitted together where they overlap. Sources beside the image whose light may reach into it are
+        fitted along, without a row of their own.
+    settings : Settings, optional
+
+    Returns
+    -------
+    dict of str to ndarray, shape (m,)
+        The columns of the spectrum table (without ``label``), a row for each source on the image whose wavelength is
+        asked for; ``source_id`` is the place in `sources`. And ``centroid``, shape (m, 5): see
+        `glue_spherex.photometry.centroid`.
+
+    Raises
+    ------
+    ImageFileError
+        If the image cannot be read.
+    """
+    settings = settings or Settings()
+    where = _positions(image, sources, settings)
+    near = np.flatnonzero(_touches(image.record.shape, where))
+    parts = []
+    if where.measured[near].any():
+        reach = int(max(BACKGROUND_REACH, settings.background_box // 2, where.reach[near].max()))
+        for canvas in canvases(image, where.x[near], where.y[near], where.measured[near], reach):
+            parts.append(_measure_canvas(image, canvas, near[canvas.sources], sources, where, settings))
+    return _rows(image, where, parts)
+
+
+def _positions(image, sources, settings):
+    ra, dec = sky_positions(sources, image.record.mjd)
+    x, y = image.to_pixels(ra, dec)
+    ny, nx = image.record.shape
+    inside = (x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)
+    x_det, y_det = image.to_detector(x, y)
+    wavelength = np.full(len(x), np.nan)
+    bandwidth = np.full(len(x), np.nan)
+    wavelength[inside], bandwidth[inside] = image.wavelength(x_det[inside], y_det[inside])
+    measured = inside if settings.wavelength is None else inside & settings.in_wavelength(wavelength)
+    reach = np.array([_template_reach(source.shape) for source in sources])
+    return _Positions(ra, dec, x, y, x_det, y_det, wavelength, bandwidth, measured, reach)
+
+
+def _template_reach(shape):
+    """Pixels from a source's centre that its template may touch; the PSF's stamp is 10.1 px wide at most."""
+    return 7 if shape is None else 7 + int(np.ceil(min(8.2 * shape.r_eff / 6.15, 64)))
+
+
+def _touches(shape, where):
+    ny, nx = shape
+    with np.errstate(invalid="ignore"):
+        return (
+            (where.x > -0.5 - where.reach)
+            & (where.x < nx - 0.5 + where.reach)
+            & (where.y > -0.5 - where.reach)
+            & (where.y < ny - 0.5 + where.reach)
+        )
+
+
+def _measure_canvas(image, canvas, numbers, sources, where, settings):
+    """Rows of the sources that are measured on a canvas: a dict of columns, and their numbers."""
+    shapes = [sources[number].shape for number in numbers]
+    cd = image.local_cd(where.x[numbers], where.y[numbers])
+    templates = source_templates(
+        _psfs(image, where.x_det[numbers], where.y_det[numbers]),
+        canvas.x,
+        canvas.y,
+        shapes,
+        cd,
+        settings.extent,
+        derivatives=True,
+    )
+    fit, background, data_ujy = _fit(canvas, templates, shapes, settings)
+    member = canvas.is_member
+    columns = _fit_columns(canvas, fit, background, data_ujy, settings)
+    terms = sky_normal_equations(fit.centroid_curvature, fit.centroid_gradient, cd)
+    columns["centroid"] = terms
+    return {name: values[member] for name, values in columns.items()}, numbers[member]
+
+
+def _psfs(image, x_det, y_det):
+    """The PSF of each source; sources in the same zone share one."""
+    zones = image.psf_zones(np.clip(x_det, 0, 2039), np.clip(y_det, 0, 2039))
+    by_zone = {zone: image.psf(zone) for zone in np.unique(zones)}
+    return [by_zone[zone] for zone in zones]
+
+
+def _fit(canvas, templates, shapes, settings):
+    """The last of a few passes over background and fluxes."""
+    image = canvas.image if settings.background == "local" or canvas.zodi is None else canvas.image - canvas.zodi
+    data = image * canvas.ujy
+    variance = canvas.variance * canvas.ujy**2
+    quiet = canvas.usable & ((canvas.flags & BACKGROUND_MASK) == 0) & ~_cores(canvas, shapes)
+    joint = settings.background_fit
+    passes = PASSES_POINT if all(shape is None for shape in shapes) else PASSES_EXTENDED
+    weights, sky = variance, image
+    for number in range(passes):
+        background = local_background(sky, quiet, canvas.x, canvas.y, box=settings.background_box)
+        factor = canvas.ujy[_nearest(canvas)]
+        last = number == passes - 1
+        fit = fit_templates(
+            templates,
+            data,
+            weights,
+            canvas.usable,
+            background=background.level * factor,
+            background_err=background.error * factor,
+            background_correlation=background.correlation,
+            joint_background=joint,
+            centroid=last,
+        )
+        if not last:
+            sources = fit.model / canvas.ujy
+            sky = image - sources
+            if settings.weights == "model" and number == 0:
+                expected = sources + _spread_levels(canvas, templates, background.level)
+                weights = expected_variance(image, canvas.variance, canvas.usable, expected) * canvas.ujy**2
+    return fit, background, data
+
+
+def expected_variance(image, variance, usable, expected):
+    """Variance of the pixels for the brightness that is expected instead of the one that was observed.
+
+    The VARIANCE plane is affine in the observed rate, so a pixel that fluctuates up has a larger variance, and weights
+    of 1/VARIANCE pull faint fluxes down. The slope of the plane against the image is the gain; with it the variance is
+    moved to that of the expected rate.
+
+    Parameters
+    ----------
+    image, variance, expected : ndarray, shape (ny, nx), MJy/sr and its square
+        Observed brightness, its variance, and the brightness of the model.
+    usable : ndarray of bool, shape (ny, nx)
+
+    Returns
+    -------
+    ndarray, shape (ny, nx), (MJy/sr)²
+        A pixel is moved by `LARGEST_CORRECTION_SIGMA` of its noise at most: what is farther off is no fluctuation but
+        light that the model does not know, and its noise is real.
+    """
+    observed, plane = image[usable], variance[usable]
+    if observed.size < 3:
+        return variance
+    deviation = observed - observed.mean()
+    slope = max(float(deviation @ (plane - plane.mean())) / max(float(deviation @ deviation), 1e-300), 0.0)
+    limit = LARGEST_CORRECTION_SIGMA * np.sqrt(np.where(usable, variance, 1.0))
+    moved = variance + slope * np.clip(np.where(usable, expected - image, 0.0), -limit, limit)
+    return np.where(usable, np.maximum(moved, 0.25 * variance), variance)
+
+
+def _cores(canvas, shapes):
+    """Pixels so close to a source that its light dominates them, shape (ny, nx)."""
+    near = np.zeros(canvas.image.shape, dtype=bool)
+    for x, y, shape in zip(canvas.x, canvas.y, shapes):
+        radius = CORE_PX if shape is None else CORE_PX + shape.r_eff / 6.15
+        reach = int(np.ceil(radius))
+        columns = np.arange(max(int(x) - reach, 0), min(int(x) + reach + 2, near.shape[1]))
+        rows = np.arange(max(int(y) - reach, 0), min(int(y) + reach + 2, near.shape[0]))
+        if columns.size and rows.size:
+            disk = (columns - x) ** 2 + (rows[:, None] - y) ** 2 <= radius**2
+            near[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] |= disk
+    return near
+
+
+def _nearest(canvas):
+    """Index of the pixel nearest to each source, on the canvas."""
+    ny, nx = canvas.image.shape
+    return np.clip(np.rint(canvas.y), 0, ny - 1).astype(int), np.clip(np.rint(canvas.x), 0, nx - 1).astype(int)
+
+
+def _spread_levels(canvas, templates, level):
+    """Background under each template, shape (ny, nx); between the sources the median of all."""
+    finite = level[np.isfinite(level)]
+    spread = np.full(canvas.image.shape, np.median(finite) if finite.size else 0.0)
+    ny, nx = spread.shape
+    for members, patches in templates.blocks:
+        side = patches.values.shape[-1]
+        for number, x0, y0 in zip(members, patches.x0, patches.y0):
+            if np.isfinite(level[number]):
+                spread[max(y0, 0) : max(min(y0 + side, ny), 0), max(x0, 0) : max(min(x0 + side, nx), 0)] = level[number]
+    return spread
+
+
+def _fit_columns(canvas, fit, background, data_ujy, settings):
+    """The columns that come from the fit, for every source of a canvas."""
+    factor = canvas.ujy[_nearest(canvas)]
+    quiet_level = background.level * factor
+    level, level_err = background.level, background.error
+    under = quiet_level
+    if settings.background_fit != "none":
+        level, level_err = level + fit.background / factor, fit.background_err / factor
+        under = quiet_level + fit.background
+    judged = quality(
+        data_ujy,
+        fit.model,
+        canvas.variance * canvas.ujy**2,
+        canvas.usable,
+        canvas.flags,
+        canvas.x,
+        canvas.y,
+        background=np.nan_to_num(under),
+        failed=fit.failed,
+    )
+    if settings.background == "zodi" and canvas.zodi is not None:
+        level = level + canvas.zodi[_nearest(canvas)]
+    return {
+        "flux": fit.flux,
+        "flux_err": fit.flux_err,
+        "flux_err_tractor": fit.flux_err_tractor,
+        "flux_bkg": level,
+        "flux_bkg_err": level_err,
+        "n_bkg_pixels": background.n_pixels,
+        "local_bkg_flg": np.isfinite(level),
+        "flags": judged.flags,
+        "fit_ql": judged.fit_ql,
+        "n_bad_pixels": judged.n_bad_pixels,
+        "masked_fraction": fit.masked_fraction,
+    }
+
+
+def _rows(image, where, parts):
+    """The columns of the spectrum table, in the order of the sources."""
+    record = image.record
+    number = np.concatenate([numbers for _, numbers in parts]) if parts else np.zeros(0, dtype=int)
+    order = np.argsort(number)
+    number = number[order]
+    fitted = _no_rows()
+    if parts:
+        fitted = {name: np.concatenate([columns[name] for columns, _ in parts])[order] for name in fitted}
+    n = len(number)
+    return fitted | {
+        "source_id": number,
+        "ra": where.ra[number],
+        "dec": where.dec[number],
+        "x_image": where.x_det[number],
+        "y_image": where.y_det[number],
+        "wavelength": where.wavelength[number],
+        "lambda_width": where.bandwidth[number],
+        "mjd": np.full(n, record.mjd),
+        "deep_flg": np.full(n, record.deep),
+        "det_id": np.full(n, record.detector),
+        "lvf_id": np.full(n, record.exposure_id),
+        "obs_publisher_did": np.full(n, record.obs_publisher_did),
+        "data_collection": np.full(n, record.collection),
+    }
+
+
+def _no_rows():
+    names = "flux flux_err flux_err_tractor flux_bkg flux_bkg_err n_bkg_pixels local_bkg_flg flags fit_ql n_bad_pixels"
+    return {name: np.zeros(0) for name in (*names.split(), "masked_fraction")} | {"centroid": np.zeros((0, 5))}

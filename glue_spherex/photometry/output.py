@@ -1,0 +1,148 @@
+"""The result folder: spectra, tables about targets and images, settings.
+
+Every file is written beside its place and then moved into it, so that a stopped program never leaves half a file. A
+lock keeps two runs from writing into the same folder.
+"""
+
+import fcntl
+import json
+import re
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from ..io import write_spectra
+from ..io.files import replacing
+from .errors import PhotometryError
+
+LOCK_NAME = ".glue-spherex.lock"
+EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl", "csv": ".csv", "parquet": ".parquet"}
+_MAX_NAME = 100
+
+
+@contextmanager
+def result_folder(path):
+    """Make a folder ready for results, and keep other runs out of it.
+
+    Parameters
+    ----------
+    path : path-like
+        Made if it does not exist.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    PhotometryError
+        If the folder cannot be made or written, or another run is writing into it.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / LOCK_NAME, "w")  # noqa: SIM115 - held open until the end of the run
+    except OSError as error:
+        raise PhotometryError(
+            f"the output folder {str(folder)!r} cannot be written: {error.strerror or error}; choose another one."
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise PhotometryError(
+                f"another run is writing into {str(folder)!r}; wait until it has finished, or choose another folder."
+            ) from error
+        yield folder
+        (folder / LOCK_NAME).unlink(missing_ok=True)
+    finally:
+        lock.close()
+
+
+def write_result(measurement, folder, *, spectrum_format="votable", targets=None, extra=None):
+    """Write a measurement into a result folder.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    folder : path-like
+        Exists and can be written; see `result_folder`.
+    spectrum_format : str
+        One of `EXTENSIONS`.
+    targets : Table, optional
+        The table for ``targets.ecsv``, if it is more than the measurement's own.
+    extra : dict, optional
+        Further JSON-like entries of ``settings.json``.
+
+    Returns
+    -------
+    list of Path
+        The files of single sources, in the order of the sources.
+
+    Raises
+    ------
+    PhotometryError
+        If a file cannot be written, naming it and the reason; what was written before stays.
+    """
+    folder = Path(folder)
+    extension = EXTENSIONS[spectrum_format]
+    spectra = measurement.spectra
+    try:
+        _write_text(folder / "settings.json", json.dumps(_settings(measurement, extra), indent=2) + "\n")
+        _write_table(targets if targets is not None else measurement.targets, folder / "targets.ecsv")
+        _write_table(measurement.images, folder / "images.ecsv")
+        write_spectra(spectra, folder / f"spectra{extension}")
+        (folder / "spectra").mkdir(exist_ok=True)
+        paths = []
+        starts = np.searchsorted(spectra["source_id"], np.arange(len(measurement.targets) + 1))
+        for name, start, stop in zip(spectrum_names(measurement.targets), starts[:-1], starts[1:]):
+            if start == stop:
+                continue
+            paths.append(folder / "spectra" / f"{name}{extension}")
+            write_spectra(spectra[start:stop], paths[-1])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PhotometryError(f"the result cannot be written to {str(folder)!r}: {reason}") from error
+    return paths
+
+
+def spectrum_names(targets):
+    """File names of single sources, without extension: safe, and unique even where case does not count.
+
+    Parameters
+    ----------
+    targets : Table
+        With ``label``, ``ra`` and ``dec``.
+
+    Returns
+    -------
+    list of str
+    """
+    names, taken = [], set()
+    for row in targets:
+        name = re.sub(r"[^\w.+-]+", "_", str(row["label"]), flags=re.ASCII).strip("._")[:_MAX_NAME]
+        name = name or f"{row['ra']:.6f}_{row['dec']:.6f}"
+        unique, number = name, 1
+        while unique.lower() in taken:
+            number += 1
+            unique = f"{name}_{number}"
+        taken.add(unique.lower())
+        names.append(unique)
+    return names
+
+
+def _settings(measurement, extra):
+    return {**measurement.spectra.meta["glue_spherex"], "interrupted": measurement.interrupted, **(extra or {})}
+
+
+def _write_table(table, path):
+    text = StringIO()
+    table.write(text, format="ascii.ecsv")
+    _write_text(path, text.getvalue())
+
+
+def _write_text(path, text):
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,47 @@
+"""glue, opened on a spectrum."""
+
+
+def spectrum_window(path):
+    """A glue window with a spectrum in a scatter viewer: flux against wavelength, with error bars.
+
+    Parameters
+    ----------
+    path : path-like
+        A spectrum in any format that `glue_spherex.read_spectra` reads.
+
+    Returns
+    -------
+    glue_qt.app.GlueApplication
+        Not yet shown.
+    """
+    from glue.core.data_factories import load_data
+    from glue.main import load_plugins
+    from glue_qt.app import GlueApplication
+    from glue_qt.viewers.scatter import ScatterViewer
+
+    load_plugins()
+    application = GlueApplication()
+    data = load_data(str(path))
+    application.data_collection.append(data)
+    viewer = application.new_data_viewer(ScatterViewer, data=data)
+    viewer.state.x_att, viewer.state.y_att = data.id["wavelength"], data.id["flux"]
+    layer = viewer.state.layers[0]
+    layer.yerr_att, layer.yerr_visible = data.id["flux_err"], True
+    layer.cmap_att, layer.cmap_mode = data.id["det_id"], "Linear"
+    viewer.state.x_axislabel, viewer.state.y_axislabel = "wavelength (µm)", "flux (µJy)"
+    return application
+
+
+def open_spectra(path):
+    """Open glue on a spectrum and stay until it is closed.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    int
+        glue's exit status.
+    """
+    return spectrum_window(path).start(maximized=True) or 0
