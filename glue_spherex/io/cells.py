@@ -38,12 +38,14 @@ def ints_from_text(cells):
 
 def bools_from_text(cells):
     """True and false from text: values and mask (None if nothing is missing)."""
-    words = [c.strip().lower() for c in cells]
-    values = np.array([w in _TRUE for w in words], dtype=bool)
-    mask = np.array([w in _NO_VALUE for w in words], dtype=bool)
-    for cell, word in zip(cells, words):
-        if not (word in _TRUE or word in _FALSE or word in _NO_VALUE):
+    meaning = {}
+    for cell in set(cells):
+        word = cell.strip().lower()
+        if word not in _TRUE | _FALSE | _NO_VALUE:
             raise TableFileError(f"{cell[:40]!r} is neither true nor false")
+        meaning[cell] = (word in _TRUE, word in _NO_VALUE)
+    pairs = np.array([meaning[cell] for cell in cells], dtype=bool).reshape(-1, 2)
+    values, mask = pairs.T.copy()
     return values, mask if mask.any() else None
 
 

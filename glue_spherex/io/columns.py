@@ -47,11 +47,24 @@ class FileColumn:
 
 @dataclass
 class FileTable:
-    """What a file holds: its columns in order, what it says beside them, and which columns make up a spectrum."""
+    """What a file holds.
+
+    Attributes
+    ----------
+    columns : list of FileColumn
+        In the order of the file.
+    meta : dict
+        What the file says beside its columns.
+    spectrum_names : frozenset of str
+        Columns that the file declares to make up a spectrum.
+    untyped : bool
+        Whether every column is text because its type has not been looked for.
+    """
 
     columns: list[FileColumn]
     meta: dict = field(default_factory=dict)
     spectrum_names: frozenset = frozenset()
+    untyped: bool = False
 
     @property
     def names(self):

@@ -24,12 +24,14 @@ WRITE_FORMATS = {
 _SAME_SOURCE_ARCSEC = 1.0
 
 
-def read_tables(path):
+def read_tables(path, typed=True):
     """Read all tables of a file of any kind that is known, recognised by its content.
 
     Parameters
     ----------
     path : str or path
+    typed : bool, optional
+        Whether columns of CSV and the like become numbers where they can; else they stay as they are written.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def read_tables(path):
         else:
             from .text import read_ipac, read_text
 
-            tables = [read_ipac(stream) if kind == "ipac" else read_text(stream)]
+            tables = [read_ipac(stream) if kind == "ipac" else read_text(stream, typed)]
     if not tables:
         raise TableFileError("it has no table")
     return tables

@@ -61,7 +61,7 @@ def _lines(stream):
     return io.TextIOWrapper(stream, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
 
 
-def read_text(stream):
+def read_text(stream, typed=True):
     """Read a table whose columns are separated by tabs, commas, semicolons, bars or blanks.
 
     The first line that is no comment (``#``) names the columns. Types are those of the schema for its columns, else
@@ -70,6 +70,8 @@ def read_text(stream):
     Parameters
     ----------
     stream : binary file
+    typed : bool, optional
+        False leaves every column as text.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def read_text(stream):
     """
     lines = _lines(stream)
     try:
-        return _read_delimited(lines)
+        return _read_delimited(lines, typed)
     except UnicodeDecodeError as error:
         raise not_utf8(error) from None
     except csv.Error as error:
@@ -86,7 +88,7 @@ def read_text(stream):
         lines.detach()
 
 
-def _read_delimited(lines):
+def _read_delimited(lines, typed):
     header, first, number = _header_line(lines)
     delimiter = next((d for d in "\t,;|" if d in header), " ")
     names = [name for name in next(_rows([header], delimiter)) if name or delimiter != " "]
@@ -107,7 +109,8 @@ def _read_delimited(lines):
             if len(row) != len(names):
                 raise TableFileError(f"line {number} has {len(row)} cells, but there are {len(names)} columns")
         cells.add(row)
-    return FileTable([_guessed(name, text) for name, text in zip(cells.names, cells.columns())])
+    kind = guessed if typed else FileColumn
+    return FileTable([kind(name, text) for name, text in zip(cells.names, cells.columns())], untyped=not typed)
 
 
 def _header_line(lines):
@@ -141,7 +144,8 @@ def _rows(lines, delimiter):
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ", strict=True)
 
 
-def _guessed(name, text):
+def guessed(name, text):
+    """A column of the schema's type if it is one of the schema and its text allows it, else of the plainest type."""
     spec = COLUMN.get("wavelength" if name == "lambda" else name)
     if spec is not None and spec.dtype == "text":
         return FileColumn(name, text)

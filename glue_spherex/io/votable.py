@@ -24,6 +24,7 @@ _MAX_DEPTH = 64
 _MAX_ELEMENTS = 100_000
 _TABLEDATA = re.compile(rb"<(?:([\w.-]+):)?TABLEDATA(?:\s[^<>]*)?>")
 _TABLEDATA_END = re.compile(rb"</(?:[\w.-]+:)?TABLEDATA\s*>")
+_PLAIN_CELL = re.compile(r"<TD>([^<]*)</TD>")
 _CELL = re.compile(r"<TD(?:\s[^<>]*)?>([^<]*)</TD\s*>")
 _EMPTY_CELL = re.compile(r"<TD(?:\s[^<>]*)?/>")
 _CDATA_OR_COMMENT = re.compile(r"<!\[CDATA\[(.*?)\]\]>|<!--.*?-->", re.DOTALL)
@@ -115,7 +116,7 @@ class _Reader:
         return used or None
 
     def _take_rows(self, pending):
-        end = _TABLEDATA_END.search(pending)
+        end = _TABLEDATA_END.search(pending) if b"TABLEDATA" in pending else None
         if end:
             self._rows(pending[: end.start()], last=True)
             self._in_rows = self._head.in_rows = False
@@ -332,7 +333,7 @@ class _Table:
         for row in rows:
             if row.count("<TD") != n_fields or row.count("<TR") != 1:
                 raise TableFileError(f"a row does not have {n_fields} cells, as many as columns: {_excerpt(row)}")
-        cells = _CELL.findall(text)
+        cells = (_CELL if "<TD " in text or "</TD " in text else _PLAIN_CELL).findall(text)
         if len(cells) != n_fields * len(rows) or text.count("<") != 2 * (len(cells) + len(rows)) or tail.strip():
             raise TableFileError(f"its rows hold something besides cells: {_excerpt(tail or text)}")
         if not rows:
