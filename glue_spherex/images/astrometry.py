@@ -59,6 +59,9 @@ def pack_wcs(header, path):
         raise ImageFileError(
             f"{path}: only one of the SIP polynomials A and B is in the IMAGE header; both are needed."
         )
+    if (orders[2] < 0) != (orders[3] < 0):  # AP and BP are only a fit of the inverse: half of it is left out
+        del coefficients[sum((order + 1) ** 2 for order in orders[:2]) :]
+        orders[2:] = -1, -1
     return np.array([*crpix, *matrix, *cdelt, *crval, *poles, *orders, *coefficients]).tobytes()
 
 

@@ -81,30 +81,43 @@ class PixelPlane:
 
 
 def _unpack_box(fd, path, plane, x_lo, x_hi, y_lo, y_hi):
+    try:
+        return _unpack_rows(fd, path, plane, y_lo, y_hi)[:, x_lo:x_hi]
+    except ImageFileError:
+        raise
+    except Exception as error:  # astropy's decompressor has exception types of its own
+        raise ImageFileError(
+            f"{path}: the compressed tiles of rows {y_lo} to {y_hi} cannot be unpacked ({error})."
+        ) from error
+
+
+def _unpack_rows(fd, path, plane, y_lo, y_hi):
     """Unpack the tile rows under a box: astropy reads a FITS file made in memory that holds just those."""
     from astropy.io import fits
 
     header, data_offset = header_at(fd, plane.header_offset, path)
-    tile_x = header.integer("ZTILE1", plane.shape[1])
-    tile_y = header.integer("ZTILE2", 1)
-    per_row = -(-plane.shape[1] // tile_x)
+    ny, nx = plane.shape
+    tile_x, tile_y = min(header.integer("ZTILE1", nx), nx), min(header.integer("ZTILE2", 1), ny)
+    if min(tile_x, tile_y) < 1:
+        raise ImageFileError(f"{path}: the compressed image has tiles of {tile_x} x {tile_y} pixels.")
+    per_row = -(-nx // tile_x)
     first, last = y_lo // tile_y, -(-y_hi // tile_y)
     content, heap = _table_rows(fd, path, header, data_offset, first * per_row, last * per_row)
-    rows = min(last * tile_y, plane.shape[0]) - first * tile_y
-    changed = {"NAXIS2": (last - first) * per_row, "PCOUNT": len(heap), "ZNAXIS2": rows}
+    start, stop = first * tile_y, min(last * tile_y, ny)
+    changed = {
+        "NAXIS2": (last - first) * per_row,
+        "PCOUNT": len(heap),
+        "ZNAXIS2": stop - start,
+        "ZTILE1": tile_x,
+        "ZTILE2": tile_y,
+    }
     if "ZDITHER0" in header:  # the dither of a tile depends on its number
         changed["ZDITHER0"] = (header.integer("ZDITHER0", 1) - 1 + first * per_row) % 10000 + 1
     data = content + heap
     small = _PRIMARY + _small_header(header, changed) + data + b"\0" * (-len(data) % BLOCK)
-    try:
-        with fits.open(BytesIO(small), memmap=False) as hdus:
-            image = hdus[1].data
-    except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError) as error:
-        raise ImageFileError(
-            f"{path}: the compressed tiles of rows {y_lo} to {y_hi} cannot be unpacked ({error})."
-        ) from error
-    box = image[y_lo - first * tile_y : y_hi - first * tile_y, x_lo:x_hi]
-    return box.astype(np.int64 if box.dtype.kind in "iu" else float)
+    with fits.open(BytesIO(small), memmap=False) as hdus:
+        image = hdus[1].data[y_lo - start : y_hi - start]
+    return image.astype(np.int64 if image.dtype.kind in "iu" else float)
 
 
 def _card(keyword, value):

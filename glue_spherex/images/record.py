@@ -13,7 +13,7 @@ from glue_spherex.model.flags import FLAG_TABLE
 
 from .astrometry import Astrometry, pack_wcs
 from .errors import ImageFileError
-from .fits_file import open_file, scan_hdus
+from .fits_file import DTYPES, open_file, scan_hdus
 from .pixels import PixelPlane
 from .psf_zones import PSFZones, read_psf_planes
 from .wavelength import WaveTable, read_wave_table
@@ -213,6 +213,8 @@ def _check_planes(named, path):
         shape = named[name].shape
         if len(shape) != 2 or min(shape) < 1 or max(shape) > N_PIX or named[name].is_table:
             raise ImageFileError(f"{path}: {name} has the shape {shape}; an image of 1 to {N_PIX} pixels is needed.")
+        if PixelPlane.of(named[name]).bitpix not in DTYPES:
+            raise ImageFileError(f"{path}: {name} has pixels of an unknown type; its header is damaged.")
         if shape != named["IMAGE"].shape:
             raise ImageFileError(
                 f"{path}: {name} has the shape {shape}, IMAGE {named['IMAGE'].shape}; they must agree."
@@ -351,10 +353,14 @@ def _times(header, path):
 def _corners(wcs_numbers, shape, path):
     """The outer corners in the archive's order: (-.5, -.5), (nx - .5, -.5), (nx - .5, ny - .5), (-.5, ny - .5)."""
     ny, nx = shape
-    astrometry = Astrometry(wcs_numbers)
     x, y = np.array([-0.5, nx - 0.5, nx - 0.5, -0.5]), np.array([-0.5, -0.5, ny - 0.5, ny - 0.5])
-    sky = np.stack(astrometry.to_sky(x, y), axis=1)
-    back = np.stack(astrometry.to_pixels(*sky.T))
+    try:
+        astrometry = Astrometry(wcs_numbers)
+        sky = np.stack(astrometry.to_sky(x, y), axis=1)
+        back = np.stack(astrometry.to_pixels(*sky.T))
+    except ValueError as error:  # of WCSLIB
+        reason = " ".join(str(error).split())
+        raise ImageFileError(f"{path}: the WCS of IMAGE cannot be used ({reason}).") from error
     if not np.all(np.isfinite(sky)) or not np.allclose(back, [x, y], atol=1e-3):
         raise ImageFileError(
             f"{path}: the WCS of IMAGE cannot be inverted at the image's corners; its header is damaged."
