@@ -149,7 +149,8 @@ class SimulatedDetector:
         a, b = self.sip
 
         def grid(c):
-            return polynomial.polygrid2d(v, u, c.T)
+            p, q = (n - 1 for n in c.shape)
+            return polynomial.polyvander(v, q) @ c.T @ polynomial.polyvander(u, p).T
 
         jacobian = (1 + grid(polynomial.polyder(a, axis=0))) * (1 + grid(polynomial.polyder(b, axis=1))) - grid(
             polynomial.polyder(a, axis=1)
@@ -251,7 +252,7 @@ class SimulatedDetector:
         core = (0.325 + 0.013 * self.wavelength(x, y)[0]) * (1 + 0.03 * (across**2 + along**2))
         ellipticity = 0.025 * across - 0.03 * along
         # the wide part must fit the stamp: 10.1 px in QR2, 6.6 px in QR3
-        wide, share = (1.4, 0.06) if self.release == "qr2" else (1.05, 0.05)
+        wide, share = 1.4 if self.release == "qr2" else 0.9, 0.06
         sigma_x = np.stack([core * (1 + ellipticity), np.full_like(core, wide)], axis=1)
         sigma_y = np.stack([core * (1 - ellipticity), np.full_like(core, wide)], axis=1)
         return np.array([1 - share, share]), sigma_x, sigma_y

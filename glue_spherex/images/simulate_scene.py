@@ -273,7 +273,7 @@ def _places(rng, count, size, full):
 def _bright_star(rng):
     """A spectrum with S/N > 50 on every detector."""
     features = ((1.4, 0.06, -0.15), (2.3, 0.04, -0.12), (3.3, 0.05, 0.2), (4.6, 0.03, -0.1))
-    return TrueSpectrum(float(rng.uniform(35e3, 60e3)), float(rng.uniform(-0.1, 0.2)), features=features)
+    return TrueSpectrum(float(rng.uniform(45e3, 70e3)), float(rng.uniform(-0.1, 0.2)), features=features)
 
 
 def _isolated(rng, size, full, n_sources):

@@ -103,8 +103,13 @@ def test_positions_follow_the_headers(fields, release):
         assert (origin == [1020.5 - header["CRPIX1"], 1020.5 - header["CRPIX2"]]).all()
         assert (origin >= 0).all()
         assert (origin + hdus["IMAGE"].shape[::-1] <= 2040).all()
+
+
+def test_all_images_of_a_file_have_the_same_wcs(fields):
+    with fits.open(fields["qr2"].images[5]) as hdus:
         for name in ("FLAGS", "VARIANCE", "ZODI"):
-            assert WCS(hdus[name].header).wcs == WCS(header).wcs
+            assert WCS(hdus[name].header).wcs == WCS(hdus["IMAGE"].header).wcs
+            assert (WCS(hdus[name].header).sip.a == WCS(hdus["IMAGE"].header).sip.a).all()
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -221,7 +226,7 @@ def test_effective_psf_is_sampled_at_pixel_centres():
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("number", [1, 6])
 def test_the_stamps_hold_nearly_all_light(release, number):
-    """The flux of a perfect fit with the stamp normalised to 1 is biased by less than 0.1 %."""
+    """The flux of a perfect fit with the stamp normalised to 1 is biased by less than 0.01 %."""
     detector = SimulatedDetector(number, release)
     weights, sigma_x, sigma_y = detector.gaussians
     half = 5.05 if release == "qr2" else 3.3
@@ -229,7 +234,7 @@ def test_the_stamps_hold_nearly_all_light(release, number):
     inside = 1.0
     for sigma in (sigma_x, sigma_y):
         inside = inside * (1 - 2 * norm.sf(half / np.sqrt(sigma**2 + pixel)))
-    assert np.abs(1 - (weights * inside).sum(axis=1)).max() < 1e-3
+    assert np.abs(1 - (weights * inside).sum(axis=1)).max() < 1e-4
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -393,8 +398,8 @@ def test_blend_has_the_stated_ratio_and_distance(tmp_path):
     field = simulate(tmp_path, "pair", images=6, calibration=False)
     for _, truth in each_image(field):
         assert len(truth) == 2
-        first, second = truth
-        assert np.hypot(first["x"] - second["x"], first["y"] - second["y"]) == pytest.approx(1.5, rel=0.05)  # the axes are a little skewed
+        first, second = truth  # the axes of the detector are a little skewed, hence the tolerance
+        assert np.hypot(first["x"] - second["x"], first["y"] - second["y"]) == pytest.approx(1.5, rel=0.05)
         assert second["flux_ujy"] / first["flux_ujy"] == pytest.approx(0.6, rel=0.01)
 
 
