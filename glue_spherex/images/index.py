@@ -7,6 +7,7 @@ cache: it can be deleted at any time. Two processes may use it at once.
 import logging
 import math
 import os
+import random
 import re
 import sqlite3
 import time
@@ -234,9 +235,10 @@ def _open_and_load(path, roots):
 def _connect(path):
     """Open a database with the tables of this version; sqlite3.Error if that is impossible."""
     for attempt in range(_LOCK_ATTEMPTS):
-        database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        database = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:
-            database.execute("PRAGMA journal_mode = WAL")  # does not wait for a lock: hence the attempts
+            database.execute("PRAGMA journal_mode = WAL")  # two that do it at once block each other: no waiting here
+            database.execute(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS}")
             database.execute("PRAGMA synchronous = NORMAL")
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
@@ -248,7 +250,7 @@ def _connect(path):
             database.close()
             if "locked" not in str(error) or attempt == _LOCK_ATTEMPTS - 1:
                 raise
-            time.sleep(0.1)
+            time.sleep(0.05 * (1 + random.random()))
         except sqlite3.Error:
             database.close()
             raise

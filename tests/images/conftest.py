@@ -1,5 +1,7 @@
 """Small files in the documented layout, written with astropy alone."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -67,6 +69,7 @@ def psf_plane(zone, side):
     return np.exp(-(r[:, None] ** 2 + r**2) / (2 * width**2))
 
 
+@cache
 def psf_hdu(side=11, transposed=False, zones=11):
     hdu = fits.ImageHDU(np.array([psf_plane(k, side) for k in range(zones**2)], "f4"), name="PSF")
     hdu.header["OVERSAMP"] = 10
@@ -78,6 +81,7 @@ def psf_hdu(side=11, transposed=False, zones=11):
     return hdu
 
 
+@cache
 def epsf_hdu(side=9, nx=11, ny=41):
     iy, ix = np.divmod(np.arange(nx * ny), nx)
     columns = [

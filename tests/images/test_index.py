@@ -1,0 +1,232 @@
+import logging
+import os
+import shutil
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from glue_spherex.images import index as index_module
+from glue_spherex.images.errors import ImageFileError
+from glue_spherex.images.index import ImageIndex, default_index_path
+from glue_spherex.images.record import read_record
+
+
+@pytest.fixture
+def folder(make_image):
+    """Three images, of both releases."""
+    for number in (1, 2):
+        make_image(name=f"level2_{number}.fits", obsid=f"2025W51_1A_068{number}_2")
+    return make_image(name="sub/level2_3.fits", release="qr3", obsid="2025W51_1A_0683_2").parent.parent
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """Names of the files whose headers are read."""
+    names = []
+
+    def read(path):
+        names.append(os.path.basename(path))
+        return read_record(path)
+
+    monkeypatch.setattr(index_module, "read_record", read)
+    return names
+
+
+def test_the_second_run_reads_no_header(folder, parsed):
+    first = ImageIndex().refresh([folder])
+    assert [os.path.basename(r.path) for r in first.records] == ["level2_1.fits", "level2_2.fits", "level2_3.fits"]
+    assert sorted(parsed) == ["level2_1.fits", "level2_2.fits", "level2_3.fits"]
+    assert (first.files, first.parsed, first.failures, first.complete) == (3, 3, [], True)
+    parsed.clear()
+    second = ImageIndex().refresh([folder])
+    assert parsed == []
+    assert second.parsed == 0
+    for old, new in zip(first.records, second.records):
+        assert old == new  # every field, the same zones and wavelength table
+        assert [type(value) for value in old] == [type(value) for value in new]
+
+
+def test_only_what_changed_is_read_again(folder, parsed, make_image):
+    ImageIndex().refresh([folder])
+    parsed.clear()
+    path = make_image(name="level2_2.fits", obsid="2026W01_1A_0001_1", shape=(20, 20))
+    os.utime(path, ns=(0, 1))
+    make_image(name="level2_4.fits")
+    os.remove(folder / "level2_1.fits")
+    result = ImageIndex().refresh([folder])
+    assert parsed == ["level2_2.fits", "level2_4.fits"]
+    assert {r.obsid for r in result.records} == {"2026W01_1A_0001_1", "2025W51_1A_0684_2", "2025W51_1A_0683_2"}
+
+
+def test_failures_are_remembered_until_the_file_changes(folder, parsed):
+    bad = folder / "level2_0.fits"
+    bad.write_bytes(b"nothing")
+    result = ImageIndex().refresh([folder])
+    reason = "is not a FITS file (it starts with b'nothing', not with 'SIMPLE  =')."
+    assert result.failures == [(str(bad), reason)]
+    assert len(result.records) == 3
+    parsed.clear()
+    assert ImageIndex().refresh([folder]).failures == [(str(bad), reason)]
+    assert parsed == []
+    bad.write_bytes((folder / "level2_1.fits").read_bytes())
+    result = ImageIndex().refresh([folder])
+    assert parsed == ["level2_0.fits"]
+    assert len(result.records) == 4
+    assert result.failures == []
+
+
+def test_an_unreadable_file_is_tried_again(folder, parsed, monkeypatch):
+    real = os.open
+
+    def deny(path, *arguments):
+        if str(path).endswith("level2_1.fits"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", deny)
+        result = ImageIndex().refresh([folder])
+        assert result.failures == [(str(folder / "level2_1.fits"), "may not be read; check its permissions.")]
+    assert len(ImageIndex().refresh([folder]).records) == 3
+
+
+def test_an_unforeseen_error_is_a_failure_of_that_file(folder, monkeypatch):
+    def read(path):
+        if path.endswith("1.fits"):
+            raise ZeroDivisionError("division by zero")
+        return read_record(path)
+
+    monkeypatch.setattr(index_module, "read_record", read)
+    result = ImageIndex().refresh([folder])
+    assert "cannot be understood (ZeroDivisionError: division by zero)" in result.failures[0][1]
+    assert len(result.records) == 2
+
+
+def test_what_is_looked_at(folder):
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".level2_hidden.fits").write_bytes(b"")
+    (folder / "solid_angle_pixel_map_D1_spx_cal-sapm-v2-2025-164.fits").write_bytes(b"")
+    os.mkfifo(folder / "pipe.fits")
+    os.symlink(folder, folder / "sub" / "back")
+    os.symlink(folder / "level2_1.fits", folder / "link.fits")
+    os.symlink(folder / "nowhere", folder / "dangling.fits")
+    (folder / "folder.fits").mkdir()
+    result = ImageIndex().refresh([folder, folder / "sub", folder / "level2_1.fits"])
+    assert len(result.records) == 3
+    assert result.failures == []
+
+
+def test_names_that_are_no_text(make_image):
+    folder = make_image(name="level2_1.fits").parent
+    os.rename(os.fsencode(folder / "level2_1.fits"), os.fsencode(folder) + b"/level2_\xff\xfe.fits")
+    ImageIndex().refresh([folder])
+    result = ImageIndex().refresh([folder])
+    assert result.parsed == 0
+    assert result.records[0].path.endswith("level2_\udcff\udcfe.fits")
+
+
+def test_folders_do_not_disturb_each_other(make_image, tmp_path, parsed):
+    make_image(name="a/level2_1.fits")
+    make_image(name="ab/level2_2.fits")
+    index = ImageIndex()
+    index.refresh([tmp_path / "images" / "a"])
+    index.refresh([tmp_path / "images" / "ab"])
+    parsed.clear()
+    assert len(index.refresh([tmp_path / "images" / "a", tmp_path / "images" / "ab"]).records) == 2
+    assert parsed == []
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(ImageFileError, match=rf"images: there is no folder {tmp_path}/none\."):
+        ImageIndex().refresh(tmp_path / "none")
+
+
+def test_progress_and_cancel(folder):
+    seen = []
+    result = ImageIndex().refresh(folder, lambda done, total: seen.append((done, total)), lambda: len(seen) == 2)
+    assert seen == [(1, 3), (2, 3)]
+    assert len(result.records) == 2
+    assert not result.complete
+    assert ImageIndex().refresh(folder).parsed == 1  # the rest
+
+
+def test_where_the_index_lies(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "own"))
+    assert default_index_path() == tmp_path / "own" / "index.sqlite"
+    monkeypatch.delenv("GLUE_SPHEREX_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert default_index_path() == tmp_path / "cache" / "glue-spherex" / "index.sqlite"
+
+
+def damaged(path):
+    path.write_bytes(b"This is no database. " * 1000)
+
+
+def newer(path):
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def damaged_inside(path):
+    ImageIndex(path).refresh(FOLDERS[0])
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM shared")
+
+
+FOLDERS = []
+
+
+@pytest.mark.parametrize("spoil", [damaged, newer, damaged_inside])
+def test_an_index_that_cannot_be_used_is_made_beside_it(folder, tmp_path, caplog, spoil):
+    FOLDERS[:] = [folder]
+    path = tmp_path / "index.sqlite"
+    spoil(path)
+    with caplog.at_level(logging.WARNING):
+        assert len(ImageIndex(path).refresh([folder]).records) == 3
+    assert f"{path} " in caplog.text
+    assert ImageIndex(path).refresh([folder]).parsed == 0
+    assert (tmp_path / "index-v1.sqlite").exists()
+
+
+def test_a_place_that_cannot_be_written(folder, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    index = ImageIndex(tmp_path / "file" / "index.sqlite")
+    assert len(index.refresh([folder]).records) == 3
+    assert "is kept in memory" in caplog.text
+
+
+def test_a_full_disk_costs_only_the_memory_of_it(folder, tmp_path, caplog):
+    path = tmp_path / "index.sqlite"
+    ImageIndex(path).refresh([folder / "sub"])
+    limited = sqlite3.connect
+
+    def connect(*arguments, **options):
+        database = limited(*arguments, **options)
+        database.execute("PRAGMA max_page_count = 1")  # it cannot grow
+        return database
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", connect)
+        assert len(ImageIndex(path).refresh([folder]).records) == 3
+    assert "cannot be written" in caplog.text
+    assert len(ImageIndex(path).refresh([folder]).records) == 3
+
+
+def refresh(path, folder):
+    result = ImageIndex(path).refresh([folder])
+    return len(result.records), result.failures
+
+
+def test_two_processes_on_one_new_index(make_image, tmp_path):
+    first = make_image(name="level2_0.fits")
+    folder = first.parent
+    for number in range(1, 40):
+        shutil.copy(first, folder / f"level2_{number}.fits")
+    path = tmp_path / "index.sqlite"
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(refresh, [path] * 2, [folder] * 2))
+    assert results == [(40, [])] * 2
+    assert ImageIndex(path).refresh([folder]).parsed == 0
+    assert not (tmp_path / "index-v1.sqlite").exists()
