@@ -10,11 +10,11 @@ _TRUE, _FALSE = {"t", "true", "1", "1.0", "y", "yes"}, {"f", "false", "0", "0.0"
 _NO_VALUE = {"", "null", "none", "?", "--"}
 
 
-def text_array(values, where="a column"):
-    """Strings as an array, unless their widest makes it absurdly large."""
-    widest = max(map(len, values), default=0)
-    if 4 * widest * len(values) > MAX_TEXT_BYTES:
-        raise TableFileError(f"{where} holds a text of {widest} characters, too long for {len(values)} rows")
+def text_array(values, where="a column", rows=0):
+    """Strings as an array, unless their widest makes it absurdly large for them or for that many rows."""
+    widest, rows = max(map(len, values), default=0), max(rows, len(values))
+    if 4 * widest * rows > MAX_TEXT_BYTES:
+        raise TableFileError(f"{where} holds a text of {widest} characters, too long for {rows} rows")
     return np.array(values, dtype=f"U{max(widest, 1)}")
 
 
@@ -93,7 +93,9 @@ def from_text(cells):
 
 
 def _is_plain_int(cell):
-    return len(cell) < 19 and cell.isascii() and cell.removeprefix("-").isdigit() and str(int(cell)) == cell
+    if len(cell) > 20 or not cell.isascii() or not cell.removeprefix("-").isdigit():
+        return False
+    return str(int(cell)) == cell and -(2**63) <= int(cell) < 2**63
 
 
 def _has_leading_zero(cell):

@@ -158,14 +158,27 @@ def write_fits(table, path):
         for word, text in (("TCOMM", column.description), ("TUCD", column.ucd), ("TUTYP", column.utype)):
             if text:
                 hdu.header[f"{word}{number}"] = _ascii(text)
-        if column.mask is not None and column.values.dtype.kind == "b":
-            raw = hdu.data.view(np.ndarray)[hdu.data.dtype.names[number - 1]]
-            raw.view("u1")[column.mask] = 0
     if table.meta:
         hdu.header[_META] = json.dumps(table.meta).replace("'", "\\u0027")  # a quote may fall on a card's border
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+    _erase_missing_booleans(table, path)
+
+
+def _erase_missing_booleans(table, path):
+    """Put the NUL that means "no value" where astropy writes F."""
+    from astropy.io import fits
+
+    missing = [(i, c.mask) for i, c in enumerate(table.columns) if c.mask is not None and c.values.dtype.kind == "b"]
+    if not missing:
+        return
+    with fits.open(path) as hdus:
+        at, row = hdus[1].fileinfo()["datLoc"], hdus[1].columns.dtype
+    rows = np.memmap(path, dtype=row, mode="r+", offset=at, shape=len(table.columns[0].values))
+    for i, mask in missing:
+        rows[row.names[i]].view("u1")[mask] = 0
+    rows.flush()
 
 
 def _fits_column(column):

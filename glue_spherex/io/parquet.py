@@ -36,7 +36,9 @@ def read_parquet(stream):
     try:
         file = arrow.parquet.ParquetFile(stream)
         _check_size(file.metadata)
-        table = file.read()
+        texts = [f.name for f in file.schema_arrow if arrow.types.is_string(f.type) or arrow.types.is_binary(f.type)]
+        stream.seek(0)
+        table = arrow.parquet.ParquetFile(stream, read_dictionary=texts).read()  # repeated text is not multiplied
     except arrow.ArrowException as error:
         raise TableFileError(f"it is no Parquet table, or a damaged one ({error})") from None
     header = _header(table.schema.metadata or {})
@@ -50,8 +52,8 @@ def _check_size(metadata):
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if columns > MAX_COLUMNS:
         raise TableFileError(f"it has {columns} columns; at most {MAX_COLUMNS} are read")
-    if max(size, rows * columns) > MAX_FILE_BYTES:
-        raise TableFileError(f"it has {rows} rows and {size} bytes; at most {MAX_FILE_BYTES} bytes are read")
+    if max(size, 8 * rows * columns) > 2 * MAX_FILE_BYTES:
+        raise TableFileError(f"it has {rows} rows and {size} bytes; at most {2 * MAX_FILE_BYTES} bytes are read")
 
 
 def _header(metadata):
@@ -68,6 +70,7 @@ def _column(arrow, name, chunks, about):
     if isinstance(data, arrow.ChunkedArray):
         data = arrow.concat_arrays(data.chunks) if data.num_chunks else arrow.array([], type=data.type)
     if arrow.types.is_dictionary(data.type):
+        text_array(["", *map(str, data.dictionary.to_pylist())], f"column {name!r}", rows=len(data))
         data = data.dictionary_decode()
     missing = np.asarray(data.is_null().to_numpy(zero_copy_only=False))
     kind = data.type

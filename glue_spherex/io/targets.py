@@ -246,8 +246,8 @@ class _Cells:
             unit = u.hourangle
         if not unit.is_equivalent(target):
             raise ValueError(f"column {column.name!r} has the unit {column.unit}; {target} is needed for {self._role}")
-        self._factor = unit.to(target)
         self._hours = unit == u.hourangle
+        self._factor = 15.0 if self._hours else unit.to(target)
 
     def text(self, row):
         """The cell as text without blanks around it."""

@@ -171,8 +171,6 @@ def _texts(column, missing):
     values = column.values
     if values.dtype.kind == "b":
         cells = ["true" if value else "false" for value in values.tolist()]
-    elif values.dtype == np.float32:
-        cells = [str(value) for value in values]
     elif values.dtype.kind == "U":
         cells = values.tolist()
     else:
@@ -221,6 +219,7 @@ def _read_ipac(lines):
     for i, (name, text) in enumerate(zip(cells.names, cells.columns())):
         kind, unit, null = (row[i] if i < len(row) else "" for row in rest[:3])
         description, ucd = (str(meta.pop(f"col.{name}.{word}", "")) for word in ("Desc", "UCD"))
+        kind = str(meta.pop(f"col.{name}.Type", "")) or kind
         values, mask = _ipac_values(name, text, kind, null)
         columns.append(FileColumn(name, values, mask, unit, description, ucd))
     return FileTable(columns, meta)
@@ -269,8 +268,8 @@ def _ipac_values(name, text, kind, null):
 
 
 def write_ipac(table, path):
-    """Write an IPAC table."""
-    kinds = {"f": "double", "i": "long", "u": "long", "b": "boolean", "U": "char"}
+    """Write an IPAC table; booleans, for which it has no type, are text and marked by a keyword."""
+    kinds = {"f": "double", "i": "long", "u": "long", "b": "char", "U": "char"}
     layout = []
     for column in table.columns:
         null = "" if column.values.dtype.kind == "U" else "null"
@@ -285,7 +284,8 @@ def write_ipac(table, path):
         for key, value in [*plain.items(), *([(_OTHER_META, other)] if other else [])]:
             out.write(f"\\{key} = {json.dumps(value)}\n")
         for column in table.columns:
-            for word, text in (("Desc", column.description), ("UCD", column.ucd)):
+            kind = "boolean" if column.values.dtype.kind == "b" else ""
+            for word, text in (("Desc", column.description), ("UCD", column.ucd), ("Type", kind)):
                 if text:
                     out.write(f"\\col.{column.name}.{word} = {json.dumps(text)}\n")
         for part in range(4):

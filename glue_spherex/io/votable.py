@@ -19,7 +19,8 @@ from .votable_fields import Field
 JSON_UTYPE = "glue-spherex:json"  #: marks a PARAM whose text is JSON
 
 _CHUNK_BYTES = 1 << 20
-_MAX_ROW_BYTES = 64 << 20
+_MAX_ROW_BYTES = 32 << 20
+_MAX_TAG_BYTES = 4 << 20
 _MAX_DEPTH = 64
 _MAX_ELEMENTS = 100_000
 _TABLEDATA = re.compile(rb"<(?:([\w.-]+):)?TABLEDATA(?:\s[^<>]*)?>")
@@ -91,6 +92,7 @@ class _Reader:
         self._head = _Head(self.tables)
         self._in_rows = False
         self._prefix = b""
+        self._searched = 0
 
     def take(self, pending):
         """Use as much of the text as can be used; returns the rest."""
@@ -116,16 +118,21 @@ class _Reader:
         return used or None
 
     def _take_rows(self, pending):
-        end = _TABLEDATA_END.search(pending) if b"TABLEDATA" in pending else None
+        end = (
+            _TABLEDATA_END.search(pending, self._searched) if pending.find(b"TABLEDATA", self._searched) >= 0 else None
+        )
         if end:
+            self._searched = 0
             self._rows(pending[: end.start()], last=True)
             self._in_rows = self._head.in_rows = False
             return end.start()
-        last = pending.rfind(b"</TR>" if not self._prefix else b"</" + self._prefix + b":TR>")
+        last = pending.rfind(b"</TR>" if not self._prefix else b"</" + self._prefix + b":TR>", self._searched)
         if last < 0:
+            self._searched = max(0, len(pending) - 100)  # what was searched once is not searched again
             if len(pending) > _MAX_ROW_BYTES:
                 raise TableFileError(f"it has a row of more than {_MAX_ROW_BYTES} bytes")
             return None
+        self._searched = 0
         used = pending.index(b">", last) + 1
         self._rows(pending[:used])
         return used
@@ -170,8 +177,8 @@ class _Head:
             for begin in range(0, len(data), _CHUNK_BYTES):
                 self._parser.Parse(data[begin : begin + _CHUNK_BYTES], False)
                 self._fed += min(_CHUNK_BYTES, len(data) - begin)
-                if self._fed - self._parser.CurrentByteIndex > _MAX_ROW_BYTES:  # expat reads it again each time
-                    raise TableFileError(f"it has a tag or comment of more than {_MAX_ROW_BYTES} bytes")
+                if self._fed - self._parser.CurrentByteIndex > _MAX_TAG_BYTES:  # expat reads it again each time
+                    raise TableFileError(f"it has a tag or comment of more than {_MAX_TAG_BYTES} bytes")
             if final:
                 self._parser.Parse(b"", True)
         except xml.parsers.expat.ExpatError as error:

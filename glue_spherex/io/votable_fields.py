@@ -122,9 +122,7 @@ class Field:
             return text_array([unescape(cell) for cell in cells]), None
         if self.is_truth:
             return bools_from_text(cells)
-        values, mask = floats_from_text(cells), None
-        if self.element.kind != "f":
-            values, mask = ints_from_text(cells)
+        values, mask = (floats_from_text(cells), None) if self.element.kind == "f" else ints_from_text(cells)
         return self.without_nulls(self._native(values), mask)
 
     def _native(self, values):

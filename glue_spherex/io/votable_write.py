@@ -63,8 +63,8 @@ def _head(table):
     elif description is not None:
         meta["description"] = description
     lines += [_param(name, value) for name, value in meta.items()]
-    refs = "".join(f'<FIELDref ref="col_{i}"/>' for i in range(len(table.columns)))
-    lines.append(f'<GROUP ID="photometry" name="photometry" utype="spec:Spectrum.Data">{refs}</GROUP>')
+    refs = "".join(f'<FIELDref ref="{_identifier(i, column)}"/>' for i, column in enumerate(table.columns))
+    lines.append(f'<GROUP name="photometry" utype="spec:Spectrum.Data">{refs}</GROUP>')
     lines += [_field(i, column) for i, column in enumerate(table.columns)]
     return "\n".join([*lines, "<DATA>\n<TABLEDATA>\n"])
 
@@ -86,6 +86,11 @@ def _param(name, value):
     return f"<PARAM name={_attribute(name)} {extra} value={_attribute(text)}/>"
 
 
+def _identifier(number, column):
+    """The name itself where XML allows it, because astropy's tables name columns by ID."""
+    return column.name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", column.name) else f"column-{number}"
+
+
 def _field(number, column):
     kind = column.values.dtype.kind
     if kind == "U":
@@ -97,7 +102,7 @@ def _field(number, column):
     given = {"unit": column.unit, "ucd": column.ucd, "utype": utype}
     extra = "".join(f" {key}={_attribute(text)}" for key, text in given.items() if text)
     about = f"<DESCRIPTION>{_escaped(column.description)}</DESCRIPTION>" if column.description else ""
-    return f'<FIELD ID="col_{number}" name={_attribute(column.name)} {size}{extra}>{about}</FIELD>'
+    return f'<FIELD ID="{_identifier(number, column)}" name={_attribute(column.name)} {size}{extra}>{about}</FIELD>'
 
 
 def _cells(column, rows):

@@ -38,7 +38,8 @@ def long_form(table):
     names = {column.name for column in measured}
     columns = []
     for column in table.columns:
-        if column.name in names:
+        fits = column.is_array and all(len(array) in (0, n) for array, n in zip(column.values, counts))
+        if column.name in names or fits:
             columns.append(_joined(column, counts))
         elif column.is_array:
             text = text_array([" ".join(map(str, array.tolist())) for array in column.values])
