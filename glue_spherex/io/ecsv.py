@@ -9,6 +9,7 @@ from .columns import FileColumn, FileTable, json_like, unit_text
 from .errors import TableFileError
 from .files import MAX_COLUMNS
 
+_MAX_BYTES = 1 << 29  # astropy needs several times as much memory
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_HEADER_DEPTH = 50
 
@@ -26,8 +27,11 @@ def read_ecsv(stream):
     """
     from astropy.table import Table
 
+    content = stream.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise TableFileError(f"it has more than {_MAX_BYTES} bytes, too many for ECSV; use VOTable, FITS or Parquet")
     try:
-        text = stream.read().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TableFileError(f"it is not UTF-8 text (byte {error.object[error.start]:#04x})") from None
     _check_header(text)
@@ -53,29 +57,44 @@ def _check_header(text):
 
 
 def from_astropy(table):
-    """The columns of a table that astropy read, without renaming any."""
+    """The columns of any table of astropy under their names; a column of coordinates becomes two of ICRS degrees."""
     columns = []
     for name in table.colnames:
         column = table[name]
-        info, meta = column.info, column.info.meta or {}
-        values, mask = np.asarray(getattr(column, "value", column)), getattr(column, "mask", None)
-        if isinstance(column, np.ma.MaskedArray):
-            values, mask = np.asarray(column.data), np.ma.getmaskarray(column)
-        if values.dtype.kind in "OS" or values.ndim > 1 or values.dtype.kind not in "fiubU":
-            values = text_array(["" if value is None else str(value) for value in column.tolist()])
-        values, mask = _without_masks(values, mask)
-        columns.append(
-            FileColumn(
-                name,
-                values,
-                mask,
-                unit="" if info.unit is None else unit_text(info.unit),
-                description=info.description or "",
-                ucd=str(meta.get("ucd") or ""),
-                utype=str(meta.get("utype") or ""),
-            )
-        )
+        if hasattr(column, "icrs"):
+            columns += _coordinates(name, column, table.colnames)
+        else:
+            columns.append(_column(name, column))
     return FileTable(columns, json_like(dict(table.meta)))
+
+
+def _coordinates(name, coords, taken):
+    icrs = coords.icrs
+    names = [part if part not in taken else f"{name}_{part}" for part in ("ra", "dec")]
+    return [FileColumn(n, np.asarray(v.deg), unit="deg") for n, v in zip(names, (icrs.ra, icrs.dec))]
+
+
+def _column(name, column):
+    info, meta = column.info, column.info.meta or {}
+    mask = getattr(column, "mask", None)
+    values = getattr(column, "unmasked", column)
+    values = np.asarray(getattr(values, "value", values))
+    if isinstance(column, np.ma.MaskedArray):
+        values, mask = np.asarray(column.data), np.ma.getmaskarray(column)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    elif values.dtype.kind not in "fiubU" or values.ndim > 1:
+        values = text_array(["" if value is None else str(value) for value in values.tolist()])
+    values, mask = _without_masks(values, mask if mask is not None and np.shape(mask) == values.shape else None)
+    return FileColumn(
+        name,
+        values,
+        mask,
+        unit="" if info.unit is None else unit_text(info.unit),
+        description=info.description or "",
+        ucd=str(meta.get("ucd") or ""),
+        utype=str(meta.get("utype") or ""),
+    )
 
 
 def _without_masks(values, mask):

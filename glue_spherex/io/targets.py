@@ -8,7 +8,8 @@ import numpy as np
 
 from ..model import Sersic, Source, SourceError
 from .angles import parse_angle, parse_target, position_label
-from .columns import FileTable, distinct, from_table, to_qtable
+from .columns import FileTable, distinct, to_qtable
+from .ecsv import from_astropy
 from .errors import PARSER_ERRORS, TargetListError, reason
 from .spectra import read_tables
 from .text import guessed
@@ -48,6 +49,7 @@ _UNITS = {
     "pmdec": "mas / yr",
     "ref_epoch": "yr",
 }
+_MOTION = (("pmra", 0.0), ("pmdec", 0.0), ("ref_epoch", 2000.0))
 _SHAPE = ("sersic_n", "axis_ratio", "position_angle", "r_eff")
 
 
@@ -151,7 +153,7 @@ def read_targets(
     }
     where = "target list" if hasattr(path, "colnames") else str(path)
     try:
-        tables = [from_table(path)] if hasattr(path, "colnames") else read_tables(path, typed=False)
+        tables = [from_astropy(path)] if hasattr(path, "colnames") else read_tables(path, typed=False)
     except PARSER_ERRORS as error:
         raise TargetListError(f"{where}: cannot be read as a target list: {reason(error)}.") from error
     found = [(table, _assign(table, chosen)) for table in tables]
@@ -283,34 +285,35 @@ class _Cells:
 
 def _sources(cells, n_rows):
     """Sources, their rows, and the rejected rows."""
-    found, rejected = [], []
+    found, rows, rejected = [], [], []
     for row in range(n_rows):
         try:
-            found.append((row, *_values(cells, row)))
+            found.append(_source(cells, row))
+            rows.append(row)
         except SourceError as error:
             rejected.append(Rejected(row, str(error).rstrip(".") + "."))
-    labels = distinct([label for _, label, *_ in found])
+    labels = distinct([label for label, _ in found])
     sources = [
-        Source(ra, dec, label, profile, *motion) for (_, _, ra, dec, profile, motion), label in zip(found, labels)
+        s if s.label == label else Source(s.ra, s.dec, label, s.profile, s.pmra, s.pmdec, s.ref_epoch)
+        for label, (_, s) in zip(labels, found)
     ]
-    return sources, [row for row, *_ in found], rejected
+    return sources, rows, rejected
 
 
-def _values(cells, row):
-    """Label, position, profile and motion of a row, checked."""
+def _source(cells, row):
+    """Label of a row, its own or made from the position, and its source, which has the row's own."""
     values = {role: cell.number(row) for role, cell in cells.items() if role != "name"}
     for role in ("ra", "dec"):
         if values[role] is None:
             raise SourceError(f"{role} is empty; a position in degrees or sexagesimal is needed")
-    motion = [_default(values.get("pmra"), 0.0), _default(values.get("pmdec"), 0.0)]
-    motion.append(_default(values.get("ref_epoch"), 2000.0))
-    try:
-        source = Source(values["ra"], values["dec"], "", None, *motion)
-    except SourceError as error:
-        raise SourceError(str(error).removeprefix("source: ")) from None
+    profile = _profile(*(values.get(role) for role in _SHAPE))
+    motion = [_default(values.get(role), default) for role, default in _MOTION]
     label = cells["name"].text(row) if "name" in cells else ""
-    label = label or position_label(source.ra, source.dec)
-    return label, source.ra, source.dec, _profile(*(values.get(role) for role in _SHAPE)), motion
+    try:
+        source = Source(values["ra"], values["dec"], label, profile, *motion)
+    except SourceError as error:  # the row is named already
+        raise SourceError(str(error).removeprefix(f"source {label!r}: ").removeprefix("source: ")) from None
+    return label or position_label(source.ra, source.dec), source
 
 
 def _profile(n, axis_ratio, position_angle, r_eff):

@@ -220,6 +220,15 @@ def test_table_in_memory():
     assert t.sources == [Source(7.5, 10, "x")]
 
 
+def test_column_of_coordinates(tmp_path):
+    t = QTable({"c": SkyCoord([1.0, 2.0], [3.0, 4.0], unit="deg").galactic, "name": ["a", "b"]})
+    t.write(tmp_path / "a.ecsv")
+    for got in (read_targets(t), read_targets(tmp_path / "a.ecsv")):
+        assert [s.label for s in got.sources] == ["a", "b"]
+        assert [s.ra for s in got.sources] == pytest.approx([1, 2])
+        assert [s.dec for s in got.sources] == pytest.approx([3, 4])
+
+
 def test_chosen_columns(tmp_path):
     text = "ra,dec,RA_fit,DEC_fit,name,alias\n1,2,3,4,a,b\n"
     t = read(tmp_path, text, ra="RA_fit", dec="dec_FIT", name="alias")
