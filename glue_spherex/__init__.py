@@ -32,7 +32,7 @@ def __getattr__(name):
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
     value = getattr(import_module(f".{floor}", __name__), name)
-    globals()[name] = value  # the submodule `simulate` of images never shadows it
+    globals()[name] = value
     return value
 
 

@@ -158,7 +158,9 @@ def _add_request(command):
         "--target", action="append", default=[], metavar='"RA DEC"', help="degrees or sexagesimal; repeat for more"
     )
     command.add_argument("--images", required=True, action="append", metavar="DIR", help="repeat for more folders")
-    command.add_argument("--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say")
+    command.add_argument(
+        "--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say"
+    )
     command.add_argument("--detectors", type=_detectors, metavar="1,4", help="default: all")
     command.add_argument("--wavelength", type=_range, action="append", metavar="LO:HI", help="µm; repeat for more")
     command.add_argument("--time", type=_range, metavar="LO:HI", help="modified Julian dates")
@@ -166,7 +168,7 @@ def _add_request(command):
 
 
 def _measure(options):
-    from .photometry.output import EXTENSIONS, result_folder, write_result
+    from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
     from .photometry.pipeline import run
     from .photometry.settings import Settings
 
@@ -191,8 +193,7 @@ def _measure(options):
                 targets.sources, images, settings=settings, executor=executor, progress=progress, cancelled=stopped
             )
         measured = time.perf_counter()
-        table = targets.outcome(result.targets)
-        write_result(result, folder, spectrum_format=options.format, targets=table)
+        write_result(result, folder, spectrum_format=options.format, targets=target_outcomes(targets, result.targets))
     summary = {
         "images": sum(row["status"] == "measured" for row in result.images),
         "measurements": len(result.spectra),
@@ -207,8 +208,8 @@ def _measure(options):
 
 
 def _tell(options, targets, summary, spectra):
-    for row, reason in targets.rejected[:20]:
-        print(f"glue-spherex: row {row + 1} of the target list is not measured: {reason}", file=sys.stderr)
+    for rejected in targets.rejected[:20]:
+        print(f"glue-spherex: not measured: {rejected}", file=sys.stderr)
     if len(targets.rejected) > 20:
         print(f"glue-spherex: … and {len(targets.rejected) - 20} more; see targets.ecsv", file=sys.stderr)
     if summary["failed_images"]:
@@ -223,11 +224,21 @@ def _tell(options, targets, summary, spectra):
 
 
 def _read_targets(options):
-    from .io import read_targets, targets_from_positions
+    from astropy.table import Table
+
+    from .io import parse_target, read_targets
 
     if bool(options.targets) == bool(options.target):
         raise ValueError('give either a table of targets or at least one --target "RA DEC"')
-    return read_targets(options.targets) if options.targets else targets_from_positions(options.target)
+    if options.targets:
+        targets = read_targets(options.targets)
+    else:
+        positions = [parse_target(text) for text in options.target]
+        targets = read_targets(Table({"ra": [p.ra for p in positions], "dec": [p.dec for p in positions]}))
+    if not targets.sources:
+        first = f"; {targets.rejected[0]}" if targets.rejected else ""
+        raise ValueError(f"{options.targets}: none of its {targets.n_rows} rows can be measured{first}")
+    return targets
 
 
 def _folder_collection(options):

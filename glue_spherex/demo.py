@@ -10,7 +10,7 @@ import numpy as np
 from .images import FolderCollection, simulate
 from .io import read_targets
 from .model import CLEAN_MASK, DETECTORS
-from .photometry.output import result_folder, write_result
+from .photometry.output import result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
 
 IMAGES = 240
@@ -63,9 +63,9 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
         field = simulate(folder / "field", scene="field", images=images, seed=seed, progress=progress)
         targets = read_targets(field.targets)
         collection = FolderCollection(field.folder / "images", field.calibration)
-        result = run(targets.sources, collection, progress=progress)
+        result = run(targets.sources, collection, progress=progress, extent="infinite")  # as the truth
         with result_folder(folder / "result") as result_path:
-            write_result(result, result_path, targets=targets.outcome(result.targets))
+            write_result(result, result_path, targets=target_outcomes(targets, result.targets))
         truth = Table.read(field.truth)
         figure = folder / "spectra.png"
         draw_spectra(result.spectra, truth, figure)

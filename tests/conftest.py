@@ -32,3 +32,19 @@ def test_cases():
 def private_home(tmp_path, monkeypatch):
     """Each test has its own index, cache and settings."""
     monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "glue-spherex-home"))
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory):
+    """``simulated(scene, **options)``: a simulated field, made once per test run and never written to."""
+    from glue_spherex.images import simulate
+
+    fields = {}
+
+    def make(scene, **options):
+        key = (scene, *sorted(options.items()))
+        if key not in fields:
+            fields[key] = simulate(tmp_path_factory.mktemp(scene), scene=scene, **options)
+        return fields[key]
+
+    return make

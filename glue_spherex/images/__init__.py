@@ -14,10 +14,10 @@ _PUBLIC = {
     "ImageRecord": "record",
     "IndexResult": "index",
     "PSF": "psf",
-    "SimulatedField": "simulate",
+    "SimulatedField": "simulation",
     "SpectralImage": "spectral_image",
     "read_record": "record",
-    "simulate": "simulate",
+    "simulate": "simulation",
 }
 
 __all__ = list(_PUBLIC)

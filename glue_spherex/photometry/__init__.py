@@ -3,15 +3,15 @@
 from importlib import import_module
 
 _HOME = {
-    "Estimate": "estimate",
+    "Estimate": "forecast",
     "Fit": "forced",
     "Measurement": "pipeline",
     "PhotometryError": "errors",
     "Settings": "settings",
-    "estimate": "estimate",
+    "estimate": "forecast",
     "fit_sources": "forced",
     "measure": "pipeline",
-    "measure_image": "measure",
+    "measure_image": "one_image",
     "run": "pipeline",
 }
 
@@ -21,9 +21,7 @@ __all__ = list(_HOME)
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # over the modules of the same name
-    return value
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__():

@@ -5,7 +5,14 @@ Each image contributes the normal equations of a small shift of the source's tem
 reported and never applied.
 """
 
+from itertools import pairwise
+
 import numpy as np
+
+#: An image is left out if its offset is farther than this from the median of all images.
+LARGEST_DISAGREEMENT_SIGMA = 5.0
+
+_MEDIAN_CHI2 = 2 * np.log(2)  # median of chi² with two degrees of freedom
 
 
 def sky_normal_equations(hessian_px, gradient_px, cd):
@@ -31,31 +38,48 @@ def sky_normal_equations(hessian_px, gradient_px, cd):
 
 
 def combined_offsets(source_id, terms, n_sources):
-    """Solve the summed normal equations of each source.
+    """Solve the summed normal equations of each source, without the images that disagree.
+
+    An image whose own offset is farther than `LARGEST_DISAGREEMENT_SIGMA` from the median is left out: a bad pixel
+    that the fit did not know makes a flux, and with it a weight, that is far too large. If the others scatter by more
+    than their errors say, the error of the result is raised by that factor.
 
     Parameters
     ----------
     source_id : ndarray of int, shape (m,)
-        The source of each row.
+        The source of each row, ascending.
     terms : ndarray, shape (m, 5)
         What `sky_normal_equations` gives.
     n_sources : int
 
     Returns
     -------
-    dict of str to ndarray, shape (n_sources,), arcsec
-        ``offset_east``, ``offset_north`` and their 1-sigma errors; NaN where there is no information.
+    dict of str to ndarray, shape (n_sources,)
+        ``offset_east``, ``offset_north`` and their 1-sigma errors, arcsec; NaN where there is no information.
     """
-    h_ee, h_en, h_nn, g_e, g_n = (
-        np.bincount(source_id, weights=column, minlength=n_sources) for column in np.reshape(terms, (-1, 5)).T
-    )
+    offsets = np.full((n_sources, 4), np.nan)
+    starts = np.searchsorted(source_id, np.arange(n_sources + 1))
+    for number, (start, stop) in enumerate(pairwise(starts)):
+        offsets[number] = _one_offset(terms[start:stop])
+    names = ("offset_east", "offset_north", "offset_east_err", "offset_north_err")
+    return dict(zip(names, offsets.T))
+
+
+def _one_offset(terms):
+    """East, North and their errors of one source; terms of shape (m, 5)."""
+    h_ee, h_en, h_nn, g_e, g_n = terms.T
     determinant = h_ee * h_nn - h_en**2
-    usable = determinant > 1e-12 * np.maximum(h_ee * h_nn, 1e-300)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = {
-            "offset_east": (h_nn * g_e - h_en * g_n) / determinant,
-            "offset_north": (h_ee * g_n - h_en * g_e) / determinant,
-            "offset_east_err": np.sqrt(h_nn / determinant),
-            "offset_north_err": np.sqrt(h_ee / determinant),
-        }
-    return {name: np.where(usable, value, np.nan) for name, value in values.items()}
+    usable = determinant > 1e-9 * h_ee * h_nn
+    if not usable.any():
+        return np.full(4, np.nan)
+    h_ee, h_en, h_nn, g_e, g_n = terms[usable].T
+    determinant = determinant[usable]
+    east, north = (h_nn * g_e - h_en * g_n) / determinant, (h_ee * g_n - h_en * g_e) / determinant
+    d_east, d_north = east - np.median(east), north - np.median(north)
+    chi2 = h_ee * d_east**2 + 2 * h_en * d_east * d_north + h_nn * d_north**2
+    scatter = max(1.0, np.median(chi2) / _MEDIAN_CHI2)
+    kept = chi2 <= LARGEST_DISAGREEMENT_SIGMA**2 * scatter
+    hessian = np.array([[h_ee[kept].sum(), h_en[kept].sum()], [h_en[kept].sum(), h_nn[kept].sum()]])
+    covariance = np.linalg.inv(hessian)
+    offset = covariance @ [g_e[kept].sum(), g_n[kept].sum()]
+    return np.concatenate([offset, np.sqrt(np.diag(covariance) * scatter)])

@@ -108,6 +108,51 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
     return paths
 
 
+def target_outcomes(targets, measured):
+    """What became of each row of a target list.
+
+    Parameters
+    ----------
+    targets : glue_spherex.io.Targets
+        The list.
+    measured : Table
+        The table of sources of a `Measurement`.
+
+    Returns
+    -------
+    Table
+        A row per row of the list, in its order: ``row`` (1 is the first), ``status`` ("measured", "failed", "no image",
+        "rejected"), ``reason``, and what is known about the source.
+    """
+    from astropy.table import MaskedColumn, vstack
+
+    known = measured.copy()
+    known.add_column(np.asarray(targets.rows) + 1, name="row", index=0)
+    status = np.where(known["n_measured"] > 0, "measured", np.where(known["n_images"] > 0, "failed", "no image"))
+    reasons = {
+        "measured": "",
+        "failed": "no usable pixel under the source in any image",
+        "no image": "not on any of the images",
+    }
+    known.add_column(status.astype("U8"), name="status", index=1)
+    known.add_column(np.array([reasons[word] for word in status], dtype="U500"), name="reason", index=2)
+    lost = known[:0].copy()
+    if targets.rejected:
+        lost = type(known)(
+            {
+                "row": [rejected.row + 1 for rejected in targets.rejected],
+                "status": ["rejected"] * len(targets.rejected),
+                "reason": [rejected.reason[:500] for rejected in targets.rejected],
+            }
+        )
+    table = vstack([known, lost], metadata_conflicts="silent") if len(lost) else known
+    for name in table.colnames:
+        if isinstance(table[name], MaskedColumn) and table[name].dtype.kind == "f":
+            table[name] = table[name].filled(np.nan)
+    table.sort("row")
+    return table
+
+
 def spectrum_names(targets):
     """File names of single sources, without extension: safe, and unique even where case does not count.
 

@@ -13,7 +13,7 @@ from ..model import COLUMNS
 from ..model.spectrum import DTYPES, new_table
 from .centroid import combined_offsets
 from .errors import PhotometryError
-from .measure import measure_image
+from .one_image import measure_image
 from .settings import Settings
 
 #: Images that one task measures: large enough to hide the cost of sending it, small enough for a lively progress bar.

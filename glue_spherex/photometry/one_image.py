@@ -5,7 +5,7 @@ sources. The second subtracts the fitted sources before it measures the backgrou
 what the fitted model predicts (`expected_variance`), so that a pixel that happens to be faint does not count for more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,9 +22,9 @@ from .templates import source_templates
 CORE_PX = 2.5
 #: Half the side of the largest box that a background may grow to, px.
 BACKGROUND_REACH = 20
-#: Passes over background and fit. The second removes the wings of point sources from the background; extended sources
-#: fill their own background box, and the background converges geometrically.
-PASSES_POINT, PASSES_EXTENDED = 2, 6
+#: Extended sources fill their own background box, so that background and flux converge over several passes: at most
+#: so many, until no flux changes by more than this part of its error.
+MOST_PASSES, CONVERGED_SIGMA = 8, 0.03
 #: How far the observed value of a pixel may move its expected variance, in units of its sigma.
 LARGEST_CORRECTION_SIGMA = 3.0
 
@@ -138,18 +138,21 @@ def _psfs(image, x_det, y_det):
 
 
 def _fit(canvas, templates, shapes, settings):
-    """The last of a few passes over background and fluxes."""
+    """The fit, the local background under it, and the data that were fitted (µJy per pixel)."""
     image = canvas.image if settings.background == "local" or canvas.zodi is None else canvas.image - canvas.zodi
-    data = image * canvas.ujy
-    variance = canvas.variance * canvas.ujy**2
+    data, variance = image * canvas.ujy, canvas.variance * canvas.ujy**2
+    factor = canvas.ujy[_nearest(canvas)]
     quiet = canvas.usable & ((canvas.flags & BACKGROUND_MASK) == 0) & ~_cores(canvas, shapes)
-    joint = settings.background_fit
-    passes = PASSES_POINT if all(shape is None for shape in shapes) else PASSES_EXTENDED
-    weights, sky = variance, image
-    for number in range(passes):
+    extended = any(shape is not None for shape in shapes)
+
+    def once(sky, weights, centroid=False):
         background = local_background(sky, quiet, canvas.x, canvas.y, box=settings.background_box)
-        factor = canvas.ujy[_nearest(canvas)]
-        last = number == passes - 1
+        if settings.background_fit != "none":
+            levels = _spread_levels(canvas, templates, background.level)
+            under = data - levels * canvas.ujy
+            kind = settings.background_fit
+            fit = fit_templates(templates, under, weights, canvas.usable, joint_background=kind, centroid=centroid)
+            return fit, replace(background, level=levels[_nearest(canvas)])
         fit = fit_templates(
             templates,
             data,
@@ -158,16 +161,24 @@ def _fit(canvas, templates, shapes, settings):
             background=background.level * factor,
             background_err=background.error * factor,
             background_correlation=background.correlation,
-            joint_background=joint,
-            centroid=last,
+            centroid=centroid,
         )
-        if not last:
-            sources = fit.model / canvas.ujy
-            sky = image - sources
-            if settings.weights == "model" and number == 0:
-                expected = sources + _spread_levels(canvas, templates, background.level)
-                weights = expected_variance(image, canvas.variance, canvas.usable, expected) * canvas.ujy**2
-    return fit, background, data
+        return fit, background
+
+    fit, background = once(image, variance)
+    sources = fit.model / canvas.ujy
+    weights = variance
+    if settings.weights == "model":
+        expected = sources + _spread_levels(canvas, templates, background.level)
+        weights = expected_variance(image, canvas.variance, canvas.usable, expected) * canvas.ujy**2
+    for _ in range(MOST_PASSES if extended else 0):
+        previous = fit.flux
+        fit, background = once(image - sources, weights)
+        sources = fit.model / canvas.ujy
+        with np.errstate(invalid="ignore"):
+            if not (np.abs(fit.flux - previous) > CONVERGED_SIGMA * fit.flux_err).any():
+                break
+    return *once(image - sources, weights, centroid=True), data
 
 
 def expected_variance(image, variance, usable, expected):

@@ -7,8 +7,8 @@ import numpy as np
 
 from glue_spherex.model.detectors import N_PIX
 
-from .simulate_detector import SimulatedDetector
-from .simulate_headers import ImageCards, array_cards, header_bytes, primary_cards
+from .detector import SimulatedDetector
+from .headers import ImageCards, array_cards, header_bytes, primary_cards
 
 _CALIBRATION = {
     "qr2": {"solid_angle_pixel_map": "cal-sapm-v2-2025-164", "spectral_wcs": "cal-wcs-v4-2025-254"},

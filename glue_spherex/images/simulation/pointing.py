@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .simulate_detector import CENTRE, SimulatedDetector
+from .detector import CENTRE, SimulatedDetector
 
 
 @dataclass(frozen=True)

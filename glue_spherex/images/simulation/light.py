@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import gammaincinv
 
-from .simulate_detector import pixel_integral
+from .detector import pixel_integral
 
 _REACH_PX = 9  # a point source ends here: 6.4 sigma of the wide part of the PSF
 _GALAXY_REACH_PX = 150  # and a galaxy here

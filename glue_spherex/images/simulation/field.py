@@ -11,8 +11,8 @@ import numpy as np
 
 from glue_spherex.model.detectors import N_PIX
 
-from .simulate_detector import SimulatedDetector
-from .simulate_files import (
+from .detector import SimulatedDetector
+from .files import (
     TRUTH_COLUMNS,
     calibration_files,
     constant_parts,
@@ -20,9 +20,9 @@ from .simulate_files import (
     write_targets,
     write_truth,
 )
-from .simulate_pixels import EXPOSURE_DAYS, Window, expose, spoil_core
-from .simulate_pointing import Pointing
-from .simulate_scene import SCENES, Scene, build_scene, plan_exposures
+from .pixels import EXPOSURE_DAYS, Window, expose, spoil_core
+from .pointing import Pointing
+from .scene import SCENES, Scene, build_scene, plan_exposures
 
 __all__ = ["SCENES", "SimulatedField", "SimulationError", "simulate"]
 

@@ -9,10 +9,10 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from scipy.stats import norm
 
-from glue_spherex.images.simulate import SCENES, SimulationError, simulate
-from glue_spherex.images.simulate_detector import SimulatedDetector
-from glue_spherex.images.simulate_light import add_points, add_sersic
-from glue_spherex.images.simulate_pointing import Pointing
+from glue_spherex.images.simulation import SCENES, SimulationError, simulate
+from glue_spherex.images.simulation.detector import SimulatedDetector
+from glue_spherex.images.simulation.light import add_points, add_sersic
+from glue_spherex.images.simulation.pointing import Pointing
 from glue_spherex.model.flags import FIT_MASK, Flag
 from glue_spherex.model.source import Sersic
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from glue_spherex.model.flags import FLAG_TABLE, Flag
 
-from .simulate_pixels import EXPOSURE_DAYS, RELEASE_FLAGS
-from .simulate_scene import date_of
+from .pixels import EXPOSURE_DAYS, RELEASE_FLAGS
+from .scene import date_of
 
 VERSIONS = {"qr2": "6.5.7", "qr3": "7.0.2"}
 ERRATUM_VERSION = "6.5.4"  #: has the PSF zone cards transposed

@@ -7,10 +7,10 @@ import numpy as np
 from glue_spherex.model.detectors import N_PIX, ujy_per_mjy_sr
 from glue_spherex.model.flags import FIT_MASK, Flag
 
-from .simulate_detector import CENTRE, SimulatedDetector
-from .simulate_light import add_points, add_sersic
-from .simulate_pointing import Pointing
-from .simulate_scene import Exposure, Scene, sky_at
+from .detector import CENTRE, SimulatedDetector
+from .light import add_points, add_sersic
+from .pointing import Pointing
+from .scene import Exposure, Scene, sky_at
 
 EXPOSURE_DAYS = 115.1253 / 86400  #: MJD-END minus MJD-BEG
 
