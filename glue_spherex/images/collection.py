@@ -282,20 +282,23 @@ def _source_vectors(sources, mjds):
 def _pairs(geometry, chosen, vectors, motion):
     """(image, source) of each source that may lie on an image, by image and source.
 
-    First a cap around each footprint, for all pairs at once; what is left is tested against the four edges.
+    First a cap around each footprint; images with a source in it are tested against their four edges.
     """
     centre, radius, normals, margin = geometry
     images, hits = [np.zeros(0, int)], [np.zeros(0, int)]
+    fastest = motion.max()
     step = max(1, _BLOCK // len(vectors))
     for start in range(0, len(chosen), step):
         block = chosen[start : start + step]
-        reach = radius[block] + margin[block]
-        slack = motion.max() if motion.any() else 0.0
-        near = centre[block] @ vectors.T >= np.cos(np.minimum(reach + slack, np.pi))[:, None]
+        reach = np.minimum(radius[block] + margin[block] + fastest, np.pi)
+        near = centre[block] @ vectors.T >= np.cos(reach)[:, None]
+        touched = near.any(axis=1)
+        block, near = block[touched], near[touched]
+        slack = margin[block][:, None] + motion if fastest else margin[block][:, None]
+        beyond = -np.sin(np.minimum(slack, np.pi / 2))
+        for edge in range(4):
+            near &= normals[block, edge] @ vectors.T >= beyond
         image, source = np.nonzero(near)
-        image = block[image]
-        distance = np.einsum("pek,pk->pe", normals[image], vectors[source])
-        inside = np.all(distance >= -np.sin(np.minimum(margin[image] + motion[source], np.pi / 2))[:, None], axis=1)
-        images.append(image[inside])
-        hits.append(source[inside])
+        images.append(block[image])
+        hits.append(source)
     return np.concatenate(images), np.concatenate(hits)

@@ -71,7 +71,13 @@ class Header:
 
     def number(self, keyword, default=None):
         """Value of a card as a float; a number in quotes counts, anything else gives `default`."""
-        value = self.get(keyword)
+        rest = self._cards.get(keyword)
+        if rest is None:
+            return default
+        try:
+            return float(rest.partition("/")[0])  # nearly every card ends here
+        except ValueError:
+            value = self.get(keyword)
         try:
             return default if value is None or isinstance(value, bool) else float(value)
         except ValueError:
@@ -79,7 +85,13 @@ class Header:
 
     def integer(self, keyword, default=None):
         """Value of a card as an int (15 digits stay exact); anything that is not whole gives `default`."""
-        value = self.get(keyword)
+        rest = self._cards.get(keyword)
+        if rest is None:
+            return default
+        try:
+            return int(rest.partition("/")[0])  # nearly every card ends here
+        except ValueError:
+            value = self.get(keyword)
         if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value):
             return int(value)
         if isinstance(value, float) and value.is_integer():

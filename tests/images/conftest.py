@@ -161,7 +161,11 @@ def write_image(
     flag_cards(hdus["FLAGS"].header, release, bits)
     if compressed:
         hdus["FLAGS"] = fits.CompImageHDU(
-            flags.astype("i4"), hdus["FLAGS"].header, name="FLAGS", compression_type="RICE_1", tile_shape=tile
+            flags.astype("i4"),
+            hdus["FLAGS"].header,
+            name="FLAGS",
+            compression_type=compressed if isinstance(compressed, str) else "RICE_1",
+            tile_shape=tile,
         )
     start = fits.PrimaryHDU()
     start.header["VERSION"] = version or ("6.5.7" if release == "qr2" else "7.0.2")

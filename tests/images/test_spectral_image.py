@@ -1,5 +1,6 @@
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +42,24 @@ def test_compressed_flags_unpack_only_what_is_needed(make_image, tile):
     with SpectralImage.open(path) as image:
         for box in ((0, 40, 0, 30), (5, 6, 29, 30), (11, 39, 6, 9), (0, 3, 0, 1)):
             np.testing.assert_array_equal(image.cutout(*box).flags, flags[box[2] : box[3], box[0] : box[1]])
+
+
+@pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2"])
+def test_other_compressions_go_through_astropy(make_image, kind, monkeypatch):
+    flags = np.random.default_rng(1).integers(0, 2**20, (30, 40))
+    path = make_image(compressed=kind, tile=(5, 40), flags=flags)
+    if kind == "RICE_1":  # as if astropy had moved its decompressor
+        monkeypatch.setitem(sys.modules, "astropy.io.fits.hdu.compressed._codecs", None)
+    with SpectralImage.open(path) as image:
+        np.testing.assert_array_equal(image.cutout(3, 33, 6, 21).flags, flags[6:21, 3:33])
+
+
+def test_a_compression_that_is_not_read(make_image):
+    with (
+        SpectralImage.open(make_image(compressed="PLIO_1", flags=np.ones((30, 40), int))) as image,
+        pytest.raises(ImageFileError, match="compressed as 'PLIO_1'; use one of RICE_1"),
+    ):
+        image.cutout(0, 5, 0, 5)
 
 
 def test_a_box_is_clipped_and_must_touch_the_image(make_image):
