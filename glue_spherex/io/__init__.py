@@ -8,6 +8,7 @@ from importlib import import_module
 _PUBLIC = {
     "SpectrumFileError": "errors",
     "TargetListError": "errors",
+    "is_spectrum_file": "recognition",
     "read_spectra": "spectra",
     "write_spectra": "spectra",
     "WRITE_FORMATS": "spectra",

@@ -1,0 +1,68 @@
+"""Whether a file is a SPHEREx spectrum, from its beginning."""
+
+import gzip
+import os
+import re
+import stat
+
+from .errors import PARSER_ERRORS
+from .files import recognise
+
+_LOOK_BYTES = 1 << 18
+#: Columns that no other kind of spectrum has; two of them tell the file.
+_TELLTALE = {
+    "lvf_id",
+    "det_id",
+    "fit_ql",
+    "obs_publisher_did",
+    "flux_bkg",
+    "lambda_width",
+    "deep_flg",
+    "local_bkg_flg",
+}
+_NAMES_IN = {
+    "votable": rb"""<(?:\w+:)?FIELD\b[^>]*?\bname\s*=\s*["']([^"']{1,80})["']""",
+    "fits": rb"TTYPE\d+ *= *'([^']{1,68}?) *'",
+    "ecsv": rb"\bname: ([\w.]{1,80})",
+}
+
+
+def is_spectrum_file(path):
+    """Whether a file has the columns of a SPHEREx spectrum.
+
+    Looks at no more than the first 256 kB, and says no to whatever it does not understand.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        names = _names_in(path)
+    except PARSER_ERRORS:
+        return False
+    return "flux" in names and bool(names & {"lambda", "wavelength"}) and len(names & _TELLTALE) >= 2
+
+
+def _names_in(path):
+    """Names of the columns of a file, as far as its beginning tells them."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return set()
+    with open(path, "rb") as raw:
+        head = raw.read(_LOOK_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        with gzip.open(path) as packed:
+            head = packed.read(_LOOK_BYTES)
+    kind = recognise(head)
+    if kind == "parquet":
+        import pyarrow.parquet
+
+        return set(pyarrow.parquet.read_schema(path).names)
+    if kind in _NAMES_IN:
+        return {name.decode("ascii", "replace").strip() for name in re.findall(_NAMES_IN[kind], head)}
+    lines = (line for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip())
+    line = next((line for line in lines if not line.startswith(("#", "\\"))), "")
+    return {name.strip(" \"'") for name in re.split(r"[,\t;|]", line)}

@@ -1,0 +1,285 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from glue_spherex import read_spectra
+from glue_spherex.cli import main
+
+
+@pytest.fixture
+def field(simulated):
+    return simulated("pair", images=24, detectors=(2, 5), seed=12)
+
+
+def fails(capsys, *arguments):
+    """Run a command that can do nothing; the one line that it says."""
+    assert main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert lines[-1].startswith("glue-spherex: ")
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    return lines[-1]
+
+
+def measure(field, output, *more):
+    return main(
+        ["measure", str(field.targets), "--images", str(field.folder / "images"), "--calibration",
+         str(field.calibration), "--output", str(output), *map(str, more)]
+    )  # fmt: skip
+
+
+def test_measure(field, tmp_path, capsys):
+    assert measure(field, tmp_path / "out", "--json") == 0
+    captured = capsys.readouterr()
+    summary = json.loads(captured.out.strip().splitlines()[-1])
+    assert list(summary) == [
+        "images", "measurements", "failed_images", "rejected_targets", "seconds", "index_seconds", "measure_seconds",
+    ]  # fmt: skip
+    assert (summary["images"], summary["measurements"]) == (24, 48)
+    assert (summary["failed_images"], summary["rejected_targets"]) == (0, 0)
+    assert summary["seconds"] >= summary["index_seconds"] + summary["measure_seconds"] - 1e-3
+    assert captured.err == ""  # not a terminal: no progress bar
+    spectra = read_spectra(tmp_path / "out" / "spectra.vot")
+    assert len(spectra) == 48
+    names = sorted(path.name for path in (tmp_path / "out" / "spectra").iterdir())
+    assert names == ["pair-1a.vot", "pair-1b.vot"]
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["settings"]["engine"] == "builtin"
+    assert settings["releases"] == ["spherex_qr2"]
+    assert set(Table.read(tmp_path / "out" / "targets.ecsv")["status"]) == {"measured"}
+    assert set(Table.read(tmp_path / "out" / "images.ecsv")["wavelength_source"]) == {"CWAVE"}
+
+
+def test_same_numbers_with_two_workers_and_again(field, tmp_path):
+    assert measure(field, tmp_path / "one") == 0
+    assert measure(field, tmp_path / "two", "--workers", 2) == 0
+    one, two = (read_spectra(tmp_path / name / "spectra.vot") for name in ("one", "two"))
+    for name in one.colnames:
+        np.testing.assert_array_equal(np.asarray(one[name]), np.asarray(two[name]))
+
+
+@pytest.mark.parametrize("file_format", ["fits", "ecsv", "ipac", "csv"])
+def test_formats(field, tmp_path, file_format):
+    assert measure(field, tmp_path, "--format", file_format, "--detectors", "2") == 0
+    paths = list((tmp_path / "spectra").iterdir())
+    assert len(paths) == 2
+    assert all(len(read_spectra(path)) == 12 for path in paths)
+
+
+def test_targets_on_the_command_line(field, tmp_path):
+    row = Table.read(field.targets)[0]
+    arguments = ["measure", "--target", f"{row['ra']} {row['dec']}", "--images", str(field.folder / "images")]
+    assert main([*arguments, "--output", str(tmp_path), "--wavelength", "1.2:1.4", "--wavelength", "4:4.2"]) == 0
+    spectra = read_spectra(tmp_path / "spectra.vot")
+    wavelength = spectra["wavelength"].value
+    assert len(spectra) > 3
+    assert (((wavelength > 1.2) & (wavelength < 1.4)) | ((wavelength > 4.0) & (wavelength < 4.2))).all()
+    assert [path.suffix for path in (tmp_path / "spectra").iterdir()] == [".vot"]
+
+
+def test_wrong_rows_are_listed_and_the_others_measured(field, tmp_path, capsys):
+    good = field.targets.read_text().splitlines()
+    rows = [
+        *good,
+        "400,0,far,,,,,,,",
+        "x,y,text,,,,,,,",
+        f"{good[1].split(',')[0]},95,up,,,,,,,",
+        "1,2,thick,9,1,0,5,,,",
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    out = tmp_path / "out"
+    status = main(
+        ["measure", str(tmp_path / "list.csv"), "--images", str(field.folder), "--output", str(out), "--json"]
+    )
+    captured = capsys.readouterr()
+    assert status == 0
+    assert json.loads(captured.out)["rejected_targets"] == 4
+    for words in ("row 3: ", "400", "row 4: ", "row 5: ", "95", "row 6: ", "0.5 <= n <= 6"):
+        assert words in captured.err
+    table = Table.read(out / "targets.ecsv")
+    assert table["status"].tolist() == ["measured"] * 2 + ["rejected"] * 4
+
+
+def test_bad_names_stay_inside_the_folder(field, tmp_path):
+    ra, dec = field.targets.read_text().splitlines()[1].split(",")[:2]
+    names = ["../../evil", "a/b", "a/b", "", "..", "/etc/passwd"]
+    text = "ra,dec,name\n" + "".join(f"{float(ra) + k * 1e-3},{dec},{name}\n" for k, name in enumerate(names))
+    (tmp_path / "list.csv").write_text(text)
+    out = tmp_path / "out"
+    assert main(["measure", str(tmp_path / "list.csv"), "--images", str(field.folder), "--output", str(out)]) == 0
+    inside = [path.name for path in (out / "spectra").iterdir()]
+    assert len(inside) == 6
+    assert sorted(path.name for path in tmp_path.iterdir() if "home" not in path.name) == ["list.csv", "out"]
+
+
+def test_bad_images(field, tmp_path, capsys):
+    target = ["--target", "10 20"]
+    folder = tmp_path / "images"
+    out = ["--output", tmp_path / "out"]
+    assert "there is no folder" in fails(capsys, "measure", *target, "--images", tmp_path / "missing", *out)
+    folder.mkdir()
+    assert "no FITS file" in fails(capsys, "measure", *target, "--images", folder, *out)
+    (folder / "notes.txt").write_text("hello")
+    (folder / "text.fits").write_text("hello")
+    message = fails(capsys, "measure", *target, "--images", folder, *out)
+    assert "text.fits" in message
+    assert "none of the 1 FITS files" in message
+    assert "none of the 1 sources lies on any" in fails(
+        capsys, "measure", *target, "--images", field.folder / "images", *out
+    )
+
+
+def test_another_mission_beside_good_images(field, tmp_path, capsys):
+    import shutil
+
+    from astropy.io import fits
+
+    folder = tmp_path / "images"
+    shutil.copytree(field.folder / "images", folder)
+    hdu = fits.ImageHDU(np.zeros((40, 40)), name="SCI")
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(folder / "hst.fits")
+    paths = sorted(folder.glob("level2*.fits"))
+    with open(paths[0], "r+b") as file:
+        file.truncate(100_000)
+    with fits.open(paths[1], mode="update") as hdus:
+        del hdus["VARIANCE"]
+    with fits.open(paths[2], mode="update") as hdus:
+        hdus["FLAGS"].data = hdus["FLAGS"].data[:-1]
+    (folder / "folder.fits").mkdir()
+    out = tmp_path / "out"
+    assert main(["measure", str(field.targets), "--images", str(folder), "--output", str(out), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["failed_images"] == 4
+    assert "4 images failed" in captured.err
+    images = Table.read(out / "images.ecsv")
+    reasons = {row["path"].rsplit("/", 1)[1]: row["reason"] for row in images if row["status"] == "unreadable"}
+    assert set(reasons) == {"hst.fits", *(path.name for path in paths[:3])}
+    assert "VARIANCE" in reasons[paths[1].name]
+    assert all(reasons.values())
+
+
+def test_bad_targets(field, tmp_path, capsys):
+    images = ["--images", field.folder / "images", "--output", tmp_path / "out"]
+    assert "missing.csv" in fails(capsys, "measure", tmp_path / "missing.csv", *images)
+    (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    assert "no.csv" in fails(capsys, "measure", tmp_path / "no.csv", *images)
+    (tmp_path / "bad.csv").write_text("ra,dec\n400,2\n")
+    message = fails(capsys, "measure", tmp_path / "bad.csv", *images)
+    assert "none of its 1 rows" in message
+    assert "400" in message
+    (tmp_path / "empty.csv").write_text("")
+    assert "empty" in fails(capsys, "measure", tmp_path / "empty.csv", *images)
+    assert "--target" in fails(capsys, "measure", *images)
+    assert "somewhere" in fails(capsys, "measure", "--target", "somewhere", *images)
+
+
+def test_bad_output(field, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    arguments = ["measure", field.targets, "--images", field.folder / "images", "--output"]
+    assert "cannot be written" in fails(capsys, *arguments, tmp_path / "file")
+    assert "cannot be written" in fails(capsys, *arguments, "/proc/nowhere")
+
+
+def test_bad_settings(field, tmp_path, capsys):
+    arguments = ["measure", field.targets, "--images", field.folder / "images", "--output", tmp_path / "o"]
+    assert "odd number" in fails(capsys, *arguments, "--background-box", 4)
+    for wrong in (["--detectors", "7"], ["--wavelength", "2:1"], ["--time", "x"], ["--workers", "0"]):
+        with pytest.raises(SystemExit) as stopped:
+            main([*map(str, arguments), *wrong])
+        assert stopped.value.code == 2
+    capsys.readouterr()
+
+
+def test_the_tractor_is_asked_for_and_missing(field, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tractor", None)
+    arguments = ["measure", field.targets, "--images", field.folder / "images", "--output", tmp_path / "o"]
+    assert "ractor" in fails(capsys, *arguments, "--engine", "tractor")
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(ValueError, match="missing"):
+        main(["flags", str(tmp_path / "missing.vot"), "--debug"])
+
+
+def test_estimate_index_convert_flags(field, tmp_path, capsys):
+    images = str(field.folder / "images")
+    assert main(["index", images, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["images"], summary["detectors"], summary["collections"]) == (24, [2, 5], ["spherex_qr2"])
+    assert main(["estimate", str(field.targets), "--images", images]) == 0
+    assert "24 images, 48 measurements" in capsys.readouterr().out
+    assert measure(field, tmp_path) == 0
+    assert main(["convert", str(tmp_path / "spectra.vot"), str(tmp_path / "spectra.fits")]) == 0
+    capsys.readouterr()
+    assert main(["flags", str(tmp_path / "spectra.fits")]) == 0
+    out = capsys.readouterr().out
+    assert "SOURCE" in out
+    assert "48 measurements" in out
+    assert "xyz" in fails(capsys, "convert", tmp_path / "spectra.vot", tmp_path / "spectra.xyz")
+
+
+def test_simulate(tmp_path, capsys):
+    arguments = ["simulate", "--output", str(tmp_path / "s"), "--images", "2", "--detectors", "4", "--release", "qr3"]
+    assert main(arguments) == 0
+    assert "2 images" in capsys.readouterr().out
+    assert len(list((tmp_path / "s").rglob("level2*.fits"))) == 2
+    message = fails(capsys, "simulate", "--output", tmp_path / "t", "--scene", "ocean")
+    assert "ocean" in message
+    assert "isolated" in message
+
+
+def test_ctrl_c_keeps_what_is_finished(field, tmp_path):
+    """Interrupt a run in the middle: status 130, and a result with the images done so far."""
+    code = (
+        "import sys, time; from glue_spherex.photometry import pipeline; real = pipeline.measure_image\n"
+        "def slow(*a):\n    time.sleep(0.3); print('image', flush=True); return real(*a)\n"
+        "pipeline.measure_image = slow\n"
+        "from glue_spherex.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", code, "measure", str(field.targets), "--images", str(field.folder / "images")]
+    process = subprocess.Popen([*command, "--output", str(out), "--json"], stdout=subprocess.PIPE, text=True)
+    for _ in range(3):
+        assert process.stdout.readline() == "image\n"
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    summary = json.loads(rest.strip().splitlines()[-1])
+    assert 3 <= summary["images"] < 24
+    assert len(read_spectra(out / "spectra.vot")) == 2 * summary["images"]
+    assert json.loads((out / "settings.json").read_text())["interrupted"]
+
+
+def test_a_second_run_waits_for_nobody(field, tmp_path, capsys):
+    from glue_spherex.photometry.output import result_folder
+
+    with result_folder(tmp_path / "out"):
+        message = fails(
+            capsys, "measure", field.targets, "--images", field.folder / "images", "--output", tmp_path / "out"
+        )
+    assert "another run is writing" in message
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a small disk")
+def test_full_disk(field, tmp_path, capsys):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        message = fails(
+            capsys, "measure", field.targets, "--images", field.folder / "images", "--output", small / "out"
+        )
+        assert "No space left" in message
+        assert not [path for path in (small / "out").iterdir() if path.name == "spectra.vot"]
+    finally:
+        time.sleep(0.05)
+        subprocess.run(["umount", str(small)], check=True)
