@@ -23,11 +23,14 @@ class Design:
         Flat indices of the columns in the image; ``None`` when the columns are all pixels.
     rows : ndarray or `~scipy.sparse.csr_array`, shape (n, p)
         The templates, zero outside the image.
+    places : tuple of int ndarray, or None
+        Row and column of every entry of a sparse matrix, in the order of the patches.
     """
 
     shape: tuple
     pixels: np.ndarray | None
     rows: object
+    places: tuple | None = None
 
     @property
     def is_dense(self):
@@ -95,14 +98,17 @@ def _sparse(templates, shape, plane, like):
         side = np.arange(patches.values.shape[-1])
         y, x = patches.y0[:, None] + side, patches.x0[:, None] + side
         inside = ((y >= 0) & (y < ny))[:, :, None] & ((x >= 0) & (x < nx))[:, None, :]
-        pixel = y[:, :, None] * nx + x[:, None, :]
-        row_parts.append(np.repeat(members, np.count_nonzero(inside, axis=(1, 2))))
-        pixel_parts.append(pixel[inside])
         value_parts.append(_plane(patches, plane)[inside])
-    row, pixel, values = (np.concatenate(parts) for parts in (row_parts, pixel_parts, value_parts))
-    pixels, column = _columns(pixel, ny * nx) if like is None else (like.pixels, np.searchsorted(like.pixels, pixel))
-    rows = csr_array((values, (row, column)), shape=(templates.n, pixels.size))
-    return Design(shape, pixels, rows)
+        if like is None:
+            row_parts.append(np.repeat(members, np.count_nonzero(inside, axis=(1, 2))))
+            pixel_parts.append((y[:, :, None] * nx + x[:, None, :])[inside])
+    if like is None:
+        pixels, column = _columns(np.concatenate(pixel_parts), ny * nx)
+        places = (np.concatenate(row_parts), column)
+    else:
+        pixels, places = like.pixels, like.places
+    rows = csr_array((np.concatenate(value_parts), places), shape=(templates.n, pixels.size))
+    return Design(shape, pixels, rows, places)
 
 
 def _columns(pixel, size):

@@ -47,7 +47,7 @@ class Fit:
     masked_fraction : ndarray, shape (n,)
         Fraction of the template's flux on unusable pixels or off the image.
     background, background_err : ndarray, shape (n,), µJy per pixel
-        The background at the sources, given or jointly fitted.
+        The background at the pixels nearest to the sources, given or jointly fitted.
     group : int ndarray, shape (n,)
         Sources with the same number were solved together.
     centroid_gradient : ndarray, shape (n, 2), per pixel, or None
@@ -228,7 +228,7 @@ def fit_templates(
         masked_fraction=masked,
         background=np.where(no_level, np.nan, level),
         background_err=level_err,
-        group=solution.label[:n],
+        group=solution.layout.label[:n],
         centroid_gradient=gradient,
         centroid_curvature=curvature,
         _design=matrix,
@@ -323,16 +323,13 @@ def _centroid_terms(templates, matrix, rows, weight, values, level, joint, solut
     weighted = [plane * weight if matrix.is_dense else _scaled(plane, weight) for plane in planes]
     cross = [plane @ rows.T for plane in weighted]
     flux = np.where(failed, 0.0, joint[:n])
-    gradient, curvature = np.empty((n, 2)), np.empty((n, 2, 2))
-    for a in range(2):
-        gradient[:, a] = weighted[a] @ values - cross[a] @ joint
-        if level is not None:
-            gradient[:, a] -= level * np.asarray(weighted[a].sum(axis=1))
-        for b in range(a + 1):
-            local = (weighted[a] * planes[b]).sum(axis=1)
-            padded = [_padded(cross[c], joint.size) for c in ((a,) if a == b else (a, b))]
-            curvature[:, a, b] = local - solution.projected(padded[0], padded[-1])[:n]
-            curvature[:, b, a] = curvature[:, a, b]
+    gradient = np.stack([weighted[a] @ values - cross[a] @ joint for a in range(2)], axis=1)
+    if level is not None:
+        gradient -= level[:, None] * np.stack([np.asarray(plane.sum(axis=1)) for plane in weighted], axis=1)
+    curvature = -solution.projected([_padded(terms, joint.size) for terms in cross])[:n]
+    for a, b in ((0, 0), (0, 1), (1, 1)):
+        curvature[:, a, b] += (weighted[a] * planes[b]).sum(axis=1)
+    curvature[:, 1, 0] = curvature[:, 0, 1]
     return gradient * flux[:, None], curvature * (flux**2)[:, None, None]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from .groups import LARGEST_INFLATION
 
-_RIDGE = 1e-8  # added to the unit diagonal of sources that coincide with a neighbour, so that a factorisation exists
+_RIDGE = 1e-5  # added to the unit diagonal of sources that coincide with a neighbour, so that a factorisation exists
+_LOCAL_RIDGE = 1e-9
 _CHUNK = 256
 
 
@@ -63,15 +64,36 @@ class GiantGroup:
         scale = self.scale if right.ndim == 1 else self.scale[:, None]
         return scale * self.factor.solve(scale * right)
 
-    def projected(self, left, right):
-        """For each source, ``left[k] @ inverse @ right[k]`` with the inverse of the sources that overlap it."""
-        left, right = left[self.members][:, self.members].tocsr(), right[self.members][:, self.members].tocsr()
-        result = np.empty(self.members.size)
+    def projected(self, planes):
+        """For each source k, ``planes[a][k] @ inverse @ planes[b][k]`` with the inverse of the sources that overlap it.
+
+        Parameters
+        ----------
+        planes : sequence of p sparse arrays, shape (n, n)
+
+        Returns
+        -------
+        ndarray, shape (k, p, p)
+        """
+        normal = self.normal
+        planes = [plane[self.members][:, self.members].tocsr() for plane in planes]
+        result = np.empty((self.members.size, len(planes), len(planes)))
+        place = np.full(self.members.size, -1)
         for k in range(self.members.size):
-            near = self.normal.indices[self.normal.indptr[k] : self.normal.indptr[k + 1]]
-            block = self.normal[near][:, near].toarray()
-            one, other = (m[[k]].toarray()[0, near] for m in (left, right))
-            result[k] = one @ np.linalg.lstsq(block, other, rcond=1e-10)[0]
+            near = normal.indices[normal.indptr[k] : normal.indptr[k + 1]]
+            place[near] = np.arange(near.size)
+            block, rows = np.zeros((near.size, near.size)), np.zeros((len(planes), near.size))
+            for i, neighbour in enumerate(near):
+                entries = slice(normal.indptr[neighbour], normal.indptr[neighbour + 1])
+                column = place[normal.indices[entries]]
+                inside = column >= 0
+                block[i, column[inside]] = normal.data[entries][inside]
+            for row, plane in zip(rows, planes, strict=True):
+                entries = slice(plane.indptr[k], plane.indptr[k + 1])
+                row[place[plane.indices[entries]]] = plane.data[entries]
+            place[near] = -1
+            block.flat[:: near.size + 1] *= 1 + _LOCAL_RIDGE
+            result[k] = rows @ np.linalg.solve(block, rows.T)
         return result
 
 
@@ -102,31 +124,23 @@ def inverse_diagonal(factor):
     -------
     ndarray, shape (k,)
     """
-    k = factor.shape[0]
-    diagonal = np.empty(k)
     if not np.array_equal(factor.perm_r, factor.perm_c):
         return _inverse_diagonal_by_columns(factor)
-    lower, pivots = factor.L.tocsc(), factor.U.diagonal()
-    lower.sort_indices()
-    columns = [lower.indices[lower.indptr[j] : lower.indptr[j + 1]] for j in range(k)]
-    parents = np.array([column[1] if column.size > 1 else -1 for column in columns])
-    children = np.bincount(parents[parents >= 0], minlength=k)
-    fronts = {}
+    columns, lower = _closed_columns(factor.L.tocsc())
+    k, pivots = len(columns), factor.U.diagonal()
+    parents = [column[1] if column.size > 1 else -1 for column in columns]
+    children = np.bincount([parent for parent in parents if parent >= 0], minlength=k)
+    diagonal, fronts = np.empty(k), {}
     for j in range(k - 1, -1, -1):
-        below = columns[j][1:]
+        below, parent = columns[j][1:], parents[j]
         front = np.empty((below.size + 1, below.size + 1))
         front[0, 0] = 1 / pivots[j]
         if below.size:
-            parent = parents[j]
             rows, parent_front = fronts[parent]
             place = np.searchsorted(rows, below)
-            if place[-1] >= rows.size or not np.array_equal(rows[place], below):
-                return _inverse_diagonal_by_columns(factor)
-            known = parent_front[place[:, None], place]
-            values = lower.data[lower.indptr[j] + 1 : lower.indptr[j + 1]]
-            front[1:, 1:] = known
-            front[1:, 0] = front[0, 1:] = -known @ values
-            front[0, 0] -= values @ front[1:, 0]
+            front[1:, 1:] = known = parent_front[place[:, None], place]
+            front[1:, 0] = front[0, 1:] = -known @ lower[j]
+            front[0, 0] -= lower[j] @ front[1:, 0]
             children[parent] -= 1
             if children[parent] == 0:
                 del fronts[parent]
@@ -134,6 +148,31 @@ def inverse_diagonal(factor):
         if children[j]:
             fronts[j] = (columns[j], front)
     return diagonal[factor.perm_c]
+
+
+def _closed_columns(lower):
+    """Rows of each column of L, the diagonal first, and the values below it.
+
+    The factorisation leaves out entries that cancel to zero. They are put back, so that the rows below the diagonal of
+    a column are all found in its parent's column.
+    """
+    lower.sort_indices()
+    k = lower.shape[0]
+    stored = [lower.indices[lower.indptr[j] : lower.indptr[j + 1]] for j in range(k)]
+    columns, values = list(stored), []
+    for j in range(k):
+        column, data = columns[j], lower.data[lower.indptr[j] : lower.indptr[j + 1]]
+        if column.size > stored[j].size:
+            full = np.zeros(column.size)
+            full[np.searchsorted(column, stored[j])] = data
+            data = full
+        values.append(data[1:])
+        if column.size > 2:
+            parent = column[1]
+            joined = np.union1d(columns[parent], column[1:])
+            if joined.size > columns[parent].size:
+                columns[parent] = joined
+    return columns, values
 
 
 def _inverse_diagonal_by_columns(factor):

@@ -20,7 +20,48 @@ import numpy as np
 LARGEST_INFLATION = 1e5
 #: Largest group that is inverted as a dense matrix.
 LARGEST_DENSE_GROUP = 2500
-_SMALLEST_EIGENVALUE = 1e-12  # of a normal matrix scaled to a unit diagonal
+_SMALLEST_EIGENVALUE = 0.5 / LARGEST_INFLATION  # of a scaled normal matrix: that of a pair at the limit
+_SMALLEST_PART = 0.01  # of a source in the undetermined directions: with more, it is degenerate
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the sources are among the groups.
+
+    Attributes
+    ----------
+    label : int ndarray, shape (n,)
+        Group of each source.
+    batches : tuple of int ndarray, shape (g, k)
+        Members of g groups of k sources that are solved together.
+    giants : tuple of int ndarray, shape (k,)
+        Members of the groups above `LARGEST_DENSE_GROUP`.
+    """
+
+    label: np.ndarray
+    batches: tuple
+    giants: tuple
+
+    def blocks(self, matrix):
+        """The diagonal blocks of a matrix that connects members of the same group only: (g, k, k) for each batch."""
+        if isinstance(matrix, np.ndarray):
+            return [matrix[members[:, :, None], members[:, None, :]] for members in self.batches]
+        n = self.label.size
+        start, place, size = np.full(n, -1), np.zeros(n, dtype=int), np.zeros(n, dtype=int)
+        total = 0
+        for members in self.batches:
+            groups, k = members.shape
+            start[members] = total + np.arange(groups)[:, None] * k**2
+            place[members], size[members] = np.arange(k), k
+            total += groups * k**2
+        flat = np.zeros(total)
+        entries = matrix.tocoo()
+        row, column = entries.coords
+        inside = (start[row] >= 0) & (start[column] >= 0)
+        row, column = row[inside], column[inside]
+        flat[start[row] + place[row] * size[row] + place[column]] = entries.data[inside]
+        parts = np.split(flat, np.cumsum([members.size * members.shape[1] for members in self.batches]))
+        return [part.reshape(*members.shape, -1) for part, members in zip(parts, self.batches, strict=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,24 +70,29 @@ class GroupSolution:
 
     Attributes
     ----------
-    label : int ndarray, shape (n,)
-        Group of each source.
-    batches : tuple of (int ndarray (g, k), ndarray (g, k, k))
-        Members of g groups of k sources, and the inverses of their normal matrices.
-    giants : tuple of GiantGroup
-        Groups above `LARGEST_DENSE_GROUP`.
+    layout : Layout
+        The groups.
+    inverses : list of ndarray, shape (g, k, k)
+        For each batch of the layout.
+    giants : list of GiantGroup
+        The groups above `LARGEST_DENSE_GROUP`.
     failed : bool ndarray, shape (n,)
         Sources without information and sources that cannot be told apart.
     """
 
-    label: np.ndarray
-    batches: tuple
-    giants: tuple
+    layout: Layout
+    inverses: list
+    giants: list
     failed: np.ndarray
+
+    @property
+    def batches(self):
+        """Pairs of members and inverses."""
+        return zip(self.layout.batches, self.inverses, strict=True)
 
     def solve(self, right):
         """Solution of the normal equations for a right-hand side of shape (n,)."""
-        solution = np.zeros_like(right)
+        solution = np.zeros(self.failed.size)
         for members, inverse in self.batches:
             solution[members] = (inverse @ right[members][:, :, None])[:, :, 0]
         for giant in self.giants:
@@ -55,7 +101,7 @@ class GroupSolution:
 
     def variance(self):
         """Diagonal of the inverse, shape (n,)."""
-        variance = np.zeros(self.label.size)
+        variance = np.zeros(self.failed.size)
         for members, inverse in self.batches:
             variance[members] = inverse.diagonal(axis1=1, axis2=2)
         for giant in self.giants:
@@ -64,12 +110,11 @@ class GroupSolution:
 
     def covariance(self):
         """The inverse as a dense matrix, shape (n, n)."""
-        covariance = np.zeros((self.label.size, self.label.size))
+        covariance = np.zeros((self.failed.size, self.failed.size))
         for members, inverse in self.batches:
             covariance[members[:, :, None], members[:, None, :]] = inverse
         for giant in self.giants:
-            unit = np.eye(giant.members.size)
-            covariance[np.ix_(giant.members, giant.members)] = giant.solve(unit)
+            covariance[np.ix_(giant.members, giant.members)] = giant.solve(np.eye(giant.members.size))
         return covariance
 
     def propagated(self, row_covariance):
@@ -81,26 +126,36 @@ class GroupSolution:
             ``row_covariance(members)`` gives C for index arrays of shape (g, k) as (g, k, k). For a group above
             `LARGEST_DENSE_GROUP` the square roots of its diagonal are taken as fully correlated.
         """
-        variance = np.zeros(self.label.size)
+        variance = np.zeros(self.failed.size)
         for members, inverse in self.batches:
-            variance[members] = np.einsum("gij,gjk,gik->gi", inverse, row_covariance(members), inverse, optimize=True)
+            variance[members] = np.einsum("gij,gji->gi", inverse @ row_covariance(members), inverse)
         for giant in self.giants:
             diagonal = row_covariance(giant.members[:, None])[:, 0, 0]
             variance[giant.members] = giant.solve(np.sqrt(diagonal)) ** 2
         return variance
 
-    def projected(self, left, right):
-        """For each source k, ``left[k] @ inverse @ right[k]``; `left` and `right` dense or sparse, shape (n, n).
+    def projected(self, planes):
+        """For each source k, ``planes[a][k] @ inverse @ planes[b][k]``.
 
-        In a group above `LARGEST_DENSE_GROUP` the inverse is that of the sources that overlap source k.
+        Parameters
+        ----------
+        planes : sequence of p matrices, dense or sparse, shape (n, n)
+
+        Returns
+        -------
+        ndarray, shape (n, p, p)
+            In a group above `LARGEST_DENSE_GROUP` the inverse is that of the sources that overlap source k.
         """
-        result = np.zeros(self.label.size)
-        for members, inverse in self.batches:
-            rows = _blocks(left, self.label, members)
-            columns = rows if right is left else _blocks(right, self.label, members)
-            result[members] = np.einsum("gki,gij,gkj->gk", rows, inverse, columns, optimize=True)
+        result = np.zeros((self.failed.size, len(planes), len(planes)))
+        rows = [self.layout.blocks(plane) for plane in planes]
+        for number, (members, inverse) in enumerate(self.batches):
+            for b in range(len(planes)):
+                solved = rows[b][number] @ inverse
+                for a in range(b + 1):
+                    value = np.einsum("gki,gki->gk", rows[a][number], solved)
+                    result[members, a, b] = result[members, b, a] = value
         for giant in self.giants:
-            result[giant.members] = giant.projected(left, right)
+            result[giant.members] = giant.projected(planes)
         return result
 
 
@@ -118,52 +173,40 @@ def solve_groups(normal, active):
     -------
     GroupSolution
     """
-    n = active.size
     failed = ~active
+    members = active.nonzero()[0]
     if isinstance(normal, np.ndarray):
-        members = active.nonzero()[0]
-        if members.size == 0:
-            return GroupSolution(np.zeros(n, dtype=int), (), (), failed)
-        block = normal if members.size == n else normal[members[:, None], members]
-        inverse, failed[members] = _inverses(block[None])
-        return GroupSolution(np.zeros(n, dtype=int), ((members[None], inverse),), (), failed)
+        layout = Layout(np.zeros(active.size, dtype=int), (members[None],) if members.size else (), ())
+    else:
+        layout = _connected(normal, members)
+    inverses = []
+    for group, block in zip(layout.batches, layout.blocks(normal), strict=True):
+        inverse, failed[group] = _inverses(block)
+        inverses.append(inverse)
+    giants = []
+    for group in layout.giants:
+        from .giant import GiantGroup
+
+        giants.append(GiantGroup.factorised(normal, group))
+        failed[group] = giants[-1].degenerate
+    return GroupSolution(layout, inverses, giants, failed)
+
+
+def _connected(normal, members):
+    """The connected groups of a sparse matrix."""
     from scipy.sparse.csgraph import connected_components
 
     _, label = connected_components(normal, directed=False)
-    kept = np.flatnonzero(active)
-    kept = kept[np.argsort(label[kept], kind="stable")]
-    _, first, size = np.unique(label[kept], return_index=True, return_counts=True)
+    members = members[np.argsort(label[members], kind="stable")]
+    _, first, size = np.unique(label[members], return_index=True, return_counts=True)
     batches, giants = [], []
     for k in np.unique(size):
-        members = kept[first[size == k][:, None] + np.arange(k)]
+        groups = members[first[size == k][:, None] + np.arange(k)]
         if k > LARGEST_DENSE_GROUP:
-            from .giant import GiantGroup
-
-            giants.extend(GiantGroup.factorised(normal, one) for one in members)
-            continue
-        inverse, failed[members] = _inverses(_blocks(normal, label, members))
-        batches.append((members, inverse))
-    for giant in giants:
-        failed[giant.members] = giant.degenerate
-    return GroupSolution(label, tuple(batches), tuple(giants), failed)
-
-
-def _blocks(matrix, label, members):
-    """The diagonal blocks of groups of equal size, shape (g, k, k)."""
-    if isinstance(matrix, np.ndarray):
-        return matrix[members[:, :, None], members[:, None, :]]
-    groups, k = members.shape
-    if k == 1:
-        return matrix.diagonal()[members[:, 0]][:, None, None]
-    place = np.full(label.size, -1)
-    place[members] = np.arange(groups * k).reshape(groups, k)
-    rows = matrix[members.ravel()].tocoo()
-    column = place[rows.coords[1]]
-    inside = column >= 0
-    blocks = np.zeros((groups, k, k))
-    row = rows.coords[0][inside]
-    blocks[row // k, row % k, column[inside] % k] = rows.data[inside]
-    return blocks
+            giants.extend(groups)
+        else:
+            batches.append(groups)
+    return Layout(label, tuple(batches), tuple(giants))
 
 
 def _inverses(blocks):
@@ -189,10 +232,10 @@ def _inverses(blocks):
 
 
 def _pseudo_inverse(scaled):
-    """Inverse of a degenerate matrix with unit diagonal on the space that is determined, and who is not."""
+    """Inverse of a degenerate matrix with unit diagonal where it is determined, and which sources are not."""
     eigenvalues, vectors = np.linalg.eigh(scaled)
     determined = eigenvalues > _SMALLEST_EIGENVALUE
-    floored = np.maximum(eigenvalues, _SMALLEST_EIGENVALUE)
-    degenerate = (vectors**2 / floored).sum(axis=1) > LARGEST_INFLATION
     kept = vectors[:, determined]
-    return (kept / eigenvalues[determined]) @ kept.T, degenerate
+    inverse = (kept / eigenvalues[determined]) @ kept.T
+    undetermined = (vectors[:, ~determined] ** 2).sum(axis=1)
+    return inverse, (undetermined > _SMALLEST_PART) | (inverse.diagonal() > LARGEST_INFLATION)

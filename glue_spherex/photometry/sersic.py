@@ -41,9 +41,10 @@ TRUNCATION = (
     (5.0, 8.12),
     (6.0, 7.99),
 )
-_LARGEST_HALF_WIDTH = 64
-_LARGEST_PERIOD = 160
-_PERIODS = (24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160)
+_LARGEST_HALF_WIDTH, _LARGEST_HALF_WIDTH_INFINITE = 64, 48  # pixels
+_WINGS = 64  # the light of an infinite profile farther out than this is folded back into the patch, pixels
+_LARGEST_PERIOD = 512
+_PERIODS = (24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160)  # pixels
 _NEGLIGIBLE = 3e-5  # of the effective PSF's transform: higher frequencies are left out
 _SAMPLES = 2**15  # of the logarithmic Hankel transform
 _RADIUS_RANGE = (1e-6, 1e4)  # in r_eff
@@ -177,9 +178,10 @@ def sersic_patch(psf, profile, x, y, cd, half_width=None, extent="tractor", deri
     radius = min(radius, enclosed_radius(profile.n, 0.999 if np.isinf(radius) and profile.n > 0.5 else 1 - 1e-6))
     reach = radius * np.sqrt((axes**2).sum(axis=0)).max() + psf.half_width_px + 0.5
     if half_width is None:
-        half_width = int(min(np.ceil(reach), _LARGEST_HALF_WIDTH))
+        largest = _LARGEST_HALF_WIDTH_INFINITE if extent == "infinite" else _LARGEST_HALF_WIDTH
+        half_width = int(min(np.ceil(reach), largest))
     if extent == "infinite":
-        reach *= 1.5
+        reach = min(1.5 * reach, _WINGS)
     period = _period(max(half_width + reach, 2 * half_width + 2))
     rows, columns, transform = _psf_transform(psf, period)
     fx, fy = axes @ np.stack([columns, np.zeros_like(columns)]), axes @ np.stack([np.zeros_like(rows), rows])
@@ -197,7 +199,7 @@ def _period(pixels):
     for period in _PERIODS:
         if period >= pixels:
             return period
-    return max(_LARGEST_PERIOD, next_fast_len(int(np.ceil(min(pixels, 4 * _LARGEST_PERIOD)))))
+    return next_fast_len(int(np.ceil(min(pixels, _LARGEST_PERIOD))), real=True)
 
 
 def _to_pixels(transform, rows, columns, x, y, half_width, period):

@@ -220,7 +220,7 @@ def sersic_template(psf, profile, x, y, cd, half_width=None, extent="tractor", d
         ``(east, north) = cd @ (dx, dy)``.
     half_width : int, optional
         The patch has ``2 * half_width + 1`` pixels a side. By default it holds the whole truncated profile, or 99.9 %
-        of the infinite one, 64 pixels at most.
+        of the infinite one, 64 and 48 pixels at most.
     extent : {"tractor", "infinite"}
         Truncated where The Tractor's profiles end and of total flux 1 within, or not truncated. See
         `glue_spherex.photometry.sersic`.
