@@ -13,7 +13,7 @@ from .model import CLEAN_MASK, DETECTORS
 from .photometry.output import result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
 
-IMAGES = 240
+IMAGES = 120
 SEED = 7
 
 
@@ -124,11 +124,13 @@ def draw_spectra(spectra, truth, path):
         panel.set_title(label, loc="left", fontsize=11)
     for panel in axes[len(labels) :]:
         panel.set_axis_off()
-    for panel in axes[max(len(labels) - 2, 0) : len(labels)]:
+    for panel in axes[max(len(labels) - 2, 0) : len(labels)]:  # the lowest of each column
         panel.set_xlabel("wavelength (µm)")
         panel.xaxis.set_tick_params(labelbottom=True)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=9)
+    order = np.argsort([not name.startswith("D") for name in names], kind="stable")
+    handles, names = [handles[k] for k in order], [names[k] for k in order]
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=10)
     figure.savefig(path, dpi=100)
 
 
@@ -151,9 +153,10 @@ def _draw_source(panel, rows, truth):
     panel.set_xlim(0.72, 5.2)
     panel.set_xticks([0.75, 1, 1.5, 2, 3, 4, 5], labels=["0.75", "1", "1.5", "2", "3", "4", "5"])
     panel.minorticks_off()
-    level = np.nanpercentile(truth["flux_ujy"], [0, 100])
-    margin = 0.35 * (level[1] - level[0]) + 4 * np.nanmedian(error[usable])
-    panel.set_ylim(min(level[0] - margin, 0), level[1] + margin)
+    low, high = np.nanmin(truth["flux_ujy"]), np.nanmax(truth["flux_ujy"])
+    seen = flux[usable & (flux < 2 * high)]
+    top = max(high, seen.max(initial=high)) + 0.08 * high
+    panel.set_ylim(min(0.0, low - 4 * np.nanmedian(error[usable])), top)
 
 
 def can_show():

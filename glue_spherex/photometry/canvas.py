@@ -66,6 +66,8 @@ class Canvas:
     is_member : ndarray of bool, shape (n,)
         Whether the source is measured here, or only fitted along.
     x, y : ndarray, shape (n,), 0-based canvas pixels
+    is_whole_file : bool
+        Whether the canvas is a small file as it is.
     """
 
     image: np.ndarray
@@ -78,6 +80,7 @@ class Canvas:
     is_member: np.ndarray
     x: np.ndarray
     y: np.ndarray
+    is_whole_file: bool = False
 
 
 def canvases(image, x, y, measured, reach):
@@ -100,7 +103,7 @@ def canvases(image, x, y, measured, reach):
     ny, nx = image.record.shape
     if nx * ny <= WHOLE_FILE_PIXELS:
         cutout = image.cutout(0, nx, 0, ny)
-        yield Canvas(**_planes(cutout), sources=np.arange(len(x)), is_member=measured, x=x, y=y)
+        yield Canvas(**_planes(cutout), sources=np.arange(len(x)), is_member=measured, x=x, y=y, is_whole_file=True)
         return
     batch, pixels = [], 0
     for region in regions(x, y, measured, reach):

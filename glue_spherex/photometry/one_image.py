@@ -1,8 +1,8 @@
 """All sources on one image: background, templates, fit, quality.
 
-Two passes. The first fits with the VARIANCE plane as weights and a background that may still hold the wings of the
-sources. The second subtracts the fitted sources before it measures the background, and takes as variance of a pixel
-what the fitted model predicts (`expected_variance`), so that a pixel that happens to be faint does not count for more.
+A first guess of the fluxes, with the VARIANCE plane as weights, serves two purposes: the sources are subtracted before
+the background is measured, so that it does not hold their wings; and the variance of a pixel is what the model predicts
+(`expected_variance`), so that a pixel that happens to be faint does not count for more.
 """
 
 from dataclasses import dataclass, replace
@@ -165,20 +165,28 @@ def _fit(canvas, templates, shapes, settings):
         )
         return fit, background
 
-    fit, background = once(image, variance)
-    sources = fit.model / canvas.ujy
+    level = _first_level(canvas, image, quiet, settings)
+    sources = fit_templates(templates, data, variance, canvas.usable, background=level * factor).model / canvas.ujy
     weights = variance
     if settings.weights == "model":
-        expected = sources + _spread_levels(canvas, templates, background.level)
+        expected = sources + _spread_levels(canvas, templates, level)
         weights = expected_variance(image, canvas.variance, canvas.usable, expected) * canvas.ujy**2
+    previous = np.inf
     for _ in range(MOST_PASSES if extended else 0):
-        previous = fit.flux
-        fit, background = once(image - sources, weights)
+        fit, _ = once(image - sources, weights)
         sources = fit.model / canvas.ujy
         with np.errstate(invalid="ignore"):
             if not (np.abs(fit.flux - previous) > CONVERGED_SIGMA * fit.flux_err).any():
                 break
+        previous = fit.flux
     return *once(image - sources, weights, centroid=True), data
+
+
+def _first_level(canvas, image, quiet, settings):
+    """Background for the first guess of the fluxes, shape (n,): on a small file one level will do."""
+    if canvas.is_whole_file and np.count_nonzero(quiet) > 100:
+        return np.full(len(canvas.x), np.median(image[quiet]))
+    return local_background(image, quiet, canvas.x, canvas.y, box=settings.background_box).level
 
 
 def expected_variance(image, variance, usable, expected):

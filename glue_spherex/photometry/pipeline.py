@@ -156,12 +156,7 @@ def measure_match(sources, images, match, settings):
     status, reason = "measured", ""
     try:
         with images.open(match.record) as image:
-            about |= {
-                "psf_source": image.psf_source,
-                "wavelength_source": image.wavelength_source,
-                "solid_angle_source": image.solid_angle_source,
-                "flux_correction": image.flux_correction_source,
-            }
+            about |= image.used
             rows = measure_image(image, [sources[number] for number in match.sources], settings)
         rows["source_id"] = np.asarray(match.sources)[rows["source_id"]]
         if not len(rows["source_id"]):
