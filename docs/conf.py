@@ -6,6 +6,7 @@ from pathlib import Path
 import glue_spherex
 from glue_spherex.cli import _parser
 from glue_spherex.model import COLUMNS, DETECTORS, FLAG_TABLE
+from glue_spherex.model.spectrum import DISK_NAMES
 
 project = "glue-spherex"
 author = "The glue-spherex developers"
@@ -42,10 +43,10 @@ def _flags():
 
 
 def _columns():
-    rows = [
-        (f"``{c.disk_name}``" + (f" (``{c.name}`` in Python)" if c.name != c.disk_name else ""), c.unit, c.dtype, c.description)
-        for c in COLUMNS
-    ]  # fmt: skip
+    def name(column):
+        return f"``{column.disk_name}``" + (f" (``{column.name}`` in Python)" if column.name in DISK_NAMES else "")
+
+    rows = [(name(c), c.unit, c.dtype, c.description.replace("|", r"\|")) for c in COLUMNS]
     return _table(("column", "unit", "type", "meaning"), rows, "28 12 10 50")
 
 

@@ -1,6 +1,6 @@
 """Fluxes, errors and wavelengths of simulated images against their truth.
 
-    python docs/benchmarks/accuracy.py [--images 300]
+python docs/benchmarks/accuracy.py [--images 300]
 """
 
 import argparse

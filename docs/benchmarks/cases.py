@@ -1,6 +1,6 @@
 """Scenes with known answers: how far our fluxes and errors are from exact least squares and from The Tractor.
 
-    SPHEREX_TEST_CASES=folder python docs/benchmarks/cases.py
+SPHEREX_TEST_CASES=folder python docs/benchmarks/cases.py
 """
 
 import os

@@ -1,6 +1,6 @@
 """The faint-end bias of weights 1/VARIANCE, and of the variance that the model expects.
 
-    python docs/benchmarks/weights.py [--images 1200]
+python docs/benchmarks/weights.py [--images 1200]
 """
 
 import argparse

@@ -14,6 +14,7 @@ def spectrum_window(path):
     glue_qt.app.GlueApplication
         Not yet shown.
     """
+    from glue.config import colormaps
     from glue.core.data_factories import load_data
     from glue.main import load_plugins
     from glue_qt.app import GlueApplication
@@ -27,7 +28,9 @@ def spectrum_window(path):
     viewer.state.x_att, viewer.state.y_att = data.id["wavelength"], data.id["flux"]
     layer = viewer.state.layers[0]
     layer.yerr_att, layer.yerr_visible = data.id["flux_err"], True
-    layer.cmap_att, layer.cmap_mode = data.id["det_id"], "Linear"
+    layer.cmap_att, layer.cmap_mode, layer.cmap = data.id["det_id"], "Linear", dict(colormaps.members)["Viridis"]
+    layer.cmap_vmin, layer.cmap_vmax = 1.0, 7.0  # the brightest end of the map is hard to see
+    viewer.viewer_size = (1000, 620)
     viewer.state.x_axislabel, viewer.state.y_axislabel = "wavelength (µm)", "flux (µJy)"
     return application
 

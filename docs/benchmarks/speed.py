@@ -1,0 +1,183 @@
+"""Where the time goes: indexing, measuring, refitting, reading, importing.
+
+    python docs/benchmarks/speed.py [--images 300]
+
+Every figure is for one core, except that of two workers. Figures of a comparison are taken in turn, several times; the
+median is printed, and the smallest in brackets.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from common import describe_machine, field, one_thread
+
+one_thread()
+
+import numpy as np  # noqa: E402
+
+from glue_spherex import FolderCollection, fit_sources, measure, read_spectra, read_targets, write_spectra  # noqa: E402
+from glue_spherex.images import PSF, ImageIndex  # noqa: E402
+
+REPEATS = 5
+
+
+def report(what, seconds, per=1, unit="ms"):
+    """Print a line: median, and smallest."""
+    scale = {"ms": 1e3, "s": 1.0}[unit] / per
+    values = np.sort(np.atleast_1d(seconds)) * scale
+    print(f"{what:<66} {np.median(values):>8.2f} {unit} [{values[0]:.2f}]", flush=True)
+
+
+def timed(call, repeats=REPEATS):
+    """Seconds of each call."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def indexing(folder, n):
+    """The first time on a folder, and once it is known."""
+    first, again = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(3):
+            index = ImageIndex(Path(scratch) / f"{number}.sqlite")
+            first += timed(lambda index=index: index.refresh([folder / "images"]), 1)
+            again += timed(lambda index=index: index.refresh([folder / "images"]), 3)
+    report("index a file, the first time", first, n)
+    report("index a file, known", again, n)
+    return float(np.median(first)) / n
+
+
+def measuring(name, folder, targets=None, images=None):
+    """Milliseconds per indexed image."""
+    targets = read_targets(folder / "targets.csv").sources if targets is None else targets
+    collection = FolderCollection(folder / "images", folder / "calibration")
+    n = len(collection.find(targets))
+    seconds = timed(lambda: measure(targets, collection))
+    report(f"measure {name}, per image", seconds, n)
+    return float(np.median(seconds)) / n
+
+
+def two_workers(folder):
+    """How much faster two processes are."""
+    targets = read_targets(folder / "targets.csv").sources
+    collection = FolderCollection(folder / "images", folder / "calibration")
+    collection.refresh()
+    ratios = []
+    with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
+        measure(targets, collection, executor=pool)  # start them, and fill their caches
+        for _ in range(REPEATS):
+            (one,) = timed(lambda: measure(targets, collection), 1)
+            (two,) = timed(lambda: measure(targets, collection, executor=pool), 1)
+            ratios.append(one / two)
+    print(f"{'two workers are faster than one by':<66} {np.median(ratios):>8.2f}    [{max(ratios):.2f}]")
+
+
+def memory(folder):
+    """Peak memory of a process that measures the folder."""
+    code = (
+        "import resource, sys; from glue_spherex.cli import main; main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "measure",
+            str(folder / "targets.csv"),
+            "--images",
+            str(folder / "images"),
+        ]
+        command += ["--calibration", str(folder / "calibration"), "--output", scratch]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(out.split()[-1])
+
+
+def refitting():
+    """200 images in memory, three sources each."""
+    rng = np.random.default_rng(1)
+    axis = (np.arange(101) - 50) / 10
+    kernel = np.exp(-0.5 * (axis[:, None] ** 2 + axis**2) / 0.37**2)
+    psf = PSF(kernel, 10)
+    images = rng.normal(0, 1, (200, 40, 40))
+    variance, usable = np.ones((40, 40)), np.ones((40, 40), dtype=bool)
+    x, y = np.array([20.2, 21.5, 12.0]), np.array([19.7, 20.8, 30.1])
+    cd = np.diag([-6.15, 6.15]) / 3600
+
+    def refit():
+        for image in images:
+            fit_sources(image, variance, usable, psf, x, y, [None] * 3, cd)
+
+    refit()
+    report("refit 200 images in memory, 3 sources each", timed(refit))
+
+
+def reading(folder):
+    """A spectrum of 20,000 rows."""
+    from astropy.table import vstack
+
+    targets = read_targets(folder / "targets.csv").sources
+    spectra = measure(targets, FolderCollection(folder / "images", folder / "calibration"))
+    table = vstack([spectra] * -(-20000 // len(spectra)), metadata_conflicts="silent")[:20000]
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "spectra.vot"
+        write_spectra(table, path)
+        read_spectra(path)
+        report("read a VOTable of 20,000 rows", timed(lambda: read_spectra(path)), unit="s")
+
+
+def importing():
+    """What `import glue_spherex` costs beyond numpy and astropy."""
+
+    def process(code):
+        return timed(lambda: subprocess.run([sys.executable, "-c", code], check=True), 7)
+
+    process("import numpy, astropy")
+    base = process("import numpy, astropy")
+    ours = process("import numpy, astropy, glue_spherex")
+    report("import glue_spherex, beyond numpy and astropy", max(np.median(ours) - np.median(base), 0))
+
+
+def main():
+    """Print all figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--frames", type=int, default=6)
+    options = parser.parse_args()
+    describe_machine()
+    n = options.images
+    one = field(f"isolated-qr2-{n}", scene="isolated", release="qr2", images=n, seed=21)
+    crowd = field(f"crowd20-{n}", scene="crowded", images=n, n_sources=20, seed=23)
+    first = indexing(one, n)
+    measuring("1 source, 40 × 40 px", one)
+    sources = read_targets(crowd / "targets.csv").sources
+    single = measuring("1 of 20 sources, 40 × 40 px", crowd, sources[:1])
+    twenty = measuring("20 sources, 40 × 40 px", crowd)
+    print(f"{'20 sources cost, indexed, in units of one':<66} {twenty / single:>8.2f}")
+    print(f"{'20 sources cost, first run, in units of one':<66} {(first + twenty) / (first + single):>8.2f}")
+    for release in ("qr2", "qr3"):
+        frames = field(f"full-{release}-{options.frames}", scene="field", release=release, images=options.frames,
+                       full=True, seed=22)  # fmt: skip
+        stars = [s for s in read_targets(frames / "targets.csv").sources if s.shape is None]
+        measuring(f"1 source, full frame {release}", frames, stars[:1])
+        measuring(f"{len(stars)} sources, full frame {release}", frames, stars)
+    two_workers(one)
+    print(f"{'peak memory, ' + str(n) + ' images':<66} {memory(one):>8.0f} MB")
+    print(f"{'peak memory, ' + str(options.frames) + ' full frames':<66} {memory(frames):>8.0f} MB")
+    refitting()
+    reading(one)
+    importing()
+
+
+if __name__ == "__main__":
+    main()
