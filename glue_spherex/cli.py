@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -27,6 +28,12 @@ def main(arguments=None):
         0 done (single images or targets may have failed: the tables say so), 2 nothing could be done, 130
         interrupted, with everything finished so far on disk.
     """
+    for library in (
+        "OPENBLAS",
+        "OMP",
+        "MKL",
+    ):  # read when numpy is imported: matrices this small gain nothing from threads
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -418,6 +425,7 @@ def _executor(workers):
     from concurrent.futures import ProcessPoolExecutor
 
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["glue_spherex.photometry.pipeline"])  # imported once for all workers
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
     ) as pool:

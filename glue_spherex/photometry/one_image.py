@@ -113,15 +113,13 @@ def _measure_canvas(image, canvas, numbers, sources, where, settings):
     """Rows of the sources that are measured on a canvas: a dict of columns, and their numbers."""
     shapes = [sources[number].shape for number in numbers]
     cd = image.local_cd(where.x[numbers], where.y[numbers])
-    templates = source_templates(
-        _psfs(image, where.x_det[numbers], where.y_det[numbers]),
-        canvas.x,
-        canvas.y,
-        shapes,
-        cd,
-        settings.extent,
-        derivatives=True,
-    )
+    psfs = _psfs(image, where.x_det[numbers], where.y_det[numbers])
+    if settings.engine == "tractor":
+        from .tractor import tractor_templates
+
+        templates = tractor_templates(psfs, canvas.x, canvas.y, shapes, cd, derivatives=True)
+    else:
+        templates = source_templates(psfs, canvas.x, canvas.y, shapes, cd, settings.extent, derivatives=True)
     fit, background, data_ujy = _fit(canvas, templates, shapes, settings)
     member = canvas.is_member
     columns = _fit_columns(canvas, fit, background, data_ujy, settings)
@@ -179,7 +177,13 @@ def _fit(canvas, templates, shapes, settings):
             if not (np.abs(fit.flux - previous) > CONVERGED_SIGMA * fit.flux_err).any():
                 break
         previous = fit.flux
-    return *once(image - sources, weights, centroid=True), data
+    fit, background = once(image - sources, weights, centroid=True)
+    if settings.engine == "tractor":
+        from .tractor import with_tractor_fluxes
+
+        under = data - _spread_levels(canvas, templates, background.level) * canvas.ujy
+        fit = with_tractor_fluxes(fit, templates, under, weights, canvas.usable)
+    return fit, background, data
 
 
 def _first_level(canvas, image, quiet, settings):

@@ -65,6 +65,8 @@ class Settings:
         ):
             if getattr(self, name) not in allowed:
                 raise PhotometryError(f"{name} is {getattr(self, name)!r}; allowed are {', '.join(allowed)}.")
+        if self.engine == "tractor" and self.extent != "tractor":
+            raise PhotometryError(f'extent is {self.extent!r}; engine="tractor" has only extent="tractor".')
         box = self.background_box
         if isinstance(box, bool) or int(box) != box or not 5 <= box <= 101 or box % 2 == 0:
             raise PhotometryError(f"background_box is {box!r}; an odd number of pixels from 5 to 101 is needed.")

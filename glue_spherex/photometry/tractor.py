@@ -92,6 +92,23 @@ def fit_sources_tractor(data, variance, usable, psf, x, y, profiles, cd, extent=
         raise PhotometryError(f'extent is {extent!r}; the profiles of engine="tractor" are those of extent "tractor".')
     templates = tractor_templates(psf, x, y, profiles, cd)
     fit = fit_templates(templates, data, variance, usable)
+    return with_tractor_fluxes(fit, templates, data, variance, usable)
+
+
+def with_tractor_fluxes(fit, templates, data, variance, usable):
+    """A fit with its fluxes, and the errors that hold neighbours fixed, replaced by those of The Tractor.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the same templates and pixels.
+    templates, data, variance, usable
+        As in `tractor_fluxes`.
+
+    Returns
+    -------
+    Fit
+    """
     flux, error = tractor_fluxes(templates, data, variance, usable)
     return replace(
         fit,

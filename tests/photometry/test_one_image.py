@@ -306,3 +306,27 @@ def test_fit_mask_is_not_used(simulated):
     cutout = image.cutout(0, 40, 0, 40)
     assert (cutout.flags & FIT_MASK).any()
     assert not cutout.usable[(cutout.flags & FIT_MASK) != 0].any()
+
+
+def test_the_tractor_measures_the_same(simulated):
+    """The engine on whole images, with galaxies, neighbours and bad pixels; where it is installed."""
+    from glue_spherex.photometry.tractor import tractor_available
+
+    available, reason = tractor_available()
+    if not available:
+        pytest.skip(reason)
+    field = simulated("field", images=12, detectors=(2, 5), seed=9)
+    sources = read_targets(field.targets).sources
+    own = measure(sources, collection(field))
+    theirs = measure(sources, collection(field), engine="tractor")
+    np.testing.assert_array_equal(theirs["source_id"], own["source_id"])
+    difference = np.abs(theirs["flux"] - own["flux"]) / own["flux_err"]
+    point = ~np.isin(own["label"], [s.label for s in sources if s.shape is not None])
+    assert np.nanmax(difference[point]) < 0.3
+    assert np.nanmax(np.abs(theirs["flux"] / own["flux"] - 1)[~point]) < 0.006
+    np.testing.assert_allclose(theirs["flux_err_tractor"].value, own["flux_err_tractor"].value, rtol=0.01)
+
+
+def test_the_tractor_has_one_extent():
+    with pytest.raises(ValueError, match='has only extent="tractor"'):
+        Settings(engine="tractor", extent="infinite")
