@@ -5,6 +5,8 @@ those who want one, and, in a tenth of its time, the transforms that photometry 
 Conf. Ser. 347, 491. SPHEREx's polynomials have terms of order 0 and 1, worth more than a pixel: they are kept.
 """
 
+from math import cos, radians, sin
+
 import numpy as np
 from astropy.wcs import WCS, Sip, Wcsprm
 
@@ -15,6 +17,7 @@ MAX_SIP_ORDER = 9
 _POLYNOMIALS = ("A", "B", "AP", "BP")
 _CONVERGED_PX = 1e-8
 _MAX_STEPS = 30
+_HALF_STEPS = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])  # px; differences over a pixel
 
 
 def pack_wcs(header, path):
@@ -153,9 +156,9 @@ class Astrometry:
         -------
         ra, dec : ndarray, shape (n,), deg
         """
-        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        world = self._plane.p2s(self._undistort(np.stack([x.ravel(), y.ravel()], axis=1)), 0)["world"]
-        return world[:, 0].reshape(x.shape), world[:, 1].reshape(x.shape)
+        pixels, shape = _pairs(x, y)
+        world = self._plane.p2s(self._undistort(pixels), 0)["world"]
+        return world[:, 0].reshape(shape), world[:, 1].reshape(shape)
 
     def to_pixels(self, ra, dec):
         """File pixels of sky positions: the numerical inverse of `to_sky` (AP and BP are only its fit).
@@ -169,42 +172,37 @@ class Astrometry:
         x, y : ndarray, shape (n,)
             NaN for positions more than `MAX_SEPARATION_DEG` off the reference point, or where no pixel is found.
         """
-        ra, dec = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
-        pixels = np.full((ra.size, 2), np.nan)
-        world = np.stack([ra.ravel(), dec.ravel()], axis=1)
+        world, shape = _pairs(ra, dec)
+        pixels = np.full(world.shape, np.nan)
         near = self._is_near(world)
         if near.any():
             pixels[near] = self._distort(self._plane.s2p(world[near], 0)["pixcrd"])
-        return pixels[:, 0].reshape(ra.shape), pixels[:, 1].reshape(ra.shape)
+        return pixels[:, 0].reshape(shape), pixels[:, 1].reshape(shape)
 
     def _is_near(self, world):
         with np.errstate(invalid="ignore"):
-            half = np.radians(world - self._crval) / 2
-            haversine = (
-                np.sin(half[:, 1]) ** 2
-                + np.cos(np.radians(world[:, 1])) * np.cos(np.radians(self._crval[1])) * np.sin(half[:, 0]) ** 2
-            )
-            return (haversine < np.sin(np.radians(MAX_SEPARATION_DEG) / 2) ** 2) & (np.abs(world[:, 1]) <= 90)
+            dec, middle = np.radians(world[:, 1]), radians(self._crval[1])
+            sin2_ra, sin2_dec = (np.sin(np.radians(world - self._crval) / 2) ** 2).T
+            haversine = sin2_dec + np.cos(dec) * cos(middle) * sin2_ra
+            return (haversine < sin(radians(MAX_SEPARATION_DEG) / 2) ** 2) & (np.abs(world[:, 1]) <= 90)
 
     def _distort(self, wanted):
         """Inverse of `_undistort` by a chord iteration with the Jacobian at the start."""
         if self._sip is None:
             return wanted
         xy = wanted.copy()
-        steps = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
-        around = self._undistort((xy[None] + steps[:, None]).reshape(-1, 2)).reshape(5, -1, 2)
+        around = self._undistort((xy + _HALF_STEPS[:, None]).reshape(-1, 2)).reshape(5, -1, 2)
         (a, c), (b, d) = (around[1] - around[2]).T, (around[3] - around[4]).T
-        determinant = a * d - b * c
         with np.errstate(all="ignore"):
+            inverse = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
+            inverse = inverse.transpose(2, 0, 1)
             residual = around[0] - wanted
             for _ in range(_MAX_STEPS):
-                u, v = residual.T
-                step = np.stack([(d * u - b * v) / determinant, (a * v - c * u) / determinant], axis=1)
-                xy -= step
+                xy -= (inverse @ residual[:, :, None])[:, :, 0]
                 residual = self._undistort(xy) - wanted
-                if not np.any(np.abs(residual) > _CONVERGED_PX):
+                if not (np.abs(residual) > _CONVERGED_PX).any():
                     break
-        xy[~np.all(np.abs(residual) <= 1e-6, axis=1)] = np.nan
+        xy[~(np.abs(residual) <= 1e-6).all(axis=1)] = np.nan
         return xy
 
     def local_cd(self, x, y):
@@ -220,18 +218,24 @@ class Astrometry:
             ``(dEast, dNorth) = cd @ (dx, dy)``; central differences over one pixel on the tangent plane, so that it
             holds at the poles too.
         """
-        x, y = np.broadcast_arrays(np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float)))
-        xs = np.concatenate([x, x + 0.5, x - 0.5, x, x])
-        ys = np.concatenate([y, y, y, y + 0.5, y - 0.5])
-        ra, dec = (np.radians(a).reshape(5, -1) for a in self.to_sky(xs, ys))
+        middle = _pairs(x, y)[0]
+        xs, ys = (middle + _HALF_STEPS[:, None]).transpose(2, 0, 1)
+        ra, dec = np.radians(self.to_sky(xs, ys))  # (5, n)
         sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-        vectors = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec], axis=-1)
-        east = np.stack([-sin_ra[0], cos_ra[0], np.zeros_like(ra[0])], axis=-1)
-        north = np.stack([-sin_dec[0] * cos_ra[0], -sin_dec[0] * sin_ra[0], cos_dec[0]], axis=-1)
-        differences = np.stack([vectors[1] - vectors[2], vectors[3] - vectors[4]], axis=1)  # (n, dx|dy, 3)
-        axes = np.stack([east, north], axis=1)  # (n, E|N, 3)
-        return np.degrees(np.einsum("nek,ndk->ned", axes, differences))
+        vectors = np.array([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec])
+        along_x, along_y, along_z = vectors[:, 1::2] - vectors[:, 2::2]  # (dx|dy, n) each
+        east = cos_ra[0] * along_y - sin_ra[0] * along_x
+        north = cos_dec[0] * along_z - sin_dec[0] * (cos_ra[0] * along_x + sin_ra[0] * along_y)
+        return np.degrees([east, north]).transpose(2, 0, 1)
 
     def pixel_area_arcsec2(self, x, y):
         """Solid angle of pixels, from the local transform, shape (n,), arcsec²."""
         return np.abs(np.linalg.det(self.local_cd(x, y))) * 3600.0**2
+
+
+def _pairs(first, second):
+    """Numbers or arrays side by side, shape (n, 2), and the shape that they have together."""
+    shape = np.broadcast(first, second).shape
+    pairs = np.empty((*shape, 2))
+    pairs[..., 0], pairs[..., 1] = first, second
+    return pairs.reshape(-1, 2), shape

@@ -28,6 +28,7 @@ OTHER_PRODUCTS = (
     r"abs_gain_matrix|dark_D|dichroic_|gain_factors|nonfunc_|nonlinear_pars|readnoise_pars|spectral_channels"
 )
 QR3_FIRST_CALIBRATION = (2026, 180)  # year and day: QR3's files are of 2026-191, the last of QR2 of 2026-082
+_SHARED_READ_ROWS = 8  # positions this close in y are interpolated in one box; more rows cost more than a second read
 _DETECTOR = re.compile(r"_D(\d)(?!\d)", re.IGNORECASE)
 _TOKEN = re.compile(r"cal-[a-z]+-v(\d+)-(\d{4})-(\d{3})", re.IGNORECASE)
 _FITS = re.compile(r"\.fits?(\.fz)?$", re.IGNORECASE)
@@ -232,19 +233,22 @@ class CalibrationPlanes:
 
     def interpolate(self, name, x_det, y_det):
         """Bilinear interpolation at detector positions, shape (n,); NaN off the detector."""
-        result = np.full(len(x_det), np.nan)
-        for k, (x, y) in enumerate(zip(x_det, y_det)):
-            if not (_on_axis(x) and _on_axis(y)):
-                continue
-            i, j = (min(max(int(np.floor(v)), 0), N_PIX - 2) for v in (x, y))
-            (a, b), (c, d) = self.box(name, i, i + 2, j, j + 2)
-            fx, fy = x - i, y - j
-            result[k] = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+        positions = np.array([x_det, y_det], dtype=float)
+        known = (np.abs(positions - (N_PIX - 1) / 2) <= (N_PIX - 1) / 2 + OFF_DETECTOR_PX).all(axis=0)
+        result = np.full(known.size, np.nan)
+        cells = np.minimum(np.maximum(np.floor(positions), 0), N_PIX - 2)
+        order = known.nonzero()[0]
+        order = order[np.argsort(cells[1, order], kind="stable")]
+        breaks = (np.diff(cells[1, order]) > _SHARED_READ_ROWS).nonzero()[0] + 1
+        for part in np.split(order, breaks) if order.size else ():
+            (i, j), (fx, fy) = cells[:, part].astype(int), positions[:, part] - cells[:, part]
+            x0, y0 = int(i.min()), int(j[0])
+            box = self.box(name, x0, int(i.max()) + 2, y0, int(j[-1]) + 2)
+            i, j = i - x0, j - y0
+            low = box[j, i] * (1 - fx) + box[j, i + 1] * fx
+            high = box[j + 1, i] * (1 - fx) + box[j + 1, i + 1] * fx
+            result[part] = low * (1 - fy) + high * fy
         return result
-
-
-def _on_axis(position):
-    return -OFF_DETECTOR_PX <= position <= N_PIX - 1 + OFF_DETECTOR_PX
 
 
 class CalibrationPSF:

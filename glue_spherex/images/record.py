@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -139,12 +141,20 @@ class ImageRecord(NamedTuple):
     @property
     def planes(self):
         """`PixelPlane` by HDU name: IMAGE, FLAGS, VARIANCE and, where the file has it, ZODI."""
-        return {name: PixelPlane(*numbers) for name, numbers in json.loads(self.layout)["planes"].items()}
+        return _parsed_layout(self.layout)[0]
 
     @property
     def moved_flags(self):
         """(bit in the file, canonical bit) of each flag that the header puts elsewhere."""
-        return [tuple(pair) for pair in json.loads(self.layout)["moved_flags"]]
+        return _parsed_layout(self.layout)[1]
+
+
+@lru_cache(maxsize=256)
+def _parsed_layout(layout):
+    """`ImageRecord.planes` and `ImageRecord.moved_flags`: most files have the layout of another one."""
+    numbers = json.loads(layout)
+    planes = {name: PixelPlane(*values) for name, values in numbers["planes"].items()}
+    return MappingProxyType(planes), tuple((bit, canonical) for bit, canonical in numbers["moved_flags"])
 
 
 def read_record(path):

@@ -200,14 +200,6 @@ class SpectralImage:
         return self._fd
 
     @cached_property
-    def _planes(self):
-        return self.record.planes
-
-    @cached_property
-    def _moved_flags(self):
-        return self.record.moved_flags
-
-    @cached_property
     def astrometry(self):
         """`Astrometry` between file pixels and sky."""
         return Astrometry(self.record.wcs_numbers)
@@ -255,9 +247,9 @@ class SpectralImage:
         if box[0] >= box[1] or box[2] >= box[3]:
             raise ImageFileError(f"{self.record.path}: the box x {x_lo} to {x_hi}, y {y_lo} to {y_hi} does not touch "
                                  f"the image of {nx} x {ny} pixels.")  # fmt: skip
-        fd, path, planes = self._file(), self.record.path, self._planes
+        fd, path, planes = self._file(), self.record.path, self.record.planes
         image, variance = (planes[name].box(fd, path, *box).astype(float, copy=False) for name in ("IMAGE", "VARIANCE"))
-        flags = _canonical(planes["FLAGS"].box(fd, path, *box), self._moved_flags)
+        flags = _canonical(planes["FLAGS"].box(fd, path, *box), self.record.moved_flags)
         zodi = planes["ZODI"].box(fd, path, *box).astype(float, copy=False) if "ZODI" in planes else None
         x0, y0 = self.record.origin
         on_detector = box[0] + x0, box[1] + x0, box[2] + y0, box[3] + y0
