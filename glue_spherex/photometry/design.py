@@ -1,12 +1,14 @@
-"""The design matrix: one row per source, one column per pixel.
+"""The design matrix: one row per source, one column per pixel that some template touches.
 
-For a stamp with a few sources the rows are a dense array over all its pixels. For many sources, or a large image, they
-are a sparse matrix over the pixels that some template touches.
+For a few sources the rows are a dense array, for many a sparse matrix.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from .templates import Templates
 
 _LARGEST_DENSE = 300_000  # elements of a dense design matrix
 
@@ -17,41 +19,63 @@ class Design:
 
     Attributes
     ----------
+    templates : Templates
+        Of n sources.
     shape : tuple of int
         Of the image, (ny, nx).
-    pixels : int ndarray, shape (p,), or None
-        Flat indices of the columns in the image; ``None`` when the columns are all pixels.
-    rows : ndarray or `~scipy.sparse.csr_array`, shape (n, p)
-        The templates, zero outside the image.
-    places : tuple of int ndarray, or None
-        Row and column of every entry of a sparse matrix, in the order of the patches.
+    pixels : int ndarray, shape (p,)
+        Flat indices of the columns in the image, ascending.
+    entries : int ndarray, shape (e,)
+        The values of the patches that lie on the image, as places in all their values one after the other.
+    places : tuple of int ndarray, shape (e,) each
+        Row and column of these values.
     """
 
+    templates: Templates
     shape: tuple
-    pixels: np.ndarray | None
-    rows: object
-    places: tuple | None = None
+    pixels: np.ndarray
+    entries: np.ndarray
+    places: tuple
 
     @property
     def is_dense(self):
-        return isinstance(self.rows, np.ndarray)
+        """Whether the rows are an ndarray; else they are a `~scipy.sparse.csr_array`."""
+        return self.templates.n * self.pixels.size <= _LARGEST_DENSE
+
+    @cached_property
+    def rows(self):
+        """The templates, shape (n, p)."""
+        return self.plane("values")
+
+    def plane(self, name):
+        """A matrix of another plane of the patches: "dx", "dy"; or "footprint", 1 wherever a patch reaches."""
+        if name == "footprint":
+            values = np.ones(self.entries.size)
+        else:
+            values = [getattr(patches, name).reshape(-1) for _, patches in self.templates.blocks]
+            values = np.concatenate(values or [np.empty(0)])[self.entries]
+        shape = self.templates.n, self.pixels.size
+        if not self.is_dense:
+            from scipy.sparse import csr_array
+
+            return csr_array((values, self.places), shape=shape)
+        rows = np.zeros(shape)
+        rows[self.places] = values
+        return rows
 
     def take(self, image):
         """The image's values on the columns, shape (p,)."""
-        flat = np.reshape(image, -1)
-        return flat if self.pixels is None else flat[self.pixels]
+        return np.reshape(image, -1)[self.pixels]
 
-    def spread(self, columns):
-        """An image from values on the columns; zero elsewhere."""
-        if self.pixels is None:
-            return columns.reshape(self.shape)
-        image = np.zeros(self.shape)
+    def spread(self, columns, fill=0.0):
+        """An image from values on the columns; `fill` elsewhere."""
+        image = np.full(self.shape, fill)
         image.reshape(-1)[self.pixels] = columns
         return image
 
 
-def design(templates, shape, plane="values", like=None):
-    """Rows of a design matrix.
+def design(templates, shape):
+    """The design matrix of sources on an image.
 
     Parameters
     ----------
@@ -59,56 +83,29 @@ def design(templates, shape, plane="values", like=None):
         Patches of n sources; what lies outside the image is left out.
     shape : tuple of int
         Of the image, (ny, nx).
-    plane : {"values", "dx", "dy", "footprint"}
-        Which values: the template, a derivative, or 1 wherever the patch reaches.
-    like : Design, optional
-        Use its columns.
 
     Returns
     -------
     Design
     """
-    dense = templates.n * shape[0] * shape[1] <= _LARGEST_DENSE if like is None else like.is_dense
-    return _dense(templates, shape, plane) if dense else _sparse(templates, shape, plane, like)
-
-
-def _plane(patches, plane):
-    return np.ones_like(patches.values) if plane == "footprint" else getattr(patches, plane)
-
-
-def _dense(templates, shape, plane):
     ny, nx = shape
-    rows = np.zeros((templates.n, ny, nx))
-    for members, patches in templates.blocks:
-        values = _plane(patches, plane)
-        side = values.shape[-1]
-        for k, x0, y0, patch in zip(members.tolist(), patches.x0.tolist(), patches.y0.tolist(), values, strict=True):
-            x_low, x_high, y_low, y_high = max(x0, 0), min(x0 + side, nx), max(y0, 0), min(y0 + side, ny)
-            if x_low < x_high and y_low < y_high:
-                rows[k, y_low:y_high, x_low:x_high] = patch[y_low - y0 : y_high - y0, x_low - x0 : x_high - x0]
-    return Design(shape, None, rows.reshape(templates.n, ny * nx))
-
-
-def _sparse(templates, shape, plane, like):
-    from scipy.sparse import csr_array
-
-    ny, nx = shape
-    row_parts, pixel_parts, value_parts = [np.empty(0, int)], [np.empty(0, int)], [np.empty(0)]
+    entry_parts, row_parts, pixel_parts, total = [], [], [], 0
     for members, patches in templates.blocks:
         side = np.arange(patches.values.shape[-1])
         y, x = patches.y0[:, None] + side, patches.x0[:, None] + side
         inside = ((y >= 0) & (y < ny))[:, :, None] & ((x >= 0) & (x < nx))[:, None, :]
-        value_parts.append(_plane(patches, plane)[inside])
-        if like is None:
-            row_parts.append(np.repeat(members, np.count_nonzero(inside, axis=(1, 2))))
-            pixel_parts.append((y[:, :, None] * nx + x[:, None, :])[inside])
-    if like is None:
-        pixels, column = _columns(np.concatenate(pixel_parts), ny * nx)
-        places = (np.concatenate(row_parts), column)
-    else:
-        pixels, places = like.pixels, like.places
-    rows = csr_array((np.concatenate(value_parts), places), shape=(templates.n, pixels.size))
-    return Design(shape, pixels, rows, places)
+        entries = inside.reshape(-1).nonzero()[0]
+        pixel_parts.append((y[:, :, None] * nx + x[:, None, :]).reshape(-1)[entries])
+        row_parts.append(members[entries // side.size**2])
+        entry_parts.append(entries + total)
+        total += inside.size
+    entries, row, pixel = (_joined(parts) for parts in (entry_parts, row_parts, pixel_parts))
+    pixels, column = _columns(pixel, ny * nx)
+    return Design(templates, shape, pixels, entries, (row, column))
+
+
+def _joined(parts):
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, dtype=int)])
 
 
 def _columns(pixel, size):
@@ -117,7 +114,7 @@ def _columns(pixel, size):
         return np.unique(pixel, return_inverse=True)
     touched = np.zeros(size, dtype=bool)
     touched[pixel] = True
-    pixels = np.flatnonzero(touched)
+    pixels = touched.nonzero()[0]
     place = np.empty(size, dtype=np.int32)
     place[pixels] = np.arange(pixels.size)
     return pixels, place[pixel]

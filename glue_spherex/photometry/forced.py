@@ -95,10 +95,8 @@ class Fit:
     @cached_property
     def templates(self):
         """Images of unit flux, shape (n, ny, nx)."""
-        rows = self._design.rows
-        if self._design.is_dense:
-            return rows.reshape(-1, *self._design.shape)
-        return np.stack([self._design.spread(row) for row in rows.toarray()])
+        rows = self._design.rows if self._design.is_dense else self._design.rows.toarray()
+        return np.array([self._design.spread(row) for row in rows]).reshape(-1, *self._design.shape)
 
 
 def fit_sources(data, variance, usable, psf, x, y, profiles, cd, extent="tractor"):
@@ -140,8 +138,25 @@ def fit_sources(data, variance, usable, psf, x, y, profiles, cd, extent="tractor
     return fit_templates(templates, data, variance, usable)
 
 
-def fit_templates(
-    templates,
+def fit_templates(templates, data, variance, usable, **options):
+    """Fluxes of sources whose templates are known: `fit_design` for a single fit.
+
+    Parameters
+    ----------
+    templates : Templates
+        Of n sources, in the pixels of `data`; with derivatives if ``centroid``.
+    data, variance, usable, **options
+        As for `fit_design`.
+
+    Returns
+    -------
+    Fit
+    """
+    return fit_design(design(templates, data.shape), data, variance, usable, **options)
+
+
+def fit_design(
+    matrix,
     data,
     variance,
     usable,
@@ -151,11 +166,11 @@ def fit_templates(
     joint_background="none",
     centroid=False,
 ):
-    """Fluxes of sources whose templates are known; for thousands of them on a full frame as well.
+    """Fluxes of sources whose design matrix is known; for thousands of them on a full frame as well.
 
     Parameters
     ----------
-    templates : Templates
+    matrix : Design
         Of n sources, in the pixels of `data`; with derivatives if `centroid`.
     data, variance : ndarray, shape (ny, nx), µJy per pixel, µJy²
         The image; where `background` is given, not yet subtracted.
@@ -180,10 +195,10 @@ def fit_templates(
     if joint_background not in JOINT_BACKGROUNDS:
         allowed = ", ".join(JOINT_BACKGROUNDS)
         raise PhotometryError(f"joint_background is {joint_background!r}; allowed are {allowed}.")
-    matrix = design(templates, data.shape)
-    rows, values, weight = matrix.rows, *_weighted(matrix, data, variance, usable)
+    templates, rows = matrix.templates, matrix.rows
+    values, weight = _weighted(matrix, data, variance, usable)
     if joint_background != "none":
-        rows, levels = background_rows(templates, matrix, weight, joint_background)
+        rows, levels = background_rows(matrix, joint_background)
     weighted = rows * weight if matrix.is_dense else _scaled(rows, weight)
     normal = weighted @ rows.T
     right, sums = weighted @ values, np.asarray(weighted.sum(axis=1))
@@ -194,11 +209,11 @@ def fit_templates(
         level = subtracted = np.where(no_level, 0.0, background)
         right[:n] -= level * sums[:n]
 
-    total, power = _totals(templates)
+    total, power = templates.totals
     seen = (weight > 0).astype(float)
     usable_power = _squared(matrix.rows) @ seen / power
     masked = np.minimum(np.maximum(1 - (matrix.rows @ seen) / total, 0), 1)
-    information = np.array(normal.diagonal())
+    information = normal.diagonal()
     active = information > 0
     active[:n] &= usable_power > _NO_POWER
     solution = solve_groups(normal, active)
@@ -214,9 +229,7 @@ def fit_templates(
     pixel_variance = solution.variance()[:n]
     gradient = curvature = None
     if centroid:
-        gradient, curvature = _centroid_terms(
-            templates, matrix, rows, weight, values, subtracted, joint, solution, failed
-        )
+        gradient, curvature = _centroid_terms(matrix, rows, weight, values, subtracted, joint, solution, failed)
     with np.errstate(divide="ignore"):
         diagonal_error = 1 / np.sqrt(information[:n])
     return Fit(
@@ -273,7 +286,7 @@ def _weighted(matrix, data, variance, usable):
     values, variance, usable = matrix.take(data), matrix.take(variance), matrix.take(usable)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = 1 / variance
-        good = usable & (variance > 0) & (weight > 0) & np.isfinite(values) & np.isfinite(weight)
+        good = usable & (weight > 0) & np.isfinite(weight) & np.isfinite(values)
     return np.where(good, values, 0.0), np.where(good, weight, 0.0)
 
 
@@ -285,16 +298,11 @@ def _scaled(rows, weight):
 
 
 def _squared(rows):
-    return rows**2 if isinstance(rows, np.ndarray) else rows.multiply(rows).tocsr()
-
-
-def _totals(templates):
-    """Sum and sum of squares of each template over its whole patch."""
-    total, power = np.empty(templates.n), np.empty(templates.n)
-    for members, patches in templates.blocks:
-        total[members] = patches.values.sum(axis=(1, 2))
-        power[members] = np.einsum("kij,kij->k", patches.values, patches.values)
-    return total, power
+    if isinstance(rows, np.ndarray):
+        return rows * rows
+    squared = rows.copy()
+    squared.data **= 2
+    return squared
 
 
 def _background_variance(solution, sums, error, correlation):
@@ -304,28 +312,31 @@ def _background_variance(solution, sums, error, correlation):
     amplitude[:n] = sums[:n] * np.where(np.isfinite(error), error, 0.0)
 
     def row_covariance(members):
-        outer = amplitude[members][:, :, None] * amplitude[members][:, None, :]
+        here = amplitude[members]
+        outer = here[:, :, None] * here[:, None, :]
         return outer if correlation is None else outer * correlation(members)
 
     return solution.propagated(row_covariance)[:n]
 
 
-def _centroid_terms(templates, matrix, rows, weight, values, level, joint, solution, failed):
+def _centroid_terms(matrix, rows, weight, values, level, joint, solution, failed):
     """Gradient (n, 2) and curvature (n, 2, 2) of the log-likelihood for a shift of each source.
 
     The derivative images D with the fitted templates T projected out are ``D' = D - D W T^T (T W T^T)^-1 T``. To first
     order the residual of a source off by ``shift`` is ``flux D' @ shift``.
     """
-    if not templates.derivatives:
+    if not matrix.templates.derivatives:
         raise PhotometryError("centroid: the templates have no derivatives; make them with derivatives=True.")
-    n = templates.n
-    planes = [design(templates, matrix.shape, plane, like=matrix).rows for plane in ("dx", "dy")]
+    n = matrix.templates.n
+    planes = [matrix.plane(name) for name in ("dx", "dy")]
     weighted = [plane * weight if matrix.is_dense else _scaled(plane, weight) for plane in planes]
     cross = [plane @ rows.T for plane in weighted]
     flux = np.where(failed, 0.0, joint[:n])
-    gradient = np.stack([weighted[a] @ values - cross[a] @ joint for a in range(2)], axis=1)
-    if level is not None:
-        gradient -= level[:, None] * np.stack([np.asarray(plane.sum(axis=1)) for plane in weighted], axis=1)
+    gradient = np.empty((n, 2))
+    for a in range(2):
+        gradient[:, a] = weighted[a] @ values - cross[a] @ joint
+        if level is not None:
+            gradient[:, a] -= level * weighted[a].sum(axis=1)
     curvature = -solution.projected([_padded(terms, joint.size) for terms in cross])[:n]
     for a, b in ((0, 0), (0, 1), (1, 1)):
         curvature[:, a, b] += (weighted[a] * planes[b]).sum(axis=1)

@@ -2,20 +2,14 @@
 
 import numpy as np
 
-from .design import design
 
-
-def background_rows(templates, matrix, weight, kind):
+def background_rows(matrix, kind):
     """Rows of a design matrix with a background for each group of sources whose patches overlap.
 
     Parameters
     ----------
-    templates : Templates
-        Of n sources.
     matrix : Design
-        Their design matrix.
-    weight : ndarray, shape (p,)
-        Weights of the columns.
+        Of n sources.
     kind : {"constant", "plane"}
         One row for each group, or three.
 
@@ -30,8 +24,8 @@ def background_rows(templates, matrix, weight, kind):
     from scipy.sparse import csr_array, vstack
     from scipy.sparse.csgraph import connected_components
 
-    footprint = csr_array(design(templates, matrix.shape, "footprint", like=matrix).rows)
-    n, columns = footprint.shape
+    footprint = csr_array(matrix.plane("footprint"))
+    n = matrix.templates.n
     _, label = connected_components(footprint @ footprint.T, directed=False)
     groups = label.max() + 1
     members = csr_array((np.ones(n), (label, np.arange(n))), shape=(groups, n))
@@ -41,8 +35,7 @@ def background_rows(templates, matrix, weight, kind):
     if kind == "constant":
         extra, where = [kept], None
     else:
-        pixel = np.arange(columns) if matrix.pixels is None else matrix.pixels
-        x, y = pixel % matrix.shape[1] / 10, pixel // matrix.shape[1] / 10
+        x, y = matrix.pixels % matrix.shape[1] / 10, matrix.pixels // matrix.shape[1] / 10
         count = np.maximum(np.asarray(area.sum(axis=1)), 1)
         middle = np.stack([area @ x / count, area @ y / count])
         extra = [kept]
@@ -50,7 +43,7 @@ def background_rows(templates, matrix, weight, kind):
             tilt = area.copy()
             tilt.data = position[tilt.indices] - np.repeat(middle[axis], np.diff(tilt.indptr))
             extra.append(tilt)
-        where = np.array(_positions(templates)) / 10 - middle[:, label]
+        where = np.array(_positions(matrix.templates)) / 10 - middle[:, label]
     rows = matrix.rows
     rows = np.vstack([rows, *(e.toarray() for e in extra)]) if matrix.is_dense else vstack([rows, *extra], format="csr")
 

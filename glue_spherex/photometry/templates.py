@@ -8,6 +8,7 @@ values of the effective PSF on a grid of 1/s pixel, so only the spline between t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -56,6 +57,16 @@ class Templates:
 
     n: int
     blocks: tuple
+
+    @cached_property
+    def totals(self):
+        """Sum and sum of squares of each template over its whole patch, shape (n,) each."""
+        total, power = np.empty(self.n), np.empty(self.n)
+        for members, patches in self.blocks:
+            values = patches.values.reshape(members.size, -1)
+            total[members] = values.sum(axis=1)
+            power[members] = (values * values).sum(axis=1)
+        return total, power
 
     @property
     def derivatives(self):
@@ -127,8 +138,13 @@ class _PointTemplate:
     def slopes(self, t):
         """Derivatives of the weights with respect to the source's position, per pixel."""
         u = 1 - t
-        slope = np.stack([-(u**2), (3 * t - 4) * t, (4 - 3 * u) * u, t**2], axis=-1) / 2
-        return -self.oversampling * slope
+        slopes = np.empty((*t.shape, 4))
+        slopes[..., 0] = u * u
+        slopes[..., 1] = (4 - 3 * t) * t
+        slopes[..., 2] = (3 * u - 4) * u
+        slopes[..., 3] = -t * t
+        slopes *= self.oversampling / 2
+        return slopes
 
 
 _POINT_TEMPLATES = WeakKeyDictionary()
@@ -266,7 +282,7 @@ def source_templates(psf, x, y, profiles=None, cd=None, extent="tractor", deriva
     psfs = None if hasattr(psf, "kernel") else list(psf)
     if not extended and psfs is None:
         return Templates(n, ((np.arange(n), point_templates(psf, x, y, half_width, derivatives)),) if n else ())
-    points = np.setdiff1d(np.arange(n), extended)
+    points = [k for k, profile in enumerate(profiles) if profile is None or profile.is_point]
     blocks = []
     for one, members in _by_psf(psf, psfs, points):
         blocks.append((members, point_templates(one, x[members], y[members], half_width, derivatives)))
@@ -281,10 +297,8 @@ def source_templates(psf, x, y, profiles=None, cd=None, extent="tractor", deriva
 
 def _by_psf(psf, psfs, members):
     """Pairs (PSF, sources) with the sources that share a PSF together."""
-    if members.size == 0:
-        return []
     if psfs is None:
-        return [(psf, members)]
+        return [(psf, np.array(members))] if members else []
     order = {}
     for k in members:
         order.setdefault(id(psfs[k]), []).append(k)
