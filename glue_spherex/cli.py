@@ -143,7 +143,7 @@ def _simulate(options):
 
 
 def _add_measure(commands):
-    from .photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, WEIGHTS
+    from .photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, PSF_ZONES, WEIGHTS
 
     command = _command(commands, "measure", _measure, "measure the spectra of targets on a folder of images")
     _add_request(command)
@@ -154,6 +154,8 @@ def _add_measure(commands):
     command.add_argument("--engine", choices=ENGINES, default="builtin", help="default: %(default)s")
     command.add_argument("--extent", choices=EXTENTS, default="tractor", help="total flux of a Sersic profile")
     command.add_argument("--weights", choices=WEIGHTS, default="model", help="default: %(default)s")
+    command.add_argument("--psf-zones", choices=PSF_ZONES, default="nearest", help="default: %(default)s")
+    command.add_argument("--psf-shift", type=_pair, default=(0.0, 0.0), metavar="DX,DY", help="pixels; default: 0,0")
     command.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
     command.add_argument("--format", choices=("votable", "fits", "ecsv", "ipac", "csv", "parquet"), default="votable")
     command.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
@@ -187,6 +189,8 @@ def _measure(options):
         engine=options.engine,
         extent=options.extent,
         weights=options.weights,
+        psf_zones=options.psf_zones,
+        psf_shift=options.psf_shift,
         detectors=options.detectors,
         wavelength=tuple(options.wavelength) if options.wavelength else None,
         time=options.time,
@@ -370,6 +374,14 @@ def _detectors(text):
     if not all(1 <= number <= 6 for number in numbers):
         raise argparse.ArgumentTypeError(f"{text!r}: detectors are 1 to 6")
     return numbers
+
+
+def _pair(text):
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pair such as 0.053,0.050") from None
+    return x, y
 
 
 def _range(text):

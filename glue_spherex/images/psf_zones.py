@@ -17,7 +17,7 @@ from .wavelength import table_columns
 
 ERRATUM_LAST_VERSION = Version("6.5.5")
 ERRATUM_FIXED_TAG = "psffix"
-CACHED_PSFS = 512  # 42 MB of QR2 planes
+CACHED_PSFS = 256  # each up to 0.35 MB, with the templates' coefficients
 _CHUNK = 1 << 20
 
 
@@ -72,6 +72,50 @@ class PSFZones:
         """Zone whose centre is nearest to each position, shape (n,), int."""
         x_det, y_det = np.atleast_1d(np.asarray(x_det, float)), np.atleast_1d(np.asarray(y_det, float))
         return np.argmin((x_det[:, None] - self.x) ** 2 + (y_det[:, None] - self.y) ** 2, axis=1)
+
+    @cached_property
+    def _grid(self):
+        """Zone centres along x and along y, and the number of the zone in each cell of that grid."""
+        x, column = np.unique(np.round(self.x, 3), return_inverse=True)
+        y, row = np.unique(np.round(self.y, 3), return_inverse=True)
+        number = np.full((y.size, x.size), -1)
+        number[row, column] = np.arange(self.x.size)
+        return x, y, number
+
+    def around(self, x_det, y_det):
+        """The zones around a position with their bilinear weights.
+
+        Parameters
+        ----------
+        x_det, y_det : float, 0-based detector pixels
+
+        Returns
+        -------
+        zones : list of int
+            Up to four; on the detector's rim, and where zones are missing, fewer.
+        weights : list of float
+            Their sum is 1.
+        """
+        x, y, number = self._grid
+        weights = {}
+        for row, along in _two_around(y, y_det):
+            for column, across in _two_around(x, x_det):
+                zone = int(number[row, column])
+                weights[zone] = weights.get(zone, 0.0) + along * across
+        weights = {zone: weight for zone, weight in weights.items() if weight > 0}
+        if -1 in weights:  # not a full grid
+            return [int(self.nearest(x_det, y_det)[0])], [1.0]
+        return list(weights), list(weights.values())
+
+
+def _two_around(centres, position):
+    """The two grid lines around a position and their weights; the outermost one beyond the rim."""
+    after = int(np.clip(np.searchsorted(centres, position), 1, max(centres.size - 1, 1)))
+    if centres.size == 1:
+        return [(0, 1.0)]
+    fraction = (position - centres[after - 1]) / (centres[after] - centres[after - 1])
+    fraction = min(max(float(fraction), 0.0), 1.0)
+    return [(after - 1, 1 - fraction), (after, fraction)]
 
 
 @lru_cache(maxsize=64)

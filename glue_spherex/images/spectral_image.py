@@ -13,6 +13,7 @@ from .astrometry import Astrometry
 from .calibration import as_calibration
 from .errors import ImageFileError
 from .fits_file import open_file
+from .psf import PSF
 from .psf_zones import PSF_CACHE, read_plane
 from .record import read_record
 
@@ -289,6 +290,25 @@ class SpectralImage:
         """
         zone = int(zone)
         return PSF_CACHE.get(self._psf_key, zone, lambda: self._read_psf(zone))
+
+    def psf_at(self, x_det, y_det):
+        """PSF at a position, interpolated between the zones around it.
+
+        Parameters
+        ----------
+        x_det, y_det : float, 0-based detector pixels
+
+        Returns
+        -------
+        PSF
+            A new one for every call; bilinear between the centres of the zones.
+        """
+        zones, weights = self._zones.around(x_det, y_det)
+        psfs = [self.psf(zone) for zone in zones]
+        if len(psfs) == 1:
+            return psfs[0]
+        kernel = sum(weight * psf.kernel for weight, psf in zip(weights, psfs, strict=True))
+        return PSF(kernel, psfs[0].oversampling, psfs[0].kind)
 
     def _read_psf(self, zone):
         if self._psf_file is None:

@@ -11,6 +11,7 @@ BACKGROUNDS = ("local", "zodi")
 BACKGROUND_FITS = ("none", "constant", "plane")
 EXTENTS = ("tractor", "infinite")
 WEIGHTS = ("model", "variance")
+PSF_ZONES = ("nearest", "interpolated")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Settings:
         Whether a Sérsic flux is that of The Tractor's truncated profile or of the infinite one.
     weights : {"model", "variance"}
         The variance of a pixel: what the fitted model predicts, or what the VARIANCE plane says. See the method page.
+    psf_zones : {"nearest", "interpolated"}
+        The PSF of the nearest detector zone, as IRSA documents it, or bilinear between the zones around the source.
+    psf_shift : (float, float)
+        Pixels (x, y) that are added to the position of every template, -1 to 1: the opposite of the offset of the
+        PSF's core from the centre of its stamp, which has been reported as (-0.053, -0.050) px for QR2.
     detectors : tuple of int, optional
         Detectors to use; all if None.
     wavelength : tuple of (float, float), optional
@@ -51,6 +57,8 @@ class Settings:
     engine: str = "builtin"
     extent: str = "tractor"
     weights: str = "model"
+    psf_zones: str = "nearest"
+    psf_shift: tuple[float, float] = (0.0, 0.0)
     detectors: tuple[int, ...] | None = None
     wavelength: tuple[tuple[float, float], ...] | None = None
     time: tuple[float, float] | None = None
@@ -62,6 +70,7 @@ class Settings:
             ("engine", ENGINES),
             ("extent", EXTENTS),
             ("weights", WEIGHTS),
+            ("psf_zones", PSF_ZONES),
         ):
             if getattr(self, name) not in allowed:
                 raise PhotometryError(f"{name} is {getattr(self, name)!r}; allowed are {', '.join(allowed)}.")
@@ -70,6 +79,7 @@ class Settings:
         box = self.background_box
         if isinstance(box, bool) or int(box) != box or not 5 <= box <= 101 or box % 2 == 0:
             raise PhotometryError(f"background_box is {box!r}; an odd number of pixels from 5 to 101 is needed.")
+        object.__setattr__(self, "psf_shift", _shift(self.psf_shift))
         if self.detectors is not None:
             object.__setattr__(self, "detectors", _detectors(self.detectors))
         if self.wavelength is not None:
@@ -103,6 +113,16 @@ def _detectors(detectors):
     if wrong or not numbers:
         raise PhotometryError(f"detectors is {detectors!r}; allowed are numbers from 1 to 6.")
     return numbers
+
+
+def _shift(pair):
+    try:
+        x, y = (float(value) for value in pair)
+    except (TypeError, ValueError):
+        raise PhotometryError(f"psf_shift is {pair!r}; a pair (x, y) in pixels is needed.") from None
+    if not (abs(x) <= 1 and abs(y) <= 1):
+        raise PhotometryError(f"psf_shift is {x:g}, {y:g} pixels; allowed are -1 to 1 for both.")
+    return x, y
 
 
 def _ranges(wavelength):

@@ -130,3 +130,20 @@ def test_a_psf_without_light_is_refused_when_it_is_used(make_image):
         image.psf(2)
         with pytest.raises(ImageFileError, match=r"level2.*zone 3: PSF: the kernel sums to 0"):
             image.psf(3)
+
+
+def test_interpolation_between_zones(make_image):
+    """Half-way between four zones it is their mean; at a centre and beyond the rim it is the zone's own."""
+    with SpectralImage.open(make_image()) as image:
+        step = 2040 / 11
+        centre = (np.arange(11) + 0.5) * step
+        middle = image.psf_at((centre[4] + centre[5]) / 2, (centre[7] + centre[8]) / 2)
+        zones = [7 * 11 + 4, 7 * 11 + 5, 8 * 11 + 4, 8 * 11 + 5]
+        np.testing.assert_allclose(middle.kernel, np.mean([plane(zone, 11) for zone in zones], axis=0), atol=1e-4)
+        quarter = image.psf_at(centre[4] + step / 4, centre[7])
+        expected = 0.75 * plane(zones[0], 11) + 0.25 * plane(zones[1], 11)
+        np.testing.assert_allclose(quarter.kernel, expected, atol=1e-4)
+        np.testing.assert_allclose(image.psf_at(0.0, 0.0).kernel, plane(0, 11), atol=1e-8)
+        np.testing.assert_allclose(image.psf_at(2039.0, 2039.0).kernel, plane(120, 11), atol=1e-8)
+    with SpectralImage.open(make_image(release="qr3")) as image:
+        assert image.psf_at(700.0, 900.0).kind == "effective"

@@ -292,6 +292,9 @@ def test_faint_fluxes_are_not_pulled_down():
         ({"wavelength": (2, 1)}, "wavelength is 2 to 1 µm"),
         ({"wavelength": "x"}, "a pair"),
         ({"time": (1,)}, "a pair"),
+        ({"psf_zones": "all"}, "psf_zones is 'all'; allowed are nearest, interpolated"),
+        ({"psf_shift": (2, 0)}, "psf_shift is 2, 0 pixels"),
+        ({"psf_shift": 1}, "a pair"),
     ],
 )
 def test_settings_are_checked(options, message):
@@ -330,3 +333,27 @@ def test_the_tractor_measures_the_same(simulated):
 def test_the_tractor_has_one_extent():
     with pytest.raises(ValueError, match='has only extent="tractor"'):
         Settings(engine="tractor", extent="infinite")
+
+
+def test_psf_shift_moves_the_templates(simulated):
+    """A shift of the template is an error of the position in the other direction."""
+    field = simulated("isolated", images=80, detectors=(2, 5), release="qr2", seed=3)
+    image = SpectralImage.open(field.images[0], field.calibration)
+    source = read_targets(field.targets).sources[0]
+    x, y = image.to_pixels(np.array([source.ra]), np.array([source.dec]))
+    moved = Source(*(float(value[0]) for value in image.to_sky(x + 0.3, y - 0.2)))
+    expected = measure_image(image, [source])
+    shifted = measure_image(image, [moved], Settings(psf_shift=(-0.3, 0.2)))
+    assert shifted["flux"][0] == pytest.approx(expected["flux"][0], rel=2e-3)
+    wrong = measure_image(image, [moved])
+    assert abs(wrong["flux"][0] / expected["flux"][0] - 1) > 0.01
+
+
+def test_interpolated_zones_are_close_to_the_nearest(simulated):
+    field = simulated("isolated", images=80, detectors=(2, 5), release="qr2", seed=3)
+    sources = read_targets(field.targets).sources
+    nearest = measure(sources, collection(field))
+    between = measure(sources, collection(field), psf_zones="interpolated")
+    ratio = between["flux"] / nearest["flux"]
+    assert 0 < np.abs(ratio - 1).max() < 0.03
+    assert abs(np.median(ratio) - 1) < 0.003
