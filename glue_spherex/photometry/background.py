@@ -79,16 +79,12 @@ class Background:
         """
         n = self.x.size
         source = np.minimum(members, n - 1)
-        side = self.box[source].astype(float)
-        mean = (side[:, :, None] + side[:, None, :]) / 2
-        least = np.minimum(side[:, :, None], side[:, None, :])
-        shared = np.ones_like(mean)
-        for position in (self.x[source], self.y[source]):
-            apart = np.abs(position[:, :, None] - position[:, None, :])
-            shared *= np.clip(mean - apart, 0, least)
-        correlation = shared / (side[:, :, None] * side[:, None, :])
-        known = members < n
-        return correlation * (known[:, :, None] & known[:, None, :])
+        side = np.where(members < n, self.box[source], 0.0)
+        middle = np.array([self.x[source], self.y[source]])
+        low, high = middle - side / 2, middle + side / 2
+        shared = np.minimum(high[..., :, None], high[..., None, :]) - np.maximum(low[..., :, None], low[..., None, :])
+        shared_x, shared_y = np.maximum(shared, 0.0)
+        return shared_x * shared_y / np.maximum(side[:, :, None] * side[:, None, :], 1.0)
 
 
 def local_background(image, usable, x, y, box=15):
@@ -121,8 +117,7 @@ def local_background(image, usable, x, y, box=15):
         raise PhotometryError(f"the background box is {box!r} pixels; a whole number from 3 up is needed.")
     x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
     n = x.size
-    level, error = np.full(n, np.nan), np.full(n, np.inf)
-    n_pixels, side = np.zeros(n, dtype=int), np.full(n, int(box))
+    level, error, n_pixels, side = np.empty(n), np.empty(n), np.empty(n, dtype=int), np.empty(n, dtype=int)
     todo, width = np.arange(n), int(box)
     while todo.size:
         chunk = max(_CHUNK_VALUES // width**2, 1)
@@ -141,14 +136,12 @@ def local_background(image, usable, x, y, box=15):
 def _boxes(image, usable, x, y, box):
     """Values in the boxes, shape (n, box²), infinite where there is no usable pixel."""
     ny, nx = image.shape
-    offset = np.arange(box)
-    columns = np.ceil(x - box / 2).astype(int)[:, None] + offset
-    rows = np.ceil(y - box / 2).astype(int)[:, None] + offset
+    columns, rows = np.ceil(np.array([x, y]) - box / 2).astype(int)[:, :, None] + np.arange(box)
     inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None, :]
-    rows, columns = np.clip(rows, 0, ny - 1)[:, :, None], np.clip(columns, 0, nx - 1)[:, None, :]
-    values = image[rows, columns]
-    good = inside & usable[rows, columns] & np.isfinite(values)
-    return np.where(good, values, np.inf).reshape(x.size, -1)
+    pixel = np.where(inside, (rows * nx)[:, :, None] + columns[:, None, :], 0).reshape(x.size, -1)
+    values = image.reshape(-1)[pixel]
+    good = inside.reshape(pixel.shape) & usable.reshape(-1)[pixel] & np.isfinite(values)
+    return np.where(good, values, np.inf)
 
 
 def clipped_mean(values):
@@ -166,7 +159,8 @@ def clipped_mean(values):
     count : int ndarray, shape (n,)
     """
     ordered = np.sort(values, axis=1)
-    count = np.count_nonzero(np.isfinite(ordered), axis=1)
+    known = np.isfinite(ordered)
+    count = known.sum(axis=1)
     row = np.arange(count.size)
     enough = count > 1
     ordered[~enough] = 0.0
@@ -176,15 +170,15 @@ def clipped_mean(values):
     low_16 = ordered[row, np.rint(_GAUSSIAN_16 * last).astype(int)]
     high_16 = ordered[row, np.rint((1 - _GAUSSIAN_16) * last).astype(int)]
     centre, sigma = np.zeros(count.size), (high_16 - low_16) / 2
-    totals = np.zeros((2, count.size, ordered.shape[1] + 1))
-    finite = np.where(np.isfinite(ordered), ordered, 0.0)
-    np.cumsum(finite, axis=1, out=totals[0, :, 1:])
-    np.cumsum(finite * finite, axis=1, out=totals[1, :, 1:])
+    totals = np.zeros((2, count.size, ordered.shape[1] + 1))  # of the values and their squares, up to each place
+    finite = np.where(known, ordered, 0.0)
+    finite.cumsum(axis=1, out=totals[0, :, 1:])
+    (finite * finite).cumsum(axis=1, out=totals[1, :, 1:])
     used = None
     for _ in range(_ITERATIONS):
         limit = CLIP_SIGMA * sigma
-        low = np.count_nonzero(ordered < (centre - limit)[:, None], axis=1)
-        high = np.count_nonzero(ordered <= (centre + limit)[:, None], axis=1)
+        low = (ordered < (centre - limit)[:, None]).sum(axis=1)
+        high = (ordered <= (centre + limit)[:, None]).sum(axis=1)
         if used is not None and (low == used[0]).all() and (high == used[1]).all():
             break
         used = (low, high)

@@ -6,6 +6,7 @@ crowded frame is cut into tiles, each read with a margin in which the sources ar
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -81,6 +82,18 @@ class Canvas:
     x: np.ndarray
     y: np.ndarray
     is_whole_file: bool = False
+
+    @cached_property
+    def variance_ujy(self):
+        """The variance in µJy² per pixel, shape (ny, nx)."""
+        return self.variance * self.ujy**2
+
+    @cached_property
+    def nearest(self):
+        """Index of the pixel nearest to each source: rows and columns, shape (n,) each."""
+        ny, nx = self.image.shape
+        rows, columns = np.maximum(np.rint(self.y), 0), np.maximum(np.rint(self.x), 0)
+        return np.minimum(rows, ny - 1).astype(int), np.minimum(columns, nx - 1).astype(int)
 
 
 def canvases(image, x, y, measured, reach):

@@ -31,10 +31,12 @@ def sky_normal_equations(hessian_px, gradient_px, cd):
         H_ee, H_en, H_nn (1/arcsec²), g_e, g_n (1/arcsec). A source without information has zeros.
     """
     jacobian = np.linalg.inv(cd * 3600.0)  # (dx, dy) = jacobian @ (east, north)
-    hessian = np.einsum("nia,nij,njb->nab", jacobian, hessian_px, jacobian)
-    gradient = np.einsum("nia,ni->na", jacobian, gradient_px)
-    terms = np.column_stack([hessian[:, 0, 0], hessian[:, 0, 1], hessian[:, 1, 1], gradient[:, 0], gradient[:, 1]])
-    return np.where(np.isfinite(terms).all(axis=1, keepdims=True), terms, 0.0)
+    transposed = jacobian.transpose(0, 2, 1)
+    terms = np.empty((len(cd), 5))
+    terms[:, :3] = (transposed @ hessian_px @ jacobian).reshape(-1, 4)[:, [0, 1, 3]]
+    terms[:, 3:] = (transposed @ gradient_px[:, :, None])[:, :, 0]
+    terms[~np.isfinite(terms).all(axis=1)] = 0.0
+    return terms
 
 
 def combined_offsets(source_id, terms, n_sources):

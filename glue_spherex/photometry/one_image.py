@@ -13,8 +13,9 @@ from ..model import BACKGROUND_MASK, sky_positions
 from .background import local_background
 from .canvas import canvases
 from .centroid import sky_normal_equations
-from .forced import fit_templates
-from .quality import quality
+from .design import design
+from .forced import fit_design
+from .quality import pixels_within, quality
 from .settings import Settings
 from .templates import source_templates
 
@@ -85,9 +86,7 @@ def _positions(image, sources, settings):
     ny, nx = image.record.shape
     inside = (x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)
     x_det, y_det = image.to_detector(x, y)
-    wavelength = np.full(len(x), np.nan)
-    bandwidth = np.full(len(x), np.nan)
-    wavelength[inside], bandwidth[inside] = image.wavelength(x_det[inside], y_det[inside])
+    wavelength, bandwidth = image.wavelength(x_det, y_det)
     measured = inside if settings.wavelength is None else inside & settings.in_wavelength(wavelength)
     reach = np.array([_template_reach(source.shape) for source in sources])
     return _Positions(ra, dec, x, y, x_det, y_det, wavelength, bandwidth, measured, reach)
@@ -100,26 +99,15 @@ def _template_reach(shape):
 
 def _touches(shape, where):
     ny, nx = shape
-    with np.errstate(invalid="ignore"):
-        return (
-            (where.x > -0.5 - where.reach)
-            & (where.x < nx - 0.5 + where.reach)
-            & (where.y > -0.5 - where.reach)
-            & (where.y < ny - 0.5 + where.reach)
-        )
+    beyond_x, beyond_y = np.abs(where.x - (nx - 1) / 2) - nx / 2, np.abs(where.y - (ny - 1) / 2) - ny / 2
+    return np.maximum(beyond_x, beyond_y) < where.reach
 
 
 def _measure_canvas(image, canvas, numbers, sources, where, settings):
     """Rows of the sources that are measured on a canvas: a dict of columns, and their numbers."""
     shapes = [sources[number].shape for number in numbers]
     cd = image.local_cd(where.x[numbers], where.y[numbers])
-    psfs = _psfs(image, where.x_det[numbers], where.y_det[numbers])
-    if settings.engine == "tractor":
-        from .tractor import tractor_templates
-
-        templates = tractor_templates(psfs, canvas.x, canvas.y, shapes, cd, derivatives=True)
-    else:
-        templates = source_templates(psfs, canvas.x, canvas.y, shapes, cd, settings.extent, derivatives=True)
+    templates = _templates(image, canvas, numbers, where, shapes, cd, settings)
     fit, background, data_ujy = _fit(canvas, templates, shapes, settings)
     member = canvas.is_member
     columns = _fit_columns(canvas, fit, background, data_ujy, settings)
@@ -128,31 +116,46 @@ def _measure_canvas(image, canvas, numbers, sources, where, settings):
     return {name: values[member] for name, values in columns.items()}, numbers[member]
 
 
-def _psfs(image, x_det, y_det):
+def _templates(image, canvas, numbers, where, shapes, cd, settings):
+    """Templates of all sources of a canvas, with the PSFs and the engine that are asked for."""
+    psfs = _psfs(image, where.x_det[numbers], where.y_det[numbers], settings.psf_zones)
+    shift_x, shift_y = settings.psf_shift
+    place = psfs, canvas.x + shift_x, canvas.y + shift_y, shapes, cd
+    if settings.engine == "tractor":
+        from .tractor import tractor_templates
+
+        return tractor_templates(*place, derivatives=True)
+    return source_templates(*place, settings.extent, derivatives=True)
+
+
+def _psfs(image, x_det, y_det, choice):
     """The PSF of each source; sources in the same zone share one."""
-    zones = image.psf_zones(np.clip(x_det, 0, 2039), np.clip(y_det, 0, 2039))
-    by_zone = {zone: image.psf(zone) for zone in np.unique(zones)}
+    if choice == "interpolated":
+        return [image.psf_at(x, y) for x, y in zip(x_det, y_det)]
+    zones = image.psf_zones(x_det, y_det).tolist()
+    by_zone = {zone: image.psf(zone) for zone in set(zones)}
     return [by_zone[zone] for zone in zones]
 
 
 def _fit(canvas, templates, shapes, settings):
     """The fit, the local background under it, and the data that were fitted (µJy per pixel)."""
     image = canvas.image if settings.background == "local" or canvas.zodi is None else canvas.image - canvas.zodi
-    data, variance = image * canvas.ujy, canvas.variance * canvas.ujy**2
-    factor = canvas.ujy[_nearest(canvas)]
+    matrix = design(templates, image.shape)
+    data, weights = image * canvas.ujy, canvas.variance_ujy
+    factor = canvas.ujy[canvas.nearest]
     quiet = canvas.usable & ((canvas.flags & BACKGROUND_MASK) == 0) & ~_cores(canvas, shapes)
     extended = any(shape is not None for shape in shapes)
 
     def once(sky, weights, centroid=False):
         background = local_background(sky, quiet, canvas.x, canvas.y, box=settings.background_box)
         if settings.background_fit != "none":
-            levels = _spread_levels(canvas, templates, background.level)
+            levels = _spread_levels(matrix, background.level)
             under = data - levels * canvas.ujy
             kind = settings.background_fit
-            fit = fit_templates(templates, under, weights, canvas.usable, joint_background=kind, centroid=centroid)
-            return fit, replace(background, level=levels[_nearest(canvas)])
-        fit = fit_templates(
-            templates,
+            fit = fit_design(matrix, under, weights, canvas.usable, joint_background=kind, centroid=centroid)
+            return fit, replace(background, level=levels[canvas.nearest])
+        fit = fit_design(
+            matrix,
             data,
             weights,
             canvas.usable,
@@ -164,10 +167,9 @@ def _fit(canvas, templates, shapes, settings):
         return fit, background
 
     level = _first_level(canvas, image, quiet, settings)
-    sources = fit_templates(templates, data, variance, canvas.usable, background=level * factor).model / canvas.ujy
-    weights = variance
+    sources = fit_design(matrix, data, weights, canvas.usable, background=level * factor).model / canvas.ujy
     if settings.weights == "model":
-        expected = sources + _spread_levels(canvas, templates, level)
+        expected = sources + _spread_levels(matrix, level)
         weights = expected_variance(image, canvas.variance, canvas.usable, expected) * canvas.ujy**2
     previous = np.inf
     for _ in range(MOST_PASSES if extended else 0):
@@ -181,7 +183,7 @@ def _fit(canvas, templates, shapes, settings):
     if settings.engine == "tractor":
         from .tractor import with_tractor_fluxes
 
-        under = data - _spread_levels(canvas, templates, background.level) * canvas.ujy
+        under = data - _spread_levels(matrix, background.level) * canvas.ujy
         fit = with_tractor_fluxes(fit, templates, under, weights, canvas.usable)
     return fit, background, data
 
@@ -189,8 +191,14 @@ def _fit(canvas, templates, shapes, settings):
 def _first_level(canvas, image, quiet, settings):
     """Background for the first guess of the fluxes, shape (n,): on a small file one level will do."""
     if canvas.is_whole_file and np.count_nonzero(quiet) > 100:
-        return np.full(len(canvas.x), np.median(image[quiet]))
+        return np.full(len(canvas.x), _median(image[quiet]))
     return local_background(image, quiet, canvas.x, canvas.y, box=settings.background_box).level
+
+
+def _median(values):
+    """`numpy.median` of finite values, in a third of its time."""
+    ordered = np.sort(values)
+    return (ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2
 
 
 def expected_variance(image, variance, usable, expected):
@@ -217,47 +225,36 @@ def expected_variance(image, variance, usable, expected):
         return variance
     deviation = observed - observed.mean()
     slope = max(float(deviation @ (plane - plane.mean())) / max(float(deviation @ deviation), 1e-300), 0.0)
-    limit = LARGEST_CORRECTION_SIGMA * np.sqrt(np.where(usable, variance, 1.0))
-    moved = variance + slope * np.clip(np.where(usable, expected - image, 0.0), -limit, limit)
-    return np.where(usable, np.maximum(moved, 0.25 * variance), variance)
+    limit = LARGEST_CORRECTION_SIGMA * np.sqrt(plane)
+    correction = np.minimum(np.maximum(expected[usable] - observed, -limit), limit)
+    moved = variance.copy()
+    moved[usable] = np.maximum(plane + slope * correction, 0.25 * plane)
+    return moved
 
 
 def _cores(canvas, shapes):
     """Pixels so close to a source that its light dominates them, shape (ny, nx)."""
+    radius = np.array([CORE_PX if shape is None else CORE_PX + shape.r_eff / 6.15 for shape in shapes])
+    pixel, within = pixels_within(canvas.x, canvas.y, radius, canvas.image.shape)
     near = np.zeros(canvas.image.shape, dtype=bool)
-    for x, y, shape in zip(canvas.x, canvas.y, shapes):
-        radius = CORE_PX if shape is None else CORE_PX + shape.r_eff / 6.15
-        reach = int(np.ceil(radius))
-        columns = np.arange(max(int(x) - reach, 0), min(int(x) + reach + 2, near.shape[1]))
-        rows = np.arange(max(int(y) - reach, 0), min(int(y) + reach + 2, near.shape[0]))
-        if columns.size and rows.size:
-            disk = (columns - x) ** 2 + (rows[:, None] - y) ** 2 <= radius**2
-            near[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] |= disk
+    near.reshape(-1)[pixel[within]] = True
     return near
 
 
-def _nearest(canvas):
-    """Index of the pixel nearest to each source, on the canvas."""
-    ny, nx = canvas.image.shape
-    return np.clip(np.rint(canvas.y), 0, ny - 1).astype(int), np.clip(np.rint(canvas.x), 0, nx - 1).astype(int)
-
-
-def _spread_levels(canvas, templates, level):
+def _spread_levels(matrix, level):
     """Background under each template, shape (ny, nx); between the sources the median of all."""
-    finite = level[np.isfinite(level)]
-    spread = np.full(canvas.image.shape, np.median(finite) if finite.size else 0.0)
-    ny, nx = spread.shape
-    for members, patches in templates.blocks:
-        side = patches.values.shape[-1]
-        for number, x0, y0 in zip(members, patches.x0, patches.y0):
-            if np.isfinite(level[number]):
-                spread[max(y0, 0) : max(min(y0 + side, ny), 0), max(x0, 0) : max(min(x0 + side, nx), 0)] = level[number]
-    return spread
+    known = np.isfinite(level)
+    between = _median(level[known]) if known.any() else 0.0
+    row, column = matrix.places
+    drawn = known[row]
+    columns = np.full(matrix.pixels.size, between)
+    columns[column[drawn]] = level[row[drawn]]
+    return matrix.spread(columns, between)
 
 
 def _fit_columns(canvas, fit, background, data_ujy, settings):
     """The columns that come from the fit, for every source of a canvas."""
-    factor = canvas.ujy[_nearest(canvas)]
+    factor = canvas.ujy[canvas.nearest]
     quiet_level = background.level * factor
     level, level_err = background.level, background.error
     under = quiet_level
@@ -267,16 +264,16 @@ def _fit_columns(canvas, fit, background, data_ujy, settings):
     judged = quality(
         data_ujy,
         fit.model,
-        canvas.variance * canvas.ujy**2,
+        canvas.variance_ujy,
         canvas.usable,
         canvas.flags,
         canvas.x,
         canvas.y,
-        background=np.nan_to_num(under),
+        background=np.where(np.isfinite(under), under, 0.0),
         failed=fit.failed,
     )
     if settings.background == "zodi" and canvas.zodi is not None:
-        level = level + canvas.zodi[_nearest(canvas)]
+        level = level + canvas.zodi[canvas.nearest]
     return {
         "flux": fit.flux,
         "flux_err": fit.flux_err,

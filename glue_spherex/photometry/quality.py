@@ -8,7 +8,6 @@ from ..model.flags import FIT_MASK, Flag
 
 #: Pixels whose centres are this close to the position belong to the measurement.
 RADIUS_PX = 2.5
-_REACH = 3  # half the side of a square around the nearest pixel that holds all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,27 +57,50 @@ def quality(data, model, variance, usable, flags, x, y, background=0.0, failed=N
     Quality
     """
     x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
-    ny, nx = data.shape
-    offset = np.arange(-_REACH, _REACH + 1)
-    columns = np.floor(x + 0.5).astype(int)[:, None] + offset
-    rows = np.floor(y + 0.5).astype(int)[:, None] + offset
-    apart = ((rows - y[:, None]) ** 2)[:, :, None] + ((columns - x[:, None]) ** 2)[:, None, :]
-    inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None, :]
-    near = inside & (apart <= RADIUS_PX**2)
-    pixel = np.clip(rows, 0, ny - 1)[:, :, None], np.clip(columns, 0, nx - 1)[:, None, :]
+    pixel, near = pixels_within(x, y, RADIUS_PX, data.shape)
+    bits = np.where(near, np.reshape(flags, -1)[pixel].astype(np.int64, copy=False), 0)
+    joined = np.bitwise_or.reduce(bits, axis=1)
+    n_bad = ((bits & int(FIT_MASK)) != 0).sum(axis=1)
+    joined[n_bad > 0] |= int(Flag.CONTAINS_BAD_PIXEL)
 
-    bits = np.where(near, flags[pixel].astype(np.int64), 0)
-    joined = np.bitwise_or.reduce(bits, axis=(1, 2))
-    n_bad = np.count_nonzero(bits & int(FIT_MASK), axis=(1, 2))
-    joined |= np.where(n_bad > 0, int(Flag.CONTAINS_BAD_PIXEL), 0)
-
-    used = near & usable[pixel]
-    level = np.broadcast_to(np.asarray(background, dtype=float), x.shape)[:, None, None]
-    residual = np.where(used, data[pixel] - model[pixel] - level, 0.0)
-    sigma = np.sqrt(np.where(used, variance[pixel], 1.0))
-    count = np.count_nonzero(used, axis=(1, 2))
-    fit_ql = np.where(count > 0, (np.abs(residual) / sigma).sum(axis=(1, 2)) / np.maximum(count, 1), np.nan)
+    used = near & np.reshape(usable, -1)[pixel]
+    residual = (np.reshape(data, -1)[pixel] - np.reshape(model, -1)[pixel]).T - background  # (pixels, n)
+    residual = np.where(used, residual.T, 0.0)
+    sigma = np.sqrt(np.where(used, np.reshape(variance, -1)[pixel], 1.0))
+    count = used.sum(axis=1)
+    fit_ql = (np.abs(residual) / sigma).sum(axis=1) / np.maximum(count, 1)
+    fit_ql[count == 0] = np.nan
     if failed is not None:
-        joined |= np.where(failed, int(Flag.FIT_ERROR), 0)
-        fit_ql = np.where(failed, np.nan, fit_ql)
-    return Quality(fit_ql, joined, n_bad, np.count_nonzero(near, axis=(1, 2)))
+        joined[failed] |= int(Flag.FIT_ERROR)
+        fit_ql[failed] = np.nan
+    return Quality(fit_ql, joined, n_bad, near.sum(axis=1))
+
+
+def pixels_within(x, y, radius, shape):
+    """The pixels whose centres are close to positions.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,), 0-based pixels
+    radius : float or ndarray, shape (n,), pixels
+    shape : (ny, nx)
+        Of the image.
+
+    Returns
+    -------
+    pixel : int ndarray, shape (n, m)
+        Flat indices into the image of squares that hold them.
+    within : bool ndarray, shape (n, m)
+        Whether the pixel is on the image and its centre not farther than `radius`; where it is not, `pixel` is any.
+    """
+    ny, nx = shape
+    radius = np.broadcast_to(radius, x.shape)
+    reach = int(np.ceil(radius.max(initial=0.0)))
+    centres = np.array([x, y])[:, :, None]
+    columns, rows = axes = np.floor(centres + 0.5) + np.arange(-reach, reach + 1)
+    d_x, d_y = (axes - centres) ** 2
+    within = (d_y[:, :, None] + d_x[:, None, :]).reshape(x.size, -1) <= (radius**2)[:, None]
+    inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None, :]
+    within &= inside.reshape(x.size, -1)
+    pixel = (rows * nx)[:, :, None] + columns[:, None, :]
+    return np.where(within, pixel.reshape(x.size, -1), 0).astype(int), within
