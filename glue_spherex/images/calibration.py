@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -235,20 +236,25 @@ class CalibrationPlanes:
         """Bilinear interpolation at detector positions, shape (n,); NaN off the detector."""
         positions = np.array([x_det, y_det], dtype=float)
         known = (np.abs(positions - (N_PIX - 1) / 2) <= (N_PIX - 1) / 2 + OFF_DETECTOR_PX).all(axis=0)
+        cells = np.minimum(np.maximum(np.floor(positions[:, known]), 0), N_PIX - 2)
+        fx, fy = positions[:, known] - cells
+        a, b, c, d = self._corners(name, *cells.astype(int))
         result = np.full(known.size, np.nan)
-        cells = np.minimum(np.maximum(np.floor(positions), 0), N_PIX - 2)
-        order = known.nonzero()[0]
-        order = order[np.argsort(cells[1, order], kind="stable")]
-        breaks = (np.diff(cells[1, order]) > _SHARED_READ_ROWS).nonzero()[0] + 1
-        for part in np.split(order, breaks) if order.size else ():
-            (i, j), (fx, fy) = cells[:, part].astype(int), positions[:, part] - cells[:, part]
-            x0, y0 = int(i.min()), int(j[0])
-            box = self.box(name, x0, int(i.max()) + 2, y0, int(j[-1]) + 2)
-            i, j = i - x0, j - y0
-            low = box[j, i] * (1 - fx) + box[j, i + 1] * fx
-            high = box[j + 1, i] * (1 - fx) + box[j + 1, i + 1] * fx
-            result[part] = low * (1 - fy) + high * fy
+        result[known] = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
         return result
+
+    def _corners(self, name, x, y):
+        """Values at (x, y), (x + 1, y), (x, y + 1) and (x + 1, y + 1), shape (4, n)."""
+        corners = np.empty((4, x.size))
+        columns, rows = x + [[0], [1], [0], [1]], y + [[0], [0], [1], [1]]
+        order = np.argsort(y, kind="stable")
+        starts = (np.diff(y[order], prepend=-N_PIX) > _SHARED_READ_ROWS).nonzero()[0].tolist()
+        for start, stop in pairwise([*starts, x.size]):
+            part = order[start:stop]
+            x_lo, x_hi, y_lo, y_hi = int(x[part].min()), int(x[part].max()) + 2, int(y[part[0]]), int(y[part[-1]]) + 2
+            box = self.box(name, x_lo, x_hi, y_lo, y_hi)
+            corners[:, part] = box[rows[:, part] - y_lo, columns[:, part] - x_lo]
+        return corners
 
 
 class CalibrationPSF:
