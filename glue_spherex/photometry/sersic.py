@@ -26,20 +26,28 @@ from .errors import PhotometryError
 EXTENTS = ("tractor", "infinite")
 
 #: Sérsic index and radius (in `r_eff`) at which The Tractor's profile ends.
+#:
+#: Measured against The Tractor of 2026-04-22 (commit 3fd2e80): the radius with the smallest worst difference between
+#: noiseless fluxes of a profile without end, fitted with this template and with The Tractor's. Range: `r_eff` 1 to 20
+#: arcsec, axis ratio 0.2 to 1, three PSFs of SPHEREx, images of 21 to 65 px, uniform weights and those of a S/N of 20
+#: and 200. With the exact transform of the cut profile the worst difference is 0.2 % up to n = 3.5 and 0.3 % above.
 TRUNCATION = (
     (0.5, np.inf),
     (0.7, 3.70),
-    (1.0, 3.71),
-    (1.2, 4.04),
-    (1.5, 4.39),
-    (1.7, 4.64),
-    (2.0, 5.25),
-    (2.5, 5.92),
-    (3.0, 6.44),
-    (3.3, 7.07),
-    (4.0, 7.96),
-    (5.0, 8.12),
-    (6.0, 7.99),
+    (1.0, 3.74),
+    (1.2, 4.03),
+    (1.5, 4.44),
+    (1.7, 4.70),
+    (2.0, 5.18),
+    (2.5, 5.81),
+    (3.0, 6.34),
+    (3.2, 6.65),
+    (3.3, 6.96),
+    (3.5, 7.26),
+    (4.0, 7.85),
+    (5.0, 7.86),
+    (5.5, 7.81),
+    (6.0, 7.82),
 )
 _LARGEST_HALF_WIDTH, _LARGEST_HALF_WIDTH_INFINITE = 64, 48  # pixels
 _WINGS = 64  # the light of an infinite profile farther out than this is folded back into the patch, pixels

@@ -96,7 +96,7 @@ def test_truncation_radius():
     for n, radius in TRUNCATION:
         assert truncation_radius(n) == pytest.approx(radius)
     assert 3.70 < truncation_radius(0.6) < np.inf
-    assert 5.25 < truncation_radius(2.2) < 5.92
+    assert 5.18 < truncation_radius(2.2) < 5.81
 
 
 def test_sersic_constants():
