@@ -116,3 +116,24 @@ def test_bad_cd_is_refused(gaussian_psf, cd):
 def test_unknown_extent_is_refused(gaussian_psf):
     with pytest.raises(PhotometryError, match="extent is 'huge'; allowed are tractor, infinite"):
         sersic_template(gaussian_psf(), Sersic(1.0, 5.0), 1, 1, SQUARE, extent="huge")
+
+
+@pytest.mark.parametrize("n", [1.0, 4.0, 6.0])
+@pytest.mark.parametrize("k", [0.0012, 0.01, 0.1, 1.0, 5.0])
+def test_transform_of_the_profile_against_quadrature(n, k):
+    """In the variable t = b r^(1/n) the flux within r is an incomplete gamma function, and the integrand smooth."""
+    from scipy.integrate import quad
+    from scipy.special import gamma, gammaincinv, j0
+
+    from glue_spherex.photometry.sersic import _profile_transform
+
+    b = gammaincinv(2 * n, 0.5)
+
+    def integrand(t):
+        return np.exp(-t) * t ** (2 * n - 1) * j0(k * (t / b) ** n) / gamma(2 * n)
+
+    edges = np.linspace(0, 60, 121)
+    exact = sum(quad(integrand, low, high, limit=2000)[0] for low, high in zip(edges[:-1], edges[1:], strict=True))
+    assert _profile_transform(n, "infinite", np.array([k**2]))[0] == pytest.approx(
+        exact, abs=5e-4 if k < 0.01 else 2e-5
+    )
