@@ -232,28 +232,31 @@ class CalibrationPlanes:
         """The half-open box of a map in detector pixels, float64."""
         return self._planes[name].box(self.fd, self.path, x_lo, x_hi, y_lo, y_hi).astype(float, copy=False)
 
-    def interpolate(self, name, x_det, y_det):
-        """Bilinear interpolation at detector positions, shape (n,); NaN off the detector."""
+    def interpolate(self, x_det, y_det):
+        """All maps at detector positions, bilinear, shape (maps, n); NaN off the detector."""
         positions = np.array([x_det, y_det], dtype=float)
         known = (np.abs(positions - (N_PIX - 1) / 2) <= (N_PIX - 1) / 2 + OFF_DETECTOR_PX).all(axis=0)
-        cells = np.minimum(np.maximum(np.floor(positions[:, known]), 0), N_PIX - 2)
-        fx, fy = positions[:, known] - cells
-        a, b, c, d = self._corners(name, *cells.astype(int))
-        result = np.full(known.size, np.nan)
-        result[known] = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+        positions = positions[:, known]
+        cells = np.minimum(np.maximum(np.floor(positions), 0), N_PIX - 2)
+        fx, fy = positions - cells
+        a, b, c, d = self._corners(*cells.astype(int))
+        result = np.full((len(self._planes), known.size), np.nan)
+        result[:, known] = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
         return result
 
-    def _corners(self, name, x, y):
-        """Values at (x, y), (x + 1, y), (x, y + 1) and (x + 1, y + 1), shape (4, n)."""
-        corners = np.empty((4, x.size))
+    def _corners(self, x, y):
+        """Values at (x, y), (x + 1, y), (x, y + 1) and (x + 1, y + 1), shape (4, maps, n)."""
+        corners = np.empty((4, len(self._planes), x.size))
         columns, rows = x + [[0], [1], [0], [1]], y + [[0], [0], [1], [1]]
         order = np.argsort(y, kind="stable")
-        starts = (np.diff(y[order], prepend=-N_PIX) > _SHARED_READ_ROWS).nonzero()[0].tolist()
-        for start, stop in pairwise([*starts, x.size]):
+        apart = y[order[1:]] - y[order[:-1]] > _SHARED_READ_ROWS
+        breaks = [0, *(apart.nonzero()[0] + 1).tolist(), x.size] if x.size else []
+        for start, stop in pairwise(breaks):
             part = order[start:stop]
             x_lo, x_hi, y_lo, y_hi = int(x[part].min()), int(x[part].max()) + 2, int(y[part[0]]), int(y[part[-1]]) + 2
-            box = self.box(name, x_lo, x_hi, y_lo, y_hi)
-            corners[:, part] = box[rows[:, part] - y_lo, columns[:, part] - x_lo]
+            place = rows[:, part] - y_lo, columns[:, part] - x_lo
+            for number, name in enumerate(self._planes):
+                corners[:, number, part] = self.box(name, x_lo, x_hi, y_lo, y_hi)[place]
         return corners
 
 

@@ -331,7 +331,8 @@ class SpectralImage:
         """
         x_det, y_det = np.atleast_1d(np.asarray(x_det, float)), np.atleast_1d(np.asarray(y_det, float))
         if self._wavelengths:
-            return tuple(self._wavelengths.interpolate(name, x_det, y_det) for name in ("CWAVE", "CBAND"))
+            wavelength, bandwidth = self._wavelengths.interpolate(x_det, y_det)
+            return wavelength, bandwidth
         if self.record.wave is None:
             return np.full(x_det.shape, np.nan), np.full(x_det.shape, np.nan)
         return self.record.wave.at(x_det, y_det)

@@ -65,7 +65,7 @@ class Design:
 
     def take(self, image):
         """The image's values on the columns, shape (p,)."""
-        return np.reshape(image, -1)[self.pixels]
+        return image.reshape(-1)[self.pixels]
 
     def spread(self, columns, fill=0.0):
         """An image from values on the columns; `fill` elsewhere."""

@@ -94,12 +94,11 @@ def pixels_within(x, y, radius, shape):
         Whether the pixel is on the image and its centre not farther than `radius`; where it is not, `pixel` is any.
     """
     ny, nx = shape
-    radius = np.broadcast_to(radius, x.shape)
-    reach = int(np.ceil(radius.max(initial=0.0)))
+    reach = int(np.ceil(np.max(radius, initial=0.0)))
     centres = np.array([x, y])[:, :, None]
     columns, rows = axes = np.floor(centres + 0.5) + np.arange(-reach, reach + 1)
     d_x, d_y = (axes - centres) ** 2
-    within = (d_y[:, :, None] + d_x[:, None, :]).reshape(x.size, -1) <= (radius**2)[:, None]
+    within = (d_y[:, :, None] + d_x[:, None, :]).reshape(x.size, -1) <= np.reshape(radius, (-1, 1)) ** 2
     inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None, :]
     within &= inside.reshape(x.size, -1)
     pixel = (rows * nx)[:, :, None] + columns[:, None, :]
