@@ -21,7 +21,7 @@ class Settings:
     Parameters
     ----------
     background_box : int
-        Side of the box in which the local background is measured, pixels; odd, 5 to 101.
+        Side of the box in which the local background is measured, pixels; 5 to 101.
     background : {"local", "zodi"}
         ``"local"``: the sigma-clipped mean of the box. ``"zodi"``: the same after the model of the zodiacal light has
         been subtracted, so that its gradient does not matter.
@@ -77,8 +77,8 @@ class Settings:
         if self.engine == "tractor" and self.extent != "tractor":
             raise PhotometryError(f'extent is {self.extent!r}; engine="tractor" has only extent="tractor".')
         box = self.background_box
-        if isinstance(box, bool) or int(box) != box or not 5 <= box <= 101 or box % 2 == 0:
-            raise PhotometryError(f"background_box is {box!r}; an odd number of pixels from 5 to 101 is needed.")
+        if isinstance(box, bool) or int(box) != box or not 5 <= box <= 101:
+            raise PhotometryError(f"background_box is {box!r}; a whole number of pixels from 5 to 101 is needed.")
         object.__setattr__(self, "psf_shift", _shift(self.psf_shift))
         if self.detectors is not None:
             object.__setattr__(self, "detectors", _detectors(self.detectors))
