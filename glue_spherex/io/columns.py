@@ -59,12 +59,16 @@ class FileTable:
         Columns that the file declares to make up a spectrum.
     untyped : bool
         Whether every column is text because its type has not been looked for.
+    ragged : dict of int to str
+        0-based rows whose number of cells is not that of the columns, and what is wrong; cells that are missing are
+        empty, cells too many are left out.
     """
 
     columns: list[FileColumn]
     meta: dict = field(default_factory=dict)
     spectrum_names: frozenset = frozenset()
     untyped: bool = False
+    ragged: dict = field(default_factory=dict)
 
     @property
     def names(self):

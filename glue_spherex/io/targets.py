@@ -115,7 +115,8 @@ def read_targets(
     Columns are guessed by name (upper and lower case are the same) and UCD. Positions are ICRS in degrees or
     sexagesimal, right ascension then in hours; a column's own unit is honoured. An empty cell, or a missing column,
     means: no name (the source is named after its position), point source, round, position angle 0, no motion,
-    reference epoch 2000. Two rows of one name become ``name`` and ``name_2``.
+    reference epoch 2000. Without `sersic_n` the other numbers of a shape do not count. Two rows of one name become
+    ``name`` and ``name_2``. A row of a text file with too few or too many cells is rejected, the others are read.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def read_targets(
         cells = {role: _Cells(role, column) for role, column in columns.items()}
     except ValueError as error:
         raise TargetListError(f"{where}: {error}.") from None
-    sources, rows, rejected = _sources(cells, len(columns["ra"].values))
+    sources, rows, rejected = _sources(cells, len(columns["ra"].values), table.ragged)
     names = {role: column.name for role, column in columns.items()}
     return Targets(sources, np.array(rows, dtype=np.int64), rejected, _original(table, names.get("name")), names)
 
@@ -219,7 +220,7 @@ def _check_columns(where, table, columns, chosen):
     if missing:
         raise TargetListError(
             f"{where}: no column looks like {' or '.join(missing)}; the columns are {listed}. "
-            "Say which to take with ra= and dec=."
+            "Rename the columns with the positions to ra and dec, or, in Python, name them with ra= and dec=."
         )
 
 
@@ -283,11 +284,13 @@ class _Cells:
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _sources(cells, n_rows):
+def _sources(cells, n_rows, ragged):
     """Sources, their rows, and the rejected rows."""
     found, rows, rejected = [], [], []
     for row in range(n_rows):
         try:
+            if row in ragged:
+                raise SourceError(ragged[row])
             found.append(_source(cells, row))
             rows.append(row)
         except SourceError as error:
@@ -317,14 +320,11 @@ def _source(cells, row):
 
 
 def _profile(n, axis_ratio, position_angle, r_eff):
-    """The shape of a row; None for a point."""
-    if n is None and (r_eff is None or 0 <= r_eff < 1):
+    """The shape of a row; None for a point, which has no Sérsic index, whatever its other cells say."""
+    if n is None:
         return None
-    if n is None or r_eff is None:
-        given, missing = (("r_eff", r_eff), "sersic_n") if n is None else (("sersic_n", n), "r_eff")
-        raise SourceError(
-            f"{given[0]} is {given[1]:g} but {missing} is empty; a shape needs both, a point source neither"
-        )
+    if r_eff is None:
+        raise SourceError(f"sersic_n is {n:g} but r_eff is empty; a shape needs both, a point source no sersic_n")
     if r_eff == 0:
         return None
     return Sersic(n, r_eff, _default(axis_ratio, 1.0), _default(position_angle, 0.0))

@@ -27,10 +27,12 @@ class _Cells:
         if len(names) > MAX_COLUMNS:
             raise TableFileError(f"it has {len(names)} columns; at most {MAX_COLUMNS} are read")
         self.names = distinct(names)
+        self.n_rows = 0
         self._rows, self._blocks = [], [[] for _ in names]
 
     def add(self, row):
         self._rows.append(row)
+        self.n_rows += 1
         if len(self._rows) >= _ROWS_AT_ONCE:
             self._flush()
 
@@ -71,11 +73,16 @@ def read_text(stream, typed=True):
     ----------
     stream : binary file
     typed : bool, optional
-        False leaves every column as text.
+        False leaves every column as text, and notes rows with too few or too many cells in the table's ``ragged``.
 
     Returns
     -------
     FileTable
+
+    Raises
+    ------
+    TableFileError
+        If it is no text or no table; unless `typed` is False, also if a row has too few or too many cells.
     """
     lines = _lines(stream)
     try:
@@ -93,7 +100,7 @@ def _read_delimited(lines, typed):
     delimiter = next((d for d in "\t,;|" if d in header), " ")
     names = [name for name in next(_rows([header], delimiter)) if name or delimiter != " "]
     lines = itertools.chain(first, lines)
-    cells = _Cells([name.strip() for name in names])
+    cells, ragged = _Cells([name.strip() for name in names]), {}
     blanks = delimiter == " "
     for row in _rows(lines, delimiter):
         number += 1
@@ -107,10 +114,15 @@ def _read_delimited(lines, typed):
             elif not "".join(row[len(names) :]).strip():  # separators at the end of the line
                 row = row[: len(names)]
             if len(row) != len(names):
-                raise TableFileError(f"line {number} has {len(row)} cells, but there are {len(names)} columns")
+                said = f"has {len(row)} cells, but there are {len(names)} columns"
+                if typed:
+                    raise TableFileError(f"line {number} {said}")
+                ragged[cells.n_rows] = said
+                row = (row + [""] * len(names))[: len(names)]
         cells.add(row)
     kind = guessed if typed else FileColumn
-    return FileTable([kind(name, text) for name, text in zip(cells.names, cells.columns())], untyped=not typed)
+    columns = [kind(name, text) for name, text in zip(cells.names, cells.columns())]
+    return FileTable(columns, untyped=not typed, ragged=ragged)
 
 
 def _header_line(lines):
@@ -125,8 +137,9 @@ def _header_line(lines):
             if not line.strip().replace("\t", "").isprintable():
                 break
             cells = re.split(r"[\s,;|]+", line.strip())
-            named = len(re.split(r"[\s,;|]+", comment.strip())) == len(cells) and not _is_number(comment.split()[0])
-            if _is_number(cells[0]) and comment.strip() and named:  # the names are in a comment
+            names = re.split(r"[\s,;|]+", comment.strip())
+            named = comment.strip() and len(names) == len(cells) and not _is_number(names[0])
+            if named and _is_number(cells[0]):  # the names are in a comment
                 return comment, [line], number - 1
             return line, [], number
     raise TableFileError("it is no table: no line names columns")

@@ -119,12 +119,12 @@ def test_each_bad_row_is_listed_and_the_rest_is_kept(tmp_path):
         "h,10:61:00,1,,,,,,\n"
         "i,1,1,9,3,,,,\n"
         "j,1,1,4,,,,,\n"
-        "k,1,1,,3,,,,\n"
+        "k,1,1,3,0.5,0,,,\n"
         "l,1,1,4,21,,,,\n"
         "m,1,1,4,3,2,,,\n"
         "n,1,1,4,3,0,,,\n"
         "o,1,1,4,3,1,400,,\n"
-        "p,1,1,,-1,,,,\n"
+        "p,1,1,4,-1,,,,\n"
         "q,1,1,,,,,fast,\n"
         "r,1,1,,,,,,B1950\n"
         "s,1,1,,,,,1e6,\n"
@@ -144,7 +144,7 @@ def test_each_bad_row_is_listed_and_the_rest_is_kept(tmp_path):
         8: "'10:61:00'; minutes and seconds must be below 60",
         9: "n is 9; allowed is 0.5 <= n <= 6",
         10: "sersic_n is 4 but r_eff is empty",
-        11: "r_eff is 3 but sersic_n is empty",
+        11: "axis_ratio is 0; allowed is 0 < axis_ratio <= 1",
         12: "r_eff is 21; allowed is 0 < r_eff <= 20 arcsec",
         13: "axis_ratio is 2; allowed is 0 < axis_ratio <= 1",
         14: "axis_ratio is 0",
@@ -166,6 +166,51 @@ def test_small_shapes_are_points(tmp_path):
     t = read(tmp_path, "ra,dec,sersic_n,r_eff\n1,1,4,0.5\n1,2,,0.5\n1,3,4,0\n1,4,,0\n")
     assert t.rejected == []
     assert [s.shape for s in t.sources] == [None] * 4
+
+
+def test_without_an_index_it_is_a_point(tmp_path):
+    t = read(
+        tmp_path,
+        "ra,dec,sersic_n,r_eff,axis_ratio,position_angle\n1,1,,3,0.5,20\n1,2,,21,,\n1,3,,-1,0,999\n1,4,4,,1,0\n",
+    )
+    assert [s.profile for s in t.sources] == [None] * 3
+    (rejected,) = t.rejected
+    assert str(rejected) == "row 4: sersic_n is 4 but r_eff is empty; a shape needs both, a point source no sersic_n."
+    assert read(tmp_path, "ra,dec,r_eff\n1,1,3\n").sources[0].profile is None
+
+
+def test_ragged_rows_are_rejected_and_the_rest_is_kept(tmp_path):
+    t = read(tmp_path, "ra,dec,name\n1,2,a\n10,x\n\n3,4,b\n5,6,c,d\n7,8,e,\n9\n")
+    assert t.sources == [Source(1, 2, "a"), Source(3, 4, "b"), Source(7, 8, "e")]
+    assert t.rows.tolist() == [0, 2, 4]
+    assert [str(r) for r in t.rejected] == [
+        "row 2: has 2 cells, but there are 3 columns.",
+        "row 4: has 4 cells, but there are 3 columns.",
+        "row 6: has 1 cells, but there are 3 columns.",
+    ]
+    assert len(t.table) == t.n_rows == 6
+    t = read(tmp_path, "name ra dec\na 1 2\nx y  10 20\nb 3 4\n", "a.txt")
+    assert t.sources == [Source(1, 2, "a"), Source(3, 4, "b")]
+    assert t.rejected == [Rejected(1, "has 4 cells, but there are 3 columns.")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10:00:24+02:12:00\n11:00:24+02:12:00\n",
+        "root:x:0:0:root:/root:/bin/sh\nman:x:6:12:the manual:/var:/bin/sh\n",
+        "150.1\n150.2\n",
+        "#\n150.1\n",
+    ],
+)
+def test_one_column_is_no_list_of_positions(tmp_path, text):
+    with pytest.raises(TargetListError) as caught:
+        read(tmp_path, text, "a.txt")
+    column = next(line for line in text.split("\n") if line != "#")
+    assert str(caught.value) == (
+        f"{tmp_path}/a.txt: no column looks like ra or dec; the columns are {column}. "
+        "Rename the columns with the positions to ra and dec, or, in Python, name them with ra= and dec=."
+    )
 
 
 def test_names(tmp_path):
