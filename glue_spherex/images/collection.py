@@ -16,6 +16,7 @@ from .spectral_image import SpectralImage
 
 _BLOCK = 2_000_000  # source-image pairs looked at in one step; bounds the memory
 _MARGIN_PX = 10  # sources this close to an image may reach into it; and as much again for the distortion's curvature
+_REACH_R_EFF, _MOST_REACH_PX = 8.2, 64  # of the template of a profile; its light beyond this is not counted
 _MJD_J2000, _DAYS_PER_YEAR = 51544.5, 365.25
 
 
@@ -27,7 +28,9 @@ class ImageMatch:
     ----------
     record : ImageRecord
     sources : ndarray of int, shape (k,)
-        Indices into the list of sources, increasing. They lie within about 20 pixels of the image or on it.
+        Indices into the list of sources, increasing. They lie on the image or within about 20 pixels of it; sources
+        with a profile that is fitted farther by the reach of their light, 8.2 half-light radii but at most 64 pixels,
+        and moving sources by the way they go.
     """
 
     record: ImageRecord
@@ -36,7 +39,16 @@ class ImageMatch:
 
 @runtime_checkable
 class ImageCollection(Protocol):
-    """Where spectral images come from."""
+    """Where spectral images come from: `find` and `open`.
+
+    Two more parts are optional, and used where they are there:
+
+    ``failures`` : list of (str, str)
+        Path and reason of each file that cannot be measured; they are listed beside the images that were measured.
+    ``opener()``
+        A small object with the method ``open(record)`` of the collection, which is sent to worker processes instead
+        of the collection. Without it the collection itself is sent, and must be picklable.
+    """
 
     def find(self, sources, detectors=None, wavelength=None, time=None):
         """The images that may hold at least one of the sources.
@@ -45,7 +57,7 @@ class ImageCollection(Protocol):
         ----------
         sources : sequence of Source
         detectors : iterable of int, optional
-        wavelength : sequence of (float, float), um, optional
+        wavelength : (float, float) or sequence of (float, float), um, optional
         time : (float, float), MJD, optional
 
         Returns
@@ -205,8 +217,8 @@ class FolderCollection:
         sources : sequence of Source
         detectors : iterable of int, optional
             Only these detectors, 1 to 6.
-        wavelength : sequence of (float, float), um, optional
-            Only detectors whose range touches one of these ranges.
+        wavelength : (float, float) or sequence of (float, float), um, optional
+            Only detectors whose range touches this range, or one of these ranges.
         time : (float, float), MJD, optional
             Only images whose middle lies in this range, ends included.
 
@@ -225,8 +237,8 @@ class FolderCollection:
         sources = list(sources)
         if not len(chosen) or not sources:
             return []
-        vectors, motion = _source_vectors(sources, [records[k].mjd for k in chosen])
-        images, hits = _pairs(self._geometry, chosen, vectors, motion)
+        vectors, slack = _source_vectors(sources, [records[k].mjd for k in chosen])
+        images, hits = _pairs(self._geometry, chosen, vectors, slack)
         starts = np.flatnonzero(np.diff(images, prepend=-1))
         groups = np.split(hits, starts[1:])
         return [ImageMatch(records[images[s]], group) for s, group in zip(starts, groups)] if len(hits) else []
@@ -239,10 +251,13 @@ def _chosen(records, detectors, wavelength, time):
     if unknown:
         raise ImageFileError(f"detectors: {sorted(unknown)} do not exist; allowed are 1 to 6.")
     if wavelength is not None:
+        ranges = list(wavelength)
+        if len(ranges) == 2 and np.ndim(ranges[0]) == 0:  # a single one
+            ranges = [ranges]
         allowed = {
             number for number in allowed
             if any(low <= DETECTORS[number].wavelength_max_um and high >= DETECTORS[number].wavelength_min_um
-                   for low, high in wavelength)
+                   for low, high in ranges)
         }  # fmt: skip
     low, high = (-np.inf, np.inf) if time is None else time
     return np.array([k for k, r in enumerate(records) if r.detector in allowed and low <= r.mjd <= high], dtype=int)
@@ -271,30 +286,40 @@ def _geometry(records):
 
 
 def _source_vectors(sources, mjds):
-    """Unit vectors (n, 3) at the reference epochs, and the farthest that each source moves until the images, rad."""
+    """Unit vectors (n, 3) at the reference epochs, and each source's slack (n,), rad.
+
+    The slack is the farthest that the source moves until the images, and the reach of its template.
+    """
     numbers = np.array([(s.ra, s.dec, s.pmra, s.pmdec, s.ref_epoch) for s in sources], float)
     years = 2000 + (np.array([min(mjds), max(mjds)]) - _MJD_J2000) / _DAYS_PER_YEAR
     elapsed = np.abs(years[:, None] - numbers[:, 4]).max(axis=0)
     motion = np.radians(np.hypot(numbers[:, 2], numbers[:, 3]) * elapsed / 3.6e6)
-    return _unit_vectors(numbers[:, 0], numbers[:, 1]), motion
+    return _unit_vectors(numbers[:, 0], numbers[:, 1]), motion + [_reach(source.shape) for source in sources]
 
 
-def _pairs(geometry, chosen, vectors, motion):
+def _reach(shape):
+    """How far the light of a source counts beyond that of a point, rad."""
+    if shape is None:
+        return 0.0
+    return np.radians(min(_REACH_R_EFF * shape.r_eff, _MOST_REACH_PX * PIXEL_SCALE_ARCSEC) / 3600)
+
+
+def _pairs(geometry, chosen, vectors, source_slack):
     """(image, source) of each source that may lie on an image, by image and source.
 
     First a cap around each footprint; images with a source in it are tested against their four edges.
     """
     centre, radius, normals, margin = geometry
     images, hits = [np.zeros(0, int)], [np.zeros(0, int)]
-    fastest = motion.max()
+    most = source_slack.max()
     step = max(1, _BLOCK // len(vectors))
     for start in range(0, len(chosen), step):
         block = chosen[start : start + step]
-        reach = np.minimum(radius[block] + margin[block] + fastest, np.pi)
+        reach = np.minimum(radius[block] + margin[block] + most, np.pi)
         near = centre[block] @ vectors.T >= np.cos(reach)[:, None]
         touched = near.any(axis=1)
         block, near = block[touched], near[touched]
-        slack = margin[block][:, None] + motion if fastest else margin[block][:, None]
+        slack = margin[block][:, None] + source_slack if most else margin[block][:, None]
         beyond = -np.sin(np.minimum(slack, np.pi / 2))
         for edge in range(4):
             near &= normals[block, edge] @ vectors.T >= beyond

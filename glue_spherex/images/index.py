@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .calibration import kind_of
+from .calibration import OTHER_PRODUCTS
 from .errors import ImageFileError
 from .psf_zones import shared_zones
 from .record import ImageRecord, read_record
@@ -26,6 +26,9 @@ _BUSY_SECONDS = 30
 _LOCK_ATTEMPTS = 100
 _BATCH = 200
 _NAME = re.compile(r"\.(fits|fit|fts)(\.(fz|gz|bz2|z))?$", re.IGNORECASE)
+_CALIBRATION = re.compile(
+    rf"(average_psf|epsf|solid_angle_pixel_map|spectral_wcs|l3_flux_corrections?)_D\d|{OTHER_PRODUCTS}", re.IGNORECASE
+)  #: how the names of calibration products begin
 _SHARED = ("zones", "wave")
 _SQL_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL", bool: "INTEGER", bytes: "BLOB"}
 _SCALARS = {n: kind for n, kind in ImageRecord.__annotations__.items() if n not in _SHARED and n != "path"}
@@ -121,27 +124,29 @@ class ImageIndex:
     def _read(self, database, paths, found, progress, cancelled):
         """Read the headers of files; {path: record or reason}, and whether all were read."""
         new, waiting = {}, []
-        for path in paths:
-            if cancelled is not None and cancelled():
-                break
-            entry, keep = _read_entry(path)
-            new[path] = entry
-            if keep:
-                waiting.append((path, found[path], entry))
-            if len(waiting) >= _BATCH:
-                _store(database, waiting)
-                waiting = []
-            if progress is not None:
-                progress(len(new), len(paths))
-        _store(database, waiting)
+        try:
+            for path in paths:
+                if cancelled is not None and cancelled():
+                    break
+                entry, keep = _read_entry(path)
+                new[path] = entry
+                if keep:
+                    waiting.append((path, found[path], entry))
+                if len(waiting) >= _BATCH:
+                    _store(database, waiting)
+                    waiting = []
+                if progress is not None:
+                    progress(len(new), len(paths))
+        finally:  # interrupted or not, what has been read is kept
+            _store(database, waiting)
         return new, len(new) == len(paths)
 
 
 def find_files(roots):
     """FITS files that may be Level-2 images, in folders and their subfolders.
 
-    Calibration products, hidden files, and everything that is not a regular file are left out; links are followed,
-    each file counts once.
+    Calibration products, told by how their names begin, hidden files, and everything that is not a regular file are
+    left out; links are followed, each file counts once.
 
     Parameters
     ----------
@@ -193,7 +198,7 @@ def _look_at(entry, found, seen, waiting):
             return
         if entry.is_dir():
             waiting.append(entry.path)
-        elif _NAME.search(name) and (name.startswith("level2") or kind_of(name) is None) and entry.is_file():
+        elif _NAME.search(name) and not _CALIBRATION.match(name) and entry.is_file():
             status = entry.stat()
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))

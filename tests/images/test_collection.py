@@ -11,7 +11,7 @@ from glue_spherex.images.collection import FolderCollection, ImageCollection
 from glue_spherex.images.errors import ImageFileError
 from glue_spherex.images.index import ImageIndex
 from glue_spherex.images.spectral_image import SpectralImage
-from glue_spherex.model.source import Source
+from glue_spherex.model.source import Sersic, Source
 
 
 @pytest.fixture
@@ -81,6 +81,8 @@ def test_filters(images):
     assert found(images.find(sources, detectors=[2, 3])) == [(2, [1]), (3, [2])]
     assert found(images.find(sources, wavelength=[(0.7, 0.8), (2.5, 9)])) == [(1, [0]), (4, [3])]
     assert found(images.find(sources, wavelength=[(6, 7)])) == []
+    for single in ((2.5, 9), [2.5, 9], np.array([2.5, 9])):
+        assert found(images.find(sources, wavelength=single)) == [(4, [3])]
     assert found(images.find(sources, time=(61150, 61300))) == [(2, [1]), (3, [2])]
     assert images.find(sources, detectors=[5]) == []
     with pytest.raises(ImageFileError, match=r"detectors: \[7\] do not exist; allowed are 1 to 6"):
@@ -94,6 +96,20 @@ def test_proper_motion_is_allowed_for(images):
     moving = Source(start.ra.deg, start.dec.deg, pmdec=10_000.0, ref_epoch=2001.0)  # 4 arcmin in 24 years
     still = Source(start.ra.deg, start.dec.deg, ref_epoch=2001.0)
     assert found(images.find([still, moving])) == [(1, [1])]
+
+
+def test_the_light_of_extended_sources_reaches_farther(images):
+    profiles = {"point": None, "as a point": Sersic(4, 0.9), "5 arcsec": Sersic(1, 5), "20 arcsec": Sersic(1, 20, 0.1)}
+
+    def reached(x):
+        ra, dec = sky(images, 0, x, 20)  # the image ends at x = 39.5
+        matches = images.find([Source(ra, dec, label, profile) for label, profile in profiles.items()])
+        return [list(profiles)[k] for match in matches for k in match.sources]
+
+    assert reached(45) == list(profiles)
+    assert reached(39 + 16) == ["5 arcsec", "20 arcsec"]  # 8.2 × 5 / 6.15 = 6.7 pixels beyond the 10 of a point
+    assert reached(39 + 35) == ["20 arcsec"]  # 26.7 pixels
+    assert reached(39 + 42) == []
 
 
 def test_folders_without_images(tmp_path, make_image):

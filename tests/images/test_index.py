@@ -118,6 +118,27 @@ def test_what_is_looked_at(folder):
     assert result.failures == []
 
 
+def test_a_name_like_that_of_a_calibration_file_hides_no_image(folder, make_image):
+    names = ["my_epsf_cutout.fits", "level2_epsf_cal-epsf-v1-2026-191.fits", "epsf_cutout.fits", "dichroics_x.fits"]
+    for number, name in enumerate(names):
+        make_image(name=name, obsid=f"2025W51_1A_07{number:02}_2")
+    (folder / "qso_spectral_wcs_D1.fits").write_bytes(b"nothing")
+    for product in (
+        "average_psf_D1_spx_cal-psf-v4-2025-161.fits",
+        "epsf_D1_spx_cal-epsf-v1-2026-191.fits",
+        "spectral_wcs_D1_spx_cal-wcs-v4-2025-254.fits",
+        "l3_flux_corrections_D1_spx_cal-flxc-v1-2026-191.fits",
+        "spectral_channels_spx_cal-sch-v1-2026-106.fits",
+        "abs_gain_matrix_D1_spx.fits",
+    ):
+        (folder / product).write_bytes(b"")
+    result = ImageIndex().refresh([folder])
+    assert {os.path.basename(record.path) for record in result.records} >= set(names)
+    assert [(os.path.basename(path), reason[:20]) for path, reason in result.failures] == [
+        ("qso_spectral_wcs_D1.fits", "is not a FITS file (")
+    ]
+
+
 def test_names_that_are_no_text(make_image):
     folder = make_image(name="level2_1.fits").parent
     os.rename(os.fsencode(folder / "level2_1.fits"), os.fsencode(folder) + b"/level2_\xff\xfe.fits")
@@ -149,6 +170,16 @@ def test_progress_and_cancel(folder):
     assert seen == [(1, 3), (2, 3)]
     assert len(result.records) == 2
     assert not result.complete
+    assert ImageIndex().refresh(folder).parsed == 1  # the rest
+
+
+def test_an_interruption_forgets_nothing(folder):
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ImageIndex().refresh(folder, interrupt)
     assert ImageIndex().refresh(folder).parsed == 1  # the rest
 
 
