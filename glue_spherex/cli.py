@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
 
 from ._version import __version__
 
@@ -177,6 +179,7 @@ def _add_request(command):
 
 
 def _measure(options):
+    from .images import FolderCollection  # noqa: F401 - imported here, so that `index_seconds` is the index alone
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
     from .photometry.pipeline import run
     from .photometry.settings import Settings
@@ -195,39 +198,54 @@ def _measure(options):
         wavelength=tuple(options.wavelength) if options.wavelength else None,
         time=options.time,
     )
+    if options.format == "parquet":
+        import_module("pyarrow")
     targets = _read_targets(options)
+    images, index_seconds = _folder_collection(options)
     with result_folder(options.output) as folder:
-        images = _folder_collection(options)
-        indexed = time.perf_counter()
+        begin = time.perf_counter()
         with _progress("images") as progress, _stop_on_interrupt() as stopped, _executor(options.workers) as executor:
-            result = run(
-                targets.sources, images, settings=settings, executor=executor, progress=progress, cancelled=stopped
-            )
-        measured = time.perf_counter()
-        write_result(result, folder, spectrum_format=options.format, targets=target_outcomes(targets, result.targets))
+            result = run(targets.sources, images, settings, executor=executor, progress=progress, cancelled=stopped)
+        measure_seconds = time.perf_counter() - begin
+        table = target_outcomes(targets, result.targets)
+        write_result(result, folder, spectrum_format=options.format, targets=table)
     summary = {
         "images": sum(row["status"] == "measured" for row in result.images),
         "measurements": len(result.spectra),
         "failed_images": sum(row["status"] in ("failed", "unreadable") for row in result.images),
         "rejected_targets": len(targets.rejected),
         "seconds": round(time.perf_counter() - start, 4),
-        "index_seconds": round(indexed - start, 4),
-        "measure_seconds": round(measured - indexed, 4),
+        "index_seconds": round(index_seconds, 4),
+        "measure_seconds": round(measure_seconds, 4),
     }
-    _tell(options, targets, summary, folder / f"spectra{EXTENSIONS[options.format]}")
-    return INTERRUPTED if result.interrupted else DONE
+    _tell(options, targets, result, summary, folder / f"spectra{EXTENSIONS[options.format]}")
+    if result.interrupted:
+        return INTERRUPTED
+    if not len(result.spectra):
+        reasons = [row["reason"] for row in result.images if row["reason"]] or list(table["reason"])
+        print(f"glue-spherex: nothing could be measured: {reasons[0]}", file=sys.stderr)
+        return NOTHING
+    return DONE
 
 
-def _tell(options, targets, summary, spectra):
-    for rejected in targets.rejected[:20]:
-        print(f"glue-spherex: not measured: {rejected}", file=sys.stderr)
+def _tell(options, targets, result, summary, spectra):
+    notes = [f"not measured: {rejected}" for rejected in targets.rejected[:20]]
     if len(targets.rejected) > 20:
-        print(f"glue-spherex: … and {len(targets.rejected) - 20} more; see targets.ecsv", file=sys.stderr)
+        notes.append(f"… and {len(targets.rejected) - 20} more; see targets.ecsv")
     if summary["failed_images"]:
-        print(f"glue-spherex: {summary['failed_images']} images failed; images.ecsv says why", file=sys.stderr)
+        notes.append(f"{summary['failed_images']} images failed; images.ecsv says why")
+    rows = result.spectra
+    releases = rows.meta["glue_spherex"]["releases"]
+    if len({name.removesuffix("_deep") for name in releases}) > 1:
+        notes.append(f"the spectra mix releases with different gains: {', '.join(releases)} (column data_collection)")
+    same = [rows[name][1:] == rows[name][:-1] for name in ("source_id", "lvf_id")]
+    if (same[0] & same[1]).any():  # rows are in order of source, time and exposure
+        notes.append("some exposures are there more than once, in different files; images.ecsv lists them")
+    for note in notes:
+        print(f"glue-spherex: {note}", file=sys.stderr)
     if options.json:
         print(json.dumps(summary))
-    else:
+    elif summary["measurements"]:
         print(
             f"{summary['measurements']} measurements of {len(targets.sources)} sources on {summary['images']} images "
             f"in {summary['seconds']:.1f} s: {spectra}"
@@ -235,30 +253,47 @@ def _tell(options, targets, summary, spectra):
 
 
 def _read_targets(options):
-    from astropy.table import Table
-
-    from .io import parse_target, read_targets
+    from .io import read_targets
 
     if bool(options.targets) == bool(options.target):
         raise ValueError('give either a table of targets or at least one --target "RA DEC"')
-    if options.targets:
-        targets = read_targets(options.targets)
-    else:
-        positions = [parse_target(text) for text in options.target]
-        targets = read_targets(Table({"ra": [p.ra for p in positions], "dec": [p.dec for p in positions]}))
+    targets = read_targets(options.targets) if options.targets else _targets_from(options.target)
     if not targets.sources:
-        first = f"; {targets.rejected[0]}" if targets.rejected else ""
-        raise ValueError(f"{options.targets}: none of its {targets.n_rows} rows can be measured{first}")
+        where = options.targets or "--target"
+        if not targets.n_rows:
+            raise ValueError(f"{where}: the list has no rows")
+        raise ValueError(f"{where}: none of its {targets.n_rows} rows can be measured; {targets.rejected[0]}")
     return targets
 
 
+def _targets_from(texts):
+    """The target list of ``--target`` options; what is no position is a rejected row."""
+    import numpy as np
+    from astropy.table import Table
+
+    from .io import Rejected, TargetListError, parse_target, read_targets
+
+    rows, positions, rejected = [], [], []
+    for row, text in enumerate(texts):
+        try:
+            positions.append(parse_target(text))
+            rows.append(row)
+        except TargetListError as error:
+            rejected.append(Rejected(row, str(error)))
+    table = Table({"ra": [p.ra for p in positions], "dec": [p.dec for p in positions]}, dtype=(float, float))
+    targets = read_targets(table)
+    return replace(targets, rows=np.array(rows, dtype=int), rejected=rejected)
+
+
 def _folder_collection(options):
+    """The images, and the seconds that their index took."""
     from .images import FolderCollection
 
     images = FolderCollection(options.images, options.calibration, flux_correction=not options.no_flux_correction)
+    start = time.perf_counter()
     with _progress("index") as progress:
         images.refresh(progress=progress)
-    return images
+    return images, time.perf_counter() - start
 
 
 def _add_estimate(commands):
@@ -272,7 +307,7 @@ def _estimate(options):
     targets = _read_targets(options)
     result = estimate(
         targets.sources,
-        _folder_collection(options),
+        _folder_collection(options)[0],
         detectors=options.detectors,
         wavelength=tuple(options.wavelength) if options.wavelength else None,
         time=options.time,
@@ -418,6 +453,7 @@ def _stop_on_interrupt():
 
     def request(number, frame):
         stop.set()
+        print("glue-spherex: stopping after the images at work; Ctrl-C again to give up", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     previous = signal.signal(signal.SIGINT, request)

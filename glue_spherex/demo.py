@@ -12,6 +12,7 @@ from .io import read_targets
 from .model import CLEAN_MASK, DETECTORS
 from .photometry.output import result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
+from .photometry.settings import Settings
 
 IMAGES = 120
 SEED = 7
@@ -63,7 +64,7 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
         field = simulate(folder / "field", scene="field", images=images, seed=seed, progress=progress)
         targets = read_targets(field.targets)
         collection = FolderCollection(field.folder / "images", field.calibration)
-        result = run(targets.sources, collection, progress=progress, extent="infinite")  # as the truth
+        result = run(targets.sources, collection, Settings(extent="infinite"), progress=progress)  # as the truth
         with result_folder(folder / "result") as result_path:
             write_result(result, result_path, targets=target_outcomes(targets, result.targets))
         truth = Table.read(field.truth)

@@ -86,7 +86,7 @@ class Source:
     dec : float, optional
         Declination (ICRS) in degrees, -90 to 90. Left out when `ra` is a `SkyCoord`.
     label : str, optional
-        Name in results and file names.
+        Name in results and file names; control characters become blanks.
     profile : Sersic, optional
         Shape; ``None`` is a point source.
     pmra, pmdec : float, optional
@@ -120,7 +120,7 @@ class Source:
         values = {
             "ra": _checked(owner, "ra", ra, 0.0, 360.0, unit="degrees"),
             "dec": _checked(owner, "dec", dec, -90.0, 90.0, unit="degrees"),
-            "label": str(label),
+            "label": "".join(letter if letter.isprintable() else " " for letter in str(label)).strip(),
             "profile": profile,
             "pmra": _checked(owner, "pmra", pmra, -2e4, 2e4, unit="mas/yr"),
             "pmdec": _checked(owner, "pmdec", pmdec, -2e4, 2e4, unit="mas/yr"),

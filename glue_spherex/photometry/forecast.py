@@ -1,12 +1,11 @@
 """What a run would do, before it starts."""
 
-import time
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 
-from .errors import PhotometryError
-from .pipeline import find, measure_match
+from .pipeline import checked_sources, find, measure_match
 from .settings import Settings
 
 #: Images that are measured to learn how fast this machine is; the first one only warms the caches up.
@@ -35,15 +34,17 @@ class Estimate:
     seconds: float
 
 
-def estimate(sources, images, **options):
+def estimate(sources, images, *, settings=None, detectors=None, wavelength=None, time=None):
     """Count images per source and detector, and measure how long a run would take.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : Source or sequence of Source
     images : ImageCollection
-    **options
-        The fields of `Settings`.
+    settings : Settings, optional
+        How it would be measured; the following are taken from it if it is given.
+    detectors, wavelength, time
+        Fields of `Settings`.
 
     Returns
     -------
@@ -54,10 +55,8 @@ def estimate(sources, images, **options):
     PhotometryError
         If a setting is not allowed, or no source lies on any image.
     """
-    sources = list(sources)
-    if not sources:
-        raise PhotometryError("there is no source to measure; give at least one.")
-    settings = Settings(**options)
+    sources = checked_sources(sources)
+    settings = settings or Settings(detectors=detectors, wavelength=wavelength, time=time)
     matches = find(sources, images, settings)
     counts = np.zeros((len(sources), 6), dtype=int)
     for match in matches:
@@ -72,9 +71,9 @@ def _trial(sources, images, matches, settings):
     places = np.unique(np.linspace(0, len(matches) - 1, TRIAL_IMAGES).astype(int))
     seconds = []
     for place in [places[0], *places]:
-        start = time.perf_counter()
+        start = perf_counter()
         measure_match(sources, images, matches[place], settings)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(perf_counter() - start)
     return float(np.median(seconds[1:])) * len(matches)
 
 

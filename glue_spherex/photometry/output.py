@@ -18,6 +18,7 @@ from ..io.files import replacing
 from .errors import PhotometryError
 
 LOCK_NAME = ".glue-spherex.lock"
+SETTINGS_NAME = "settings.json"
 EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl", "csv": ".csv", "parquet": ".parquet"}
 _MAX_NAME = 100
 
@@ -55,13 +56,15 @@ def result_folder(path):
             raise PhotometryError(
                 f"another run is writing into {str(folder)!r}; wait until it has finished, or choose another folder."
             ) from error
-        yield folder
-        (folder / LOCK_NAME).unlink(missing_ok=True)
+        try:
+            yield folder
+        finally:
+            (folder / LOCK_NAME).unlink(missing_ok=True)
     finally:
         lock.close()
 
 
-def write_result(measurement, folder, *, spectrum_format="votable", targets=None, extra=None):
+def write_result(measurement, folder, *, spectrum_format="votable", targets=None):
     """Write a measurement into a result folder.
 
     Parameters
@@ -73,8 +76,6 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
         One of `EXTENSIONS`.
     targets : Table, optional
         The table for ``targets.ecsv``, if it is more than the measurement's own.
-    extra : dict, optional
-        Further JSON-like entries of ``settings.json``.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
     extension = EXTENSIONS[spectrum_format]
     spectra = measurement.spectra
     try:
-        _write_text(folder / "settings.json", json.dumps(_settings(measurement, extra), indent=2) + "\n")
+        _forget_previous(folder)
         _write_table(targets if targets is not None else measurement.targets, folder / "targets.ecsv")
         _write_table(measurement.images, folder / "images.ecsv")
         write_spectra(spectra, folder / f"spectra{extension}")
@@ -102,10 +103,25 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
                 continue
             paths.append(folder / "spectra" / f"{name}{extension}")
             write_spectra(spectra[start:stop], paths[-1])
+        written = [f"spectra{extension}", *(f"spectra/{path.name}" for path in paths)]
+        settings = {**spectra.meta["glue_spherex"], "interrupted": measurement.interrupted, "spectra": written}
+        _write_text(folder / SETTINGS_NAME, json.dumps(settings, indent=2) + "\n")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotometryError(f"the result cannot be written to {str(folder)!r}: {reason}") from error
     return paths
+
+
+def _forget_previous(folder):
+    """Remove the spectra that an earlier run listed in its settings, so that results never mix."""
+    try:
+        listed = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))["spectra"]
+        names = [str(name) for name in listed]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    for name in names:
+        if re.fullmatch(r"spectra(/[\w+-][\w.+-]*)?\.[a-z]+", name, flags=re.ASCII):
+            (folder / name).unlink(missing_ok=True)
 
 
 def target_outcomes(targets, measured):
@@ -128,14 +144,9 @@ def target_outcomes(targets, measured):
 
     known = measured.copy()
     known.add_column(np.asarray(targets.rows) + 1, name="row", index=0)
-    status = np.where(known["n_measured"] > 0, "measured", np.where(known["n_images"] > 0, "failed", "no image"))
-    reasons = {
-        "measured": "",
-        "failed": "no usable pixel under the source in any image",
-        "no image": "not on any of the images",
-    }
-    known.add_column(status.astype("U8"), name="status", index=1)
-    known.add_column(np.array([reasons[word] for word in status], dtype="U500"), name="reason", index=2)
+    outcomes = [_outcome(row) for row in known]
+    known.add_column(np.array([status for status, _ in outcomes], dtype="U8"), name="status", index=1)
+    known.add_column(np.array([reason for _, reason in outcomes], dtype="U500"), name="reason", index=2)
     lost = known[:0].copy()
     if targets.rejected:
         lost = type(known)(
@@ -151,6 +162,17 @@ def target_outcomes(targets, measured):
             table[name] = table[name].filled(np.nan)
     table.sort("row")
     return table
+
+
+def _outcome(row):
+    """Status of a source and the reason, from its row in the table of a measurement."""
+    if row["n_measured"]:
+        return "measured", ""
+    if row["n_images"]:
+        return "failed", "no flux could be fitted: no usable pixels or background, or a coincident source"
+    if row["n_failed_images"]:
+        return "failed", f"its {row['n_failed_images']} images could not be measured; images.ecsv says why"
+    return "no image", "not on any of the images, at the wavelengths and times that were asked for"
 
 
 def spectrum_names(targets):
@@ -176,10 +198,6 @@ def spectrum_names(targets):
         taken.add(unique.lower())
         names.append(unique)
     return names
-
-
-def _settings(measurement, extra):
-    return {**measurement.spectra.meta["glue_spherex"], "interrupted": measurement.interrupted, **(extra or {})}
 
 
 def _write_table(table, path):

@@ -4,12 +4,12 @@ Work is grouped by image: an image is opened once for all its sources. An image 
 """
 
 import time
-from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass, replace
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..model import COLUMNS
+from ..model import COLUMNS, Source
 from ..model.spectrum import DTYPES, new_table
 from .centroid import combined_offsets
 from .errors import PhotometryError
@@ -45,25 +45,43 @@ class Measurement:
     interrupted: bool = False
 
 
-def measure(sources, images, **options):
+def measure(
+    sources,
+    images,
+    *,
+    background_box=15,
+    background="local",
+    background_fit="none",
+    detectors=None,
+    wavelength=None,
+    time=None,
+    engine="builtin",
+    extent="tractor",
+    weights="model",
+    psf_zones="nearest",
+    psf_shift=(0.0, 0.0),
+    executor=None,
+    progress=None,
+    cancelled=None,
+):
     """Measure the spectra of sources at given positions.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : Source or sequence of Source
         All of them are fitted together wherever they overlap.
     images : ImageCollection
         Where the images are, for example a `FolderCollection`.
-    **options
-        The fields of `Settings` (``background_box=15``, ``detectors=None``, ``wavelength=None``, ``time=None``,
-        ``engine="builtin"`` …), and
-
-        executor : concurrent.futures.Executor, optional
-            Where images are measured; in this process if None.
-        progress : callable(done, total), optional
-            Called after each image.
-        cancelled : callable() -> bool, optional
-            Asked between images; when it says yes, what is finished is returned.
+    background_box, background, background_fit, engine, extent, weights, psf_zones, psf_shift
+        How to measure; see `Settings`.
+    detectors, wavelength, time
+        What to measure; see `Settings`.
+    executor : concurrent.futures.Executor, optional
+        Where images are measured; in this process if None.
+    progress : callable(done, total), optional
+        Called after each image.
+    cancelled : callable() -> bool, optional
+        Asked between images; when it says yes, what is finished is returned.
 
     Returns
     -------
@@ -83,40 +101,66 @@ def measure(sources, images, **options):
     >>> from glue_spherex import FolderCollection, Source, measure
     >>> spectra = measure([Source(150.1, 2.2)], FolderCollection("images/"))  # doctest: +SKIP
     """
-    return run(sources, images, **options).spectra
+    settings = Settings(
+        background_box=background_box,
+        background=background,
+        background_fit=background_fit,
+        engine=engine,
+        extent=extent,
+        weights=weights,
+        psf_zones=psf_zones,
+        psf_shift=psf_shift,
+        detectors=detectors,
+        wavelength=wavelength,
+        time=time,
+    )
+    return run(sources, images, settings, executor=executor, progress=progress, cancelled=cancelled).spectra
 
 
-def run(sources, images, *, settings=None, executor=None, progress=None, cancelled=None, **options):
+def run(sources, images, settings=None, *, executor=None, progress=None, cancelled=None):
     """Measure, and return the tables about images and sources as well.
 
-    Parameters are those of `measure`; `settings` may be given as a whole instead of field by field.
+    Parameters
+    ----------
+    sources, images, executor, progress, cancelled
+        As in `measure`.
+    settings : Settings, optional
 
     Returns
     -------
     Measurement
     """
-    sources = list(sources)
-    if not sources:
-        raise PhotometryError("there is no source to measure; give at least one.")
-    settings = replace(settings or Settings(), **options)
+    sources = checked_sources(sources)
+    settings = settings or Settings()
     if settings.engine == "tractor":
         from .tractor import require_tractor
 
         require_tractor()
     matches = find(sources, images, settings)
     results = {}
-    interrupted = False
     for done, (number, result) in enumerate(_measured(sources, images, matches, settings, executor, cancelled), 1):
         results[number] = result
         if progress is not None:
             progress(done, len(matches))
-    if len(results) < len(matches):
-        interrupted = True
-    return _assemble(sources, images, [results[number] for number in sorted(results)], settings, interrupted)
+    measured = [(matches[number], results[number]) for number in sorted(results)]
+    return _assemble(sources, images, measured, settings, interrupted=len(results) < len(matches))
+
+
+def checked_sources(sources):
+    """The sources as a list; a single one may be given as it is."""
+    sources = [sources] if isinstance(sources, Source) else list(sources)
+    if not sources:
+        raise PhotometryError("there is no source to measure; give at least one.")
+    for number, source in enumerate(sources):
+        if not isinstance(source, Source):
+            raise PhotometryError(f"sources[{number}] is {source!r}; a glue_spherex.Source is needed.")
+    return sources
 
 
 def find(sources, images, settings):
     """The images that hold at least one of the sources, each with the numbers of its sources."""
+    if not hasattr(images, "find"):
+        raise PhotometryError(f"images is {images!r}; a collection such as FolderCollection({images!r}) is needed.")
     matches = images.find(sources, detectors=settings.detectors, wavelength=settings.wavelength, time=settings.time)
     if not matches:
         raise PhotometryError(
@@ -159,10 +203,9 @@ def measure_match(sources, images, match, settings):
             about |= image.used
             rows = measure_image(image, [sources[number] for number in match.sources], settings)
         rows["source_id"] = np.asarray(match.sources)[rows["source_id"]]
-        if not len(rows["source_id"]):
-            status, reason = "empty", "no source lies on the image within the wavelength ranges"
-    except (ValueError, OSError, ArithmeticError, LookupError, np.linalg.LinAlgError, MemoryError) as error:
-        rows, status, reason = {}, "failed", f"{type(error).__name__}: {error}" if not str(error) else str(error)
+        status, reason = _outcome(rows, settings, about["wavelength_source"])
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others are measured
+        rows, status, reason = {}, "failed", str(error) or type(error).__name__
     about |= {
         "n_sources": len(rows.get("source_id", ())),
         "status": status,
@@ -170,6 +213,17 @@ def measure_match(sources, images, match, settings):
         "seconds": time.perf_counter() - start,
     }
     return ImageResult(rows, about)
+
+
+def _outcome(rows, settings, wavelength_source):
+    """Status and reason of an image that was read."""
+    if not len(rows["source_id"]):
+        if settings.wavelength is not None and wavelength_source == "none":
+            return "empty", "wavelengths were asked for, but the file has no WCS-WAVE table and there is no CWAVE map"
+        return "empty", "no source lies on the image within the wavelength ranges"
+    if not np.isfinite(rows["flux"]).any():
+        return "measured", "no flux could be fitted: no usable pixels, no background, or sources that coincide"
+    return "measured", ""
 
 
 def measure_chunk(sources, images, matches, settings):
@@ -192,40 +246,57 @@ def measure_chunk(sources, images, matches, settings):
 
 def _measured(sources, images, matches, settings, executor, cancelled):
     """Yield (number of the match, result) as they become ready."""
-    if executor is None:
-        for number, match in enumerate(matches):
-            if cancelled is not None and cancelled():
-                return
-            yield number, measure_match(sources, images, match, settings)
-        return
+    stop = cancelled or (lambda: False)
+    opener = images.opener() if hasattr(images, "opener") else images
+    here = range(len(matches))
+    if executor is not None:
+        here = yield from _on_executor(sources, opener, matches, settings, executor, stop)
+    for number in here:
+        if stop():
+            return
+        yield number, measure_match(sources, opener, matches[number], settings)
+
+
+def _on_executor(sources, opener, matches, settings, executor, stop):
+    """Yield results from an executor; return the numbers of the matches that are left because its workers died."""
     workers = getattr(executor, "_max_workers", None) or 4
     size = max(1, min(CHUNK, -(-len(matches) // (4 * workers))))
-    opener = images.opener()
     starts = iter(range(0, len(matches), size))
-    waiting = {}
+    waiting, left = {}, []
     try:
-        while True:
-            while len(waiting) < 2 * workers and not (cancelled is not None and cancelled()):
-                start = next(starts, None)
-                if start is None:
-                    break
+        while not left:
+            while len(waiting) < 2 * workers and not stop() and (start := next(starts, None)) is not None:
                 chunk = matches[start : start + size]
                 needed = {int(k): sources[k] for match in chunk for k in match.sources}
-                waiting[executor.submit(measure_chunk, needed, opener, chunk, settings)] = start
+                waiting[executor.submit(measure_chunk, needed, opener, chunk, settings)] = range(
+                    start, start + len(chunk)
+                )
+            if stop():
+                waiting = {future: numbers for future, numbers in waiting.items() if not future.cancel()}
             if not waiting:
-                return
+                return []
             ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in ready:
-                start = waiting.pop(future)
-                yield from enumerate(future.result(), start)
+                numbers = waiting.pop(future)
+                try:
+                    yield from zip(numbers, future.result(), strict=True)
+                except BrokenExecutor:
+                    left += numbers
+    except BrokenExecutor:  # from submit
+        left += range(start, start + len(chunk))
     finally:
         for future in waiting:
             future.cancel()
+    lost = [number for numbers in waiting.values() for number in numbers]
+    return sorted(
+        {*left, *lost, *(number for start in starts for number in range(start, min(start + size, len(matches))))}
+    )
 
 
-def _assemble(sources, images, results, settings, interrupted):
+def _assemble(sources, images, measured, settings, interrupted):
     from astropy.table import Table
 
+    results = [result for _, result in measured]
     columns = _joined([result.rows for result in results if result.rows])
     order = np.lexsort((columns["lvf_id"], columns["mjd"], columns["source_id"]))
     columns = {name: values[order] for name, values in columns.items()}
@@ -235,12 +306,19 @@ def _assemble(sources, images, results, settings, interrupted):
     spectra = new_table(columns)
     spectra.meta["glue_spherex"] = _provenance(images, results, settings)
     about = [result.about for result in results]
-    about += [{"path": str(path), "status": "unreadable", "reason": reason} for path, reason in images.failures]
+    about += [
+        {"path": str(path), "status": "unreadable", "reason": reason}
+        for path, reason in getattr(images, "failures", ())
+    ]
     names = dict.fromkeys(name for line in about for name in line)
     blank = {name: "" if isinstance(_first(about, name), str) else type(_first(about, name))() for name in names}
     image_table = Table({name: [line.get(name, blank[name]) for line in about] for name in names})
     return Measurement(
-        spectra, image_table, _target_table(sources, columns, centroid), settings, interrupted=interrupted
+        spectra,
+        image_table,
+        _target_table(sources, columns, centroid, _times_failed(measured, len(sources))),
+        settings,
+        interrupted,
     )
 
 
@@ -267,7 +345,16 @@ def _provenance(images, results, settings):
     }
 
 
-def _target_table(sources, columns, centroid):
+def _times_failed(measured, n_sources):
+    """Number of images that may hold each source and could not be measured, shape (n,)."""
+    count = np.zeros(n_sources, dtype=int)
+    for match, result in measured:
+        if result.about["status"] == "failed":
+            count[match.sources] += 1
+    return count
+
+
+def _target_table(sources, columns, centroid, n_failed_images):
     from astropy.table import Table
 
     n = len(sources)
@@ -282,6 +369,7 @@ def _target_table(sources, columns, centroid):
         "sersic_n": [np.nan if source.shape is None else source.shape.n for source in sources],
         "n_images": np.bincount(number, minlength=n),
         "n_measured": np.bincount(number[finite], minlength=n),
+        "n_failed_images": n_failed_images,
         **offsets,
     }
     table = Table(rows)

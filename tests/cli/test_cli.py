@@ -108,6 +108,106 @@ def test_wrong_rows_are_listed_and_the_others_measured(field, tmp_path, capsys):
     assert table["status"].tolist() == ["measured"] * 2 + ["rejected"] * 4
 
 
+def test_one_wrong_position_does_not_stop_the_others(field, tmp_path, capsys):
+    row = Table.read(field.targets)[0]
+    arguments = ["measure", "--target", "400 20", "--target", f"{row['ra']} {row['dec']}", "--json"]
+    assert main([*arguments, "--images", str(field.folder / "images"), "--output", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["rejected_targets"] == 1
+    assert "row 1" in captured.err
+    assert "400" in captured.err
+    table = Table.read(tmp_path / "targets.ecsv")
+    assert table["status"].tolist() == ["rejected", "measured"]
+
+
+def test_nothing_measured_is_status_2(field, tmp_path, capsys):
+    """Beside the image by less than the margin of the search: found, but without a row."""
+    from glue_spherex.images import SpectralImage
+
+    with SpectralImage.open(field.images[0]) as image:
+        ra, dec = image.to_sky(np.array([-5.0]), np.array([20.0]))
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / field.images[0].name).symlink_to(field.images[0])
+    message = fails(
+        capsys, "measure", "--target", f"{ra[0]} {dec[0]}", "--images", folder, "--output", tmp_path / "out"
+    )
+    assert "no source lies on the image" in message
+    assert Table.read(tmp_path / "out" / "targets.ecsv")["status"].tolist() == ["no image"]
+    assert not (tmp_path / "out" / ".glue-spherex.lock").exists()
+
+
+def test_an_image_that_fails_is_the_reason(field, tmp_path, capsys):
+    from astropy.io import fits
+
+    folder = tmp_path / "one"
+    folder.mkdir()
+    with fits.open(field.images[0]) as hdus:
+        hdus["PSF"].data[:] = np.nan
+        hdus.writeto(folder / field.images[0].name)
+    message = fails(capsys, "measure", field.targets, "--images", folder, "--output", tmp_path / "out")
+    assert "PSF" in message
+    table = Table.read(tmp_path / "out" / "targets.ecsv")
+    assert set(table["status"]) == {"failed"}
+    assert "images could not be measured" in table["reason"][0]
+
+
+def test_a_second_result_replaces_the_first(field, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert measure(field, tmp_path) == 0
+    assert measure(field, tmp_path, "--format", "fits") == 0
+    assert sorted(path.name for path in (tmp_path / "spectra").iterdir()) == ["pair-1a.fits", "pair-1b.fits"]
+    assert not (tmp_path / "spectra.vot").exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_releases_are_never_mixed_silently(simulated, field, tmp_path, capsys):
+    other = simulated("pair", images=4, detectors=(2, 5), seed=12, release="qr3")
+    arguments = ["measure", "--images", str(field.folder), "--images", str(other.folder), "--output", str(tmp_path)]
+    for one in (field, other):
+        row = Table.read(one.targets)[0]
+        arguments += ["--target", f"{row['ra']} {row['dec']}"]
+    assert main(arguments) == 0
+    assert "mix releases with different gains: spherex_qr2, spherex_qr3" in capsys.readouterr().err
+
+
+def test_a_killed_worker_costs_nothing(field, tmp_path, capsys):
+    """SIGKILL to a worker, as a system without memory does: its images are measured here."""
+    code = (
+        "import multiprocessing, os, signal, sys\n"
+        "from glue_spherex.photometry import pipeline\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from glue_spherex import FolderCollection, read_targets\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('fork')) as pool:\n"
+        "        pool.submit(os.getpid).result()\n"
+        "        images = FolderCollection(sys.argv[2]); images.refresh()\n"
+        "        def progress(done, total):\n"
+        "            if done == 3: [os.kill(p, signal.SIGKILL) for p in list(pool._processes)]\n"
+        "        table = pipeline.run(read_targets(sys.argv[1]).sources, images, executor=pool, progress=progress)\n"
+        "        print(len(table.spectra), table.interrupted)\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    command = [sys.executable, str(script), str(field.targets), str(field.folder / "images")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["48", "False"], done.stderr
+
+
+def test_ctrl_c_with_workers(field, tmp_path):
+    """The first Ctrl-C ends the run with what the workers have at hand."""
+    command = [sys.executable, "-m", "glue_spherex.cli", "measure", str(field.targets), "--images"]
+    command += [str(field.folder / "images"), "--output", str(tmp_path / "out"), "--workers", "2", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (0, 2, 130)  # it may have been faster, or not yet begun
+    assert "Traceback" not in err
+    if process.returncode == 130 and out:
+        assert json.loads(out.splitlines()[-1])["images"] <= 24
+
+
 def test_bad_names_stay_inside_the_folder(field, tmp_path):
     ra, dec = field.targets.read_text().splitlines()[1].split(",")[:2]
     names = ["../../evil", "a/b", "a/b", "", "..", "/etc/passwd"]
@@ -190,7 +290,7 @@ def test_bad_output(field, tmp_path, capsys):
 
 def test_bad_settings(field, tmp_path, capsys):
     arguments = ["measure", field.targets, "--images", field.folder / "images", "--output", tmp_path / "o"]
-    assert "odd number" in fails(capsys, *arguments, "--background-box", 4)
+    assert "a whole number" in fails(capsys, *arguments, "--background-box", 4)
     for wrong in (["--detectors", "7"], ["--wavelength", "2:1"], ["--time", "x"], ["--workers", "0"]):
         with pytest.raises(SystemExit) as stopped:
             main([*map(str, arguments), *wrong])

@@ -115,3 +115,8 @@ def test_sky_offset_against_astropy():
     east, north = start.spherical_offsets_to(SkyCoord(ra, dec, unit="deg"))
     np.testing.assert_allclose(east.arcsec, [3.0, 2.0], atol=1e-4)
     np.testing.assert_allclose(north.arcsec, [4.0, -1.0], atol=1e-4)
+
+
+def test_labels_can_be_written_anywhere():
+    assert Source(1, 2, label=" bell\x07 and\nline ").label == "bell  and line"
+    assert Source(1, 2, label="µ Cep / ζ").label == "µ Cep / ζ"

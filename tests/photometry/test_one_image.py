@@ -84,7 +84,7 @@ def test_a_neighbour_that_is_left_out_costs_ten_percent(simulated):
 @pytest.mark.parametrize("release", ["qr2", "qr3"])
 def test_full_frame(simulated, release):
     field = simulated("field", images=1, full=True, detectors=(2,), release=release, n_sources=60, seed=5)
-    result = run(read_targets(field.targets).sources, collection(field), extent="infinite")
+    result = run(read_targets(field.targets).sources, collection(field), Settings(extent="infinite"))
     assert list(result.images["status"]) == ["measured"]
     spectra = result.spectra
     truth = Table.read(field.truth)
