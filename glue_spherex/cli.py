@@ -149,17 +149,32 @@ def _add_measure(commands):
 
     command = _command(commands, "measure", _measure, "measure the spectra of targets on a folder of images")
     _add_request(command)
-    command.add_argument("--output", required=True, metavar="DIR")
+    command.add_argument("--output", required=True, metavar="DIR", help="result folder; made if it does not exist")
     command.add_argument("--background-box", type=int, default=15, metavar="PX", help="side of the box (%(default)s)")
     command.add_argument("--background-mode", choices=BACKGROUNDS, default="local", help="default: %(default)s")
     command.add_argument("--background-fit", choices=BACKGROUND_FITS, default="none", help="default: %(default)s")
     command.add_argument("--engine", choices=ENGINES, default="builtin", help="default: %(default)s")
-    command.add_argument("--extent", choices=EXTENTS, default="tractor", help="total flux of a Sersic profile")
-    command.add_argument("--weights", choices=WEIGHTS, default="model", help="default: %(default)s")
+    command.add_argument(
+        "--extent",
+        choices=EXTENTS,
+        default="tractor",
+        help="which total flux of a Sersic profile: The Tractor's, as IRSA (default), or of all its light",
+    )
+    command.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default="model",
+        help="variance of a pixel: expected from the model (default), or the plane",
+    )
     command.add_argument("--psf-zones", choices=PSF_ZONES, default="nearest", help="default: %(default)s")
     command.add_argument("--psf-shift", type=_pair, default=(0.0, 0.0), metavar="DX,DY", help="pixels; default: 0,0")
     command.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
-    command.add_argument("--format", choices=("votable", "fits", "ecsv", "ipac", "csv", "parquet"), default="votable")
+    command.add_argument(
+        "--format",
+        choices=("votable", "fits", "ecsv", "ipac", "csv", "parquet"),
+        default="votable",
+        help="default: %(default)s",
+    )
     command.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
 
 
@@ -208,7 +223,12 @@ def _measure(options):
             result = run(targets.sources, images, settings, executor=executor, progress=progress, cancelled=stopped)
         measure_seconds = time.perf_counter() - begin
         table = target_outcomes(targets, result.targets)
-        write_result(result, folder, spectrum_format=options.format, targets=table)
+        request = {
+            "targets": options.targets or options.target,
+            "calibration": options.calibration,
+            "flux_correction": not options.no_flux_correction,
+        }
+        write_result(result, folder, spectrum_format=options.format, targets=table, request=request)
     summary = {
         "images": sum(row["status"] == "measured" for row in result.images),
         "measurements": len(result.spectra),
@@ -229,9 +249,14 @@ def _measure(options):
 
 
 def _tell(options, targets, result, summary, spectra):
-    notes = [f"not measured: {rejected}" for rejected in targets.rejected[:20]]
-    if len(targets.rejected) > 20:
-        notes.append(f"… and {len(targets.rejected) - 20} more; see targets.ecsv")
+    notes = _rejections(targets)
+    lost = len(targets.sources) - sum(result.targets["n_measured"] > 0)
+    if lost and summary["measurements"]:
+        notes.append(f"{lost} of {len(targets.sources)} targets have no flux in any image; targets.ecsv says why")
+    if result.interrupted:
+        notes.append(f"interrupted after {summary['images']} images; the result holds these")
+    if options.calibration is None and summary["measurements"]:
+        notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
         notes.append(f"{summary['failed_images']} images failed; images.ecsv says why")
     rows = result.spectra
@@ -250,6 +275,14 @@ def _tell(options, targets, result, summary, spectra):
             f"{summary['measurements']} measurements of {len(targets.sources)} sources on {summary['images']} images "
             f"in {summary['seconds']:.1f} s: {spectra}"
         )
+
+
+def _rejections(targets):
+    """A sentence for each of the first rejected rows."""
+    notes = [f"not measured: {rejected}" for rejected in targets.rejected[:20]]
+    if len(targets.rejected) > 20:
+        notes.append(f"… and {len(targets.rejected) - 20} more rows that cannot be sources")
+    return notes
 
 
 def _read_targets(options):
@@ -305,6 +338,8 @@ def _estimate(options):
     from .photometry import estimate
 
     targets = _read_targets(options)
+    for note in _rejections(targets):
+        print(f"glue-spherex: {note}", file=sys.stderr)
     result = estimate(
         targets.sources,
         _folder_collection(options)[0],

@@ -64,7 +64,7 @@ def result_folder(path):
         lock.close()
 
 
-def write_result(measurement, folder, *, spectrum_format="votable", targets=None):
+def write_result(measurement, folder, *, spectrum_format="votable", targets=None, request=None):
     """Write a measurement into a result folder.
 
     Parameters
@@ -76,6 +76,8 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
         One of `EXTENSIONS`.
     targets : Table, optional
         The table for ``targets.ecsv``, if it is more than the measurement's own.
+    request : dict, optional
+        What was asked for beyond the settings, as JSON-like values: target list, calibration folder.
 
     Returns
     -------
@@ -104,7 +106,12 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
             paths.append(folder / "spectra" / f"{name}{extension}")
             write_spectra(spectra[start:stop], paths[-1])
         written = [f"spectra{extension}", *(f"spectra/{path.name}" for path in paths)]
-        settings = {**spectra.meta["glue_spherex"], "interrupted": measurement.interrupted, "spectra": written}
+        settings = {
+            **spectra.meta["glue_spherex"],
+            "request": request or {},
+            "interrupted": measurement.interrupted,
+            "spectra": written,
+        }
         _write_text(folder / SETTINGS_NAME, json.dumps(settings, indent=2) + "\n")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -154,6 +161,7 @@ def target_outcomes(targets, measured):
                 "row": [rejected.row + 1 for rejected in targets.rejected],
                 "status": ["rejected"] * len(targets.rejected),
                 "reason": [rejected.reason[:500] for rejected in targets.rejected],
+                "label": [_label(targets, rejected.row) for rejected in targets.rejected],
             }
         )
     table = vstack([known, lost], metadata_conflicts="silent") if len(lost) else known
@@ -161,7 +169,19 @@ def target_outcomes(targets, measured):
         if isinstance(table[name], MaskedColumn) and table[name].dtype.kind == "f":
             table[name] = table[name].filled(np.nan)
     table.sort("row")
+    for name, text in (
+        ("row", "number of the row in the target list; the first row of data is 1"),
+        ("status", "measured, failed (no flux in any image), no image, or rejected (the row cannot be a source)"),
+        ("reason", "why it was not measured"),
+    ):
+        table[name].description = text
     return table
+
+
+def _label(targets, row):
+    """The name in a row of the list, also where the row could not become a source."""
+    name = targets.columns.get("name")
+    return str(targets.table[name][row]) if name in targets.table.colnames else ""
 
 
 def _outcome(row):

@@ -313,6 +313,9 @@ def _assemble(sources, images, measured, settings, interrupted):
     names = dict.fromkeys(name for line in about for name in line)
     blank = {name: "" if isinstance(_first(about, name), str) else type(_first(about, name))() for name in names}
     image_table = Table({name: [line.get(name, blank[name]) for line in about] for name in names})
+    for name, unit, text in _IMAGE_COLUMNS:
+        if name in image_table.colnames:
+            image_table[name].unit, image_table[name].description = unit or None, text
     return Measurement(
         spectra,
         image_table,
@@ -320,6 +323,20 @@ def _assemble(sources, images, measured, settings, interrupted):
         settings,
         interrupted,
     )
+
+
+_IMAGE_COLUMNS = (
+    ("mjd", "d", "middle of the exposure, UTC"),
+    ("lvf_id", "", "15-digit number of the exposure and detector; 0 where the file cannot be read"),
+    ("seconds", "s", "time that the image took"),
+    ("n_sources", "", "sources with a row"),
+    ("status", "", "measured, empty (no source on it), failed, or unreadable"),
+    ("psf_header_mended", "", "whether the transposed zone centres of versions up to 6.5.5 were put right"),
+    ("wavelength_source", "", "CWAVE: calibration map; WCS-WAVE: table in the file, good to 1 nm"),
+    ("solid_angle_source", "", "SAPM: solid-angle map; OMEGA_MEDIAN: header; WCS: pixel area of the WCS"),
+    ("psf_source", "", "HDU of the file, or a calibration file"),
+    ("flux_correction", "", "map that put the image on the gain of QR3"),
+)
 
 
 def _first(lines, name):
@@ -366,7 +383,15 @@ def _target_table(sources, columns, centroid, n_failed_images):
         "label": [source.label for source in sources],
         "ra": [source.ra for source in sources],
         "dec": [source.dec for source in sources],
-        "sersic_n": [np.nan if source.shape is None else source.shape.n for source in sources],
+        **{
+            name: [np.nan if source.shape is None else getattr(source.shape, attribute) for source in sources]
+            for name, attribute in (
+                ("sersic_n", "n"),
+                ("r_eff", "r_eff"),
+                *((n, n) for n in ("axis_ratio", "position_angle")),
+            )
+        },
+        **{name: [getattr(source, name) for source in sources] for name in ("pmra", "pmdec", "ref_epoch")},
         "n_images": np.bincount(number, minlength=n),
         "n_measured": np.bincount(number[finite], minlength=n),
         "n_failed_images": n_failed_images,
@@ -374,6 +399,16 @@ def _target_table(sources, columns, centroid, n_failed_images):
     }
     table = Table(rows)
     for name, unit, text in (
+        ("source_id", "", "number of the source in the spectra"),
+        ("sersic_n", "", "Sersic index as measured; missing for a point source"),
+        ("r_eff", "arcsec", "half-light radius along the major axis as measured"),
+        ("position_angle", "deg", "of the major axis, East of North"),
+        ("pmra", "mas / yr", "proper motion in right ascension, with cos(dec)"),
+        ("pmdec", "mas / yr", "proper motion in declination"),
+        ("ref_epoch", "yr", "Julian year of the position"),
+        ("n_images", "", "images that hold the source: rows of its spectrum"),
+        ("n_measured", "", "rows with a flux"),
+        ("n_failed_images", "", "images that may hold the source and could not be measured"),
         ("ra", "deg", "right ascension at the reference epoch, ICRS"),
         ("dec", "deg", "declination at the reference epoch, ICRS"),
         ("offset_east", "arcsec", "offset of the measured light from the position, towards East; not applied"),
@@ -381,5 +416,5 @@ def _target_table(sources, columns, centroid, n_failed_images):
         ("offset_east_err", "arcsec", "1-sigma error of offset_east"),
         ("offset_north_err", "arcsec", "1-sigma error of offset_north"),
     ):
-        table[name].unit, table[name].description = unit, text
+        table[name].unit, table[name].description = unit or None, text
     return table
