@@ -3,15 +3,13 @@
 import argparse
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 
 from ._version import __version__
+from .terminal import detectors, executor_of, number_range, pair, positive, progress_bar, stop_on_interrupt
 
 DONE, NOTHING, INTERRUPTED = 0, 2, 130
 
@@ -93,7 +91,7 @@ def _add_demo(commands):
 def _demo(options):
     from .demo import can_show, make_demo, show
 
-    with _progress("images") as progress:
+    with progress_bar("images") as progress:
         demo = make_demo(options.output, progress=progress)
     print(demo.summary)
     if options.no_gui:
@@ -111,20 +109,20 @@ def _add_simulate(commands):
     command.add_argument(
         "--scene", default="field", metavar="NAME", help="default: %(default)s; an unknown one lists all"
     )
-    command.add_argument("--images", type=_positive, default=60, metavar="N", help="number of images (%(default)s)")
+    command.add_argument("--images", type=positive, default=60, metavar="N", help="number of images (%(default)s)")
     size = command.add_mutually_exclusive_group()
-    size.add_argument("--size", type=_positive, default=40, metavar="PX", help="side of a cutout (%(default)s)")
+    size.add_argument("--size", type=positive, default=40, metavar="PX", help="side of a cutout (%(default)s)")
     size.add_argument("--full", action="store_true", help="full 2040 x 2040 frames")
     command.add_argument("--release", default="qr2", choices=("qr2", "qr3"), help="default: %(default)s")
-    command.add_argument("--detectors", type=_detectors, default=(1, 2, 3, 4, 5, 6), metavar="1,4")
-    command.add_argument("--sources", type=_positive, metavar="N", help="number of sources, for scenes that have one")
+    command.add_argument("--detectors", type=detectors, default=(1, 2, 3, 4, 5, 6), metavar="1,4")
+    command.add_argument("--sources", type=positive, metavar="N", help="number of sources, for scenes that have one")
     command.add_argument("--seed", type=int, default=0, metavar="N")
 
 
 def _simulate(options):
     from .images import simulate
 
-    with _progress("images") as progress:
+    with progress_bar("images") as progress:
         field = simulate(
             options.output,
             scene=options.scene,
@@ -167,8 +165,8 @@ def _add_measure(commands):
         help="variance of a pixel: expected from the model (default), or the plane",
     )
     command.add_argument("--psf-zones", choices=PSF_ZONES, default="nearest", help="default: %(default)s")
-    command.add_argument("--psf-shift", type=_pair, default=(0.0, 0.0), metavar="DX,DY", help="pixels; default: 0,0")
-    command.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    command.add_argument("--psf-shift", type=pair, default=(0.0, 0.0), metavar="DX,DY", help="pixels; default: 0,0")
+    command.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (%(default)s)")
     command.add_argument(
         "--format",
         choices=("votable", "fits", "ecsv", "ipac", "csv", "parquet"),
@@ -187,9 +185,11 @@ def _add_request(command):
     command.add_argument(
         "--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say"
     )
-    command.add_argument("--detectors", type=_detectors, metavar="1,4", help="default: all")
-    command.add_argument("--wavelength", type=_range, action="append", metavar="LO:HI", help="µm; repeat for more")
-    command.add_argument("--time", type=_range, metavar="LO:HI", help="modified Julian dates")
+    command.add_argument("--detectors", type=detectors, metavar="1,4", help="default: all")
+    command.add_argument(
+        "--wavelength", type=number_range, action="append", metavar="LO:HI", help="µm; repeat for more"
+    )
+    command.add_argument("--time", type=number_range, metavar="LO:HI", help="modified Julian dates")
     command.add_argument("--no-flux-correction", action="store_true", help="leave QR2 images on their own gain")
 
 
@@ -219,8 +219,12 @@ def _measure(options):
     images, index_seconds = _folder_collection(options)
     with result_folder(options.output) as folder:
         begin = time.perf_counter()
-        with _progress("images") as progress, _stop_on_interrupt() as stopped, _executor(options.workers) as executor:
-            result = run(targets.sources, images, settings, executor=executor, progress=progress, cancelled=stopped)
+        with (
+            progress_bar("images") as progress,
+            stop_on_interrupt() as stopped,
+            executor_of(options.workers) as pool,
+        ):
+            result = run(targets.sources, images, settings, executor=pool, progress=progress, cancelled=stopped)
         measure_seconds = time.perf_counter() - begin
         table = target_outcomes(targets, result.targets)
         request = {
@@ -324,7 +328,7 @@ def _folder_collection(options):
 
     images = FolderCollection(options.images, options.calibration, flux_correction=not options.no_flux_correction)
     start = time.perf_counter()
-    with _progress("index") as progress:
+    with progress_bar("index") as progress:
         images.refresh(progress=progress)
     return images, time.perf_counter() - start
 
@@ -366,7 +370,7 @@ def _index(options):
 
     start = time.perf_counter()
     images = FolderCollection(options.images)
-    with _progress("index") as progress:
+    with progress_bar("index") as progress:
         images.refresh(progress=progress)
     summary = {
         "images": len(images.records),
@@ -424,95 +428,6 @@ def _flags(options):
     clean = int(((flags & ~CLEAN_MASK) == 0).sum())
     print(f"{total} measurements, {clean} of them clean (no flag, or SOURCE alone)")
     return DONE
-
-
-# --- what the commands share ------------------------------------------------------------------------------------------
-
-
-def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
-    return number
-
-
-def _detectors(text):
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of detectors such as 1,4") from None
-    if not all(1 <= number <= 6 for number in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r}: detectors are 1 to 6")
-    return numbers
-
-
-def _pair(text):
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a pair such as 0.053,0.050") from None
-    return x, y
-
-
-def _range(text):
-    try:
-        low, high = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a range such as 0.75:1.1") from None
-    if not low < high:
-        raise argparse.ArgumentTypeError(f"{text!r}: the first number must be below the second")
-    return low, high
-
-
-@contextmanager
-def _progress(unit):
-    """A progress bar on standard error, if that is a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(unit=f" {unit}", disable=None, leave=False, file=sys.stderr) as bar:
-
-        def progress(done, total):
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
-
-
-@contextmanager
-def _stop_on_interrupt():
-    """Turn the first Ctrl-C into a request to stop; the second one interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop.is_set
-        return
-
-    def request(number, frame):
-        stop.set()
-        print("glue-spherex: stopping after the images at work; Ctrl-C again to give up", file=sys.stderr)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    previous = signal.signal(signal.SIGINT, request)
-    try:
-        yield stop.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def _executor(workers):
-    """A pool of processes, or None for a single worker."""
-    if workers == 1:
-        yield None
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["glue_spherex.photometry.pipeline"])  # imported once for all workers
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    ) as pool:
-        yield pool
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from importlib import import_module
 _HOME = {
     "Estimate": "forecast",
     "Fit": "forced",
-    "Measurement": "pipeline",
+    "Measurement": "result_tables",
     "PhotometryError": "errors",
     "Settings": "settings",
     "estimate": "forecast",

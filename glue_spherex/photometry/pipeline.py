@@ -9,40 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model import COLUMNS, Source
-from ..model.spectrum import DTYPES, new_table
-from .centroid import combined_offsets
+from ..model import Source
 from .errors import PhotometryError
 from .one_image import measure_image
+from .result_tables import assemble
 from .settings import Settings
 
 #: Images that one task measures: large enough to hide the cost of sending it, small enough for a lively progress bar.
 CHUNK = 16
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What a run gives.
-
-    Attributes
-    ----------
-    spectra : QTable
-        A row per source and image; the sources in the order of the list, each in order of time.
-    images : Table
-        A row per image looked at: what it is, what was used for it, ``status`` and ``reason``, seconds.
-    targets : Table
-        A row per source: position, counts, the measured offset of the light from the position.
-    settings : Settings
-        What was asked for.
-    interrupted : bool
-        Whether the run was cancelled before its end.
-    """
-
-    spectra: object
-    images: object
-    targets: object
-    settings: Settings
-    interrupted: bool = False
 
 
 def measure(
@@ -143,7 +117,7 @@ def run(sources, images, settings=None, *, executor=None, progress=None, cancell
         if progress is not None:
             progress(done, len(matches))
     measured = [(matches[number], results[number]) for number in sorted(results)]
-    return _assemble(sources, images, measured, settings, interrupted=len(results) < len(matches))
+    return assemble(sources, images, measured, settings, interrupted=len(results) < len(matches))
 
 
 def checked_sources(sources):
@@ -291,130 +265,3 @@ def _on_executor(sources, opener, matches, settings, executor, stop):
     return sorted(
         {*left, *lost, *(number for start in starts for number in range(start, min(start + size, len(matches))))}
     )
-
-
-def _assemble(sources, images, measured, settings, interrupted):
-    from astropy.table import Table
-
-    results = [result for _, result in measured]
-    columns = _joined([result.rows for result in results if result.rows])
-    order = np.lexsort((columns["lvf_id"], columns["mjd"], columns["source_id"]))
-    columns = {name: values[order] for name, values in columns.items()}
-    centroid = columns.pop("centroid")
-    labels = np.array([source.label for source in sources], dtype=str)
-    columns["label"] = labels[columns["source_id"]] if len(order) else np.array([], dtype=str)
-    spectra = new_table(columns)
-    spectra.meta["glue_spherex"] = _provenance(images, results, settings)
-    about = [result.about for result in results]
-    about += [
-        {"path": str(path), "status": "unreadable", "reason": reason}
-        for path, reason in getattr(images, "failures", ())
-    ]
-    names = dict.fromkeys(name for line in about for name in line)
-    blank = {name: "" if isinstance(_first(about, name), str) else type(_first(about, name))() for name in names}
-    image_table = Table({name: [line.get(name, blank[name]) for line in about] for name in names})
-    for name, unit, text in _IMAGE_COLUMNS:
-        if name in image_table.colnames:
-            image_table[name].unit, image_table[name].description = unit or None, text
-    return Measurement(
-        spectra,
-        image_table,
-        _target_table(sources, columns, centroid, _times_failed(measured, len(sources))),
-        settings,
-        interrupted,
-    )
-
-
-_IMAGE_COLUMNS = (
-    ("mjd", "d", "middle of the exposure, UTC"),
-    ("lvf_id", "", "15-digit number of the exposure and detector; 0 where the file cannot be read"),
-    ("seconds", "s", "time that the image took"),
-    ("n_sources", "", "sources with a row"),
-    ("status", "", "measured, empty (no source on it), failed, or unreadable"),
-    ("psf_header_mended", "", "whether the transposed zone centres of versions up to 6.5.5 were put right"),
-    ("wavelength_source", "", "CWAVE: calibration map; WCS-WAVE: table in the file, good to 1 nm"),
-    ("solid_angle_source", "", "SAPM: solid-angle map; OMEGA_MEDIAN: header; WCS: pixel area of the WCS"),
-    ("psf_source", "", "HDU of the file, or a calibration file"),
-    ("flux_correction", "", "map that put the image on the gain of QR3"),
-)
-
-
-def _first(lines, name):
-    return next(line[name] for line in lines if name in line)
-
-
-def _joined(rows):
-    kinds = {spec.name: DTYPES[spec.dtype] for spec in COLUMNS if spec.name != "label"}
-    if not rows:
-        return {name: np.array([], dtype=kind) for name, kind in kinds.items()} | {"centroid": np.zeros((0, 5))}
-    return {name: np.concatenate([row[name] for row in rows]) for name in [*kinds, "centroid"]}
-
-
-def _provenance(images, results, settings):
-    from .._version import __version__
-
-    return {
-        "program": "glue-spherex",
-        "version": __version__,
-        "settings": settings.as_dict(),
-        "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
-        "releases": sorted({result.about["data_collection"] for result in results}),
-    }
-
-
-def _times_failed(measured, n_sources):
-    """Number of images that may hold each source and could not be measured, shape (n,)."""
-    count = np.zeros(n_sources, dtype=int)
-    for match, result in measured:
-        if result.about["status"] == "failed":
-            count[match.sources] += 1
-    return count
-
-
-def _target_table(sources, columns, centroid, n_failed_images):
-    from astropy.table import Table
-
-    n = len(sources)
-    number = columns["source_id"]
-    finite = np.isfinite(columns["flux"])
-    offsets = combined_offsets(number, centroid, n)
-    rows = {
-        "source_id": np.arange(n),
-        "label": [source.label for source in sources],
-        "ra": [source.ra for source in sources],
-        "dec": [source.dec for source in sources],
-        **{
-            name: [np.nan if source.shape is None else getattr(source.shape, attribute) for source in sources]
-            for name, attribute in (
-                ("sersic_n", "n"),
-                ("r_eff", "r_eff"),
-                *((n, n) for n in ("axis_ratio", "position_angle")),
-            )
-        },
-        **{name: [getattr(source, name) for source in sources] for name in ("pmra", "pmdec", "ref_epoch")},
-        "n_images": np.bincount(number, minlength=n),
-        "n_measured": np.bincount(number[finite], minlength=n),
-        "n_failed_images": n_failed_images,
-        **offsets,
-    }
-    table = Table(rows)
-    for name, unit, text in (
-        ("source_id", "", "number of the source in the spectra"),
-        ("sersic_n", "", "Sersic index as measured; missing for a point source"),
-        ("r_eff", "arcsec", "half-light radius along the major axis as measured"),
-        ("position_angle", "deg", "of the major axis, East of North"),
-        ("pmra", "mas / yr", "proper motion in right ascension, with cos(dec)"),
-        ("pmdec", "mas / yr", "proper motion in declination"),
-        ("ref_epoch", "yr", "Julian year of the position"),
-        ("n_images", "", "images that hold the source: rows of its spectrum"),
-        ("n_measured", "", "rows with a flux"),
-        ("n_failed_images", "", "images that may hold the source and could not be measured"),
-        ("ra", "deg", "right ascension at the reference epoch, ICRS"),
-        ("dec", "deg", "declination at the reference epoch, ICRS"),
-        ("offset_east", "arcsec", "offset of the measured light from the position, towards East; not applied"),
-        ("offset_north", "arcsec", "offset of the measured light from the position, towards North; not applied"),
-        ("offset_east_err", "arcsec", "1-sigma error of offset_east"),
-        ("offset_north_err", "arcsec", "1-sigma error of offset_north"),
-    ):
-        table[name].unit, table[name].description = unit or None, text
-    return table

@@ -1,0 +1,93 @@
+"""What the commands share: values of options, the progress bar, Ctrl-C, worker processes."""
+
+import argparse
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
+    return number
+
+
+def detectors(text):
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of detectors such as 1,4") from None
+    if not all(1 <= number <= 6 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: detectors are 1 to 6")
+    return numbers
+
+
+def pair(text):
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pair such as 0.053,0.050") from None
+    return x, y
+
+
+def number_range(text):
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range such as 0.75:1.1") from None
+    if not low < high:
+        raise argparse.ArgumentTypeError(f"{text!r}: the first number must be below the second")
+    return low, high
+
+
+@contextmanager
+def progress_bar(unit):
+    """A progress bar on standard error, if that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", disable=None, leave=False, file=sys.stderr) as bar:
+
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+@contextmanager
+def stop_on_interrupt():
+    """Turn the first Ctrl-C into a request to stop; the second one interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop.is_set
+        return
+
+    def request(number, frame):
+        stop.set()
+        print("glue-spherex: stopping after the images at work; Ctrl-C again to give up", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = signal.signal(signal.SIGINT, request)
+    try:
+        yield stop.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def executor_of(workers):
+    """A pool of processes, or None for a single worker."""
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["glue_spherex.photometry.pipeline"])  # imported once for all workers
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
+        yield pool
