@@ -85,8 +85,8 @@ def two_workers(folder):
 def memory(folder):
     """Peak memory of a process that measures the folder."""
     code = (
-        "import resource, sys; from glue_spherex.cli import main; main(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "import sys; from glue_spherex.cli import main; main(sys.argv[1:]); "
+        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
     )
     with tempfile.TemporaryDirectory() as scratch:
         command = [
@@ -100,7 +100,7 @@ def memory(folder):
         ]
         command += ["--calibration", str(folder / "calibration"), "--output", scratch]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(out.split()[-1])
+    return float(out.split()[-1]) / 1024
 
 
 def refitting():

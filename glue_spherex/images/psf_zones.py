@@ -17,7 +17,7 @@ from .wavelength import table_columns
 
 ERRATUM_LAST_VERSION = Version("6.5.5")
 ERRATUM_FIXED_TAG = "psffix"
-CACHED_PSFS = 256  # each up to 0.35 MB, with the templates' coefficients
+CACHED_PSFS = 400  # each 0.35 MB, with the coefficients of its templates
 _CHUNK = 1 << 20
 
 
