@@ -3,6 +3,7 @@
 Work is grouped by image: an image is opened once for all its sources. An image that fails is a row with a reason.
 """
 
+import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from .errors import PhotometryError
 from .one_image import measure_image
 from .result_tables import assemble
 from .settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 #: Images that one task measures: large enough to hide the cost of sending it, small enough for a lively progress bar.
 CHUNK = 16
@@ -261,6 +264,7 @@ def _on_executor(sources, opener, matches, settings, executor, stop):
     finally:
         for future in waiting:
             future.cancel()
+    _LOG.warning("a worker process ended unexpectedly; the images that are left are measured without it")
     lost = [number for numbers in waiting.values() for number in numbers]
     return sorted(
         {*left, *lost, *(number for start in starts for number in range(start, min(start + size, len(matches))))}
