@@ -89,7 +89,8 @@ def _add_demo(commands):
 
 
 def _demo(options):
-    from .demo import can_show, make_demo, show
+    from .demo import make_demo, show
+    from .qt.application import can_show
 
     with progress_bar("images") as progress:
         demo = make_demo(options.output, progress=progress)

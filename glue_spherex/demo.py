@@ -1,7 +1,5 @@
 """The demonstration: a simulated field, its spectra with the truth beside them, and glue opened on the result."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,22 +156,6 @@ def _draw_source(panel, rows, truth):
     seen = flux[usable & (flux < 2 * high)]
     top = max(high, seen.max(initial=high)) + 0.08 * high
     panel.set_ylim(min(0.0, low - 4 * np.nanmedian(error[usable])), top)
-
-
-def can_show():
-    """Why glue cannot be opened here; an empty string when it can."""
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("QT_QPA_PLATFORM")
-    ):
-        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-    try:
-        import glue_qt  # noqa: F401
-        from qtpy import QtWidgets  # noqa: F401
-    except ImportError as error:
-        return (
-            f'glue-qt or a Qt binding is missing ({error}); install it with: python -m pip install "glue-spherex[qt]"'
-        )
-    return ""
 
 
 def show(demo):

@@ -1,5 +1,24 @@
 """glue, opened on a spectrum."""
 
+import os
+import sys
+
+
+def can_show():
+    """Why glue cannot be opened here; an empty string when it can."""
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("QT_QPA_PLATFORM")
+    ):
+        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
+    try:
+        import glue_qt  # noqa: F401
+        from qtpy import QtWidgets  # noqa: F401
+    except ImportError as error:
+        return (
+            f'glue-qt or a Qt binding is missing ({error}); install it with: python -m pip install "glue-spherex[qt]"'
+        )
+    return ""
+
 
 def spectrum_window(path):
     """A glue window with a spectrum in a scatter viewer: flux against wavelength, with error bars.

@@ -28,3 +28,13 @@ def test_window_with_a_spectrum(tmp_path, qtbot, monkeypatch):
         assert "µJy" in viewer.axes.get_ylabel()
     finally:
         application.close()
+
+
+def test_says_why_glue_cannot_be_opened(monkeypatch):
+    from glue_spherex.qt.application import can_show
+
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no display" in can_show()
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    assert can_show() == ""
