@@ -103,12 +103,6 @@ class Header:
         value = self.get(keyword)
         return default if value is None else str(value).strip()
 
-    def comment(self, keyword):
-        """Comment of a card ('' without one)."""
-        rest = self._cards.get(keyword, "")
-        match = _STRING.match(rest)
-        return rest[match.end() if match else 0 :].partition("/")[2].strip()
-
 
 @dataclass(frozen=True)
 class HDU:
