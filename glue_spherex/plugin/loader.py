@@ -59,7 +59,7 @@ def spectrum_data(table):
         if table[name].info.description:
             descriptions[name] = table[name].info.description
     data.meta.update(_json_like(dict(table.meta)))
-    data.meta["spherex"] = {"kind": "spectrum", "descriptions": descriptions}
+    data.meta["spherex"] = {"kind": "spectrum", "columns": list(table.colnames), "descriptions": descriptions}
     return data
 
 
