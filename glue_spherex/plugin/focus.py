@@ -2,7 +2,10 @@
 
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
 from glue.core.message import Message
+
+from .columns import column_values
 
 _focused = WeakKeyDictionary()  # session -> (weak reference to the data, row)
 
@@ -73,3 +76,56 @@ def focused_row(session):
     if data is None or data not in session.data_collection or row >= data.size:
         return None, None
     return data, row
+
+
+class SourceFocusMessage(Message):
+    """A source of a spectrum table was chosen to be looked at.
+
+    Parameters
+    ----------
+    sender : object
+        Whoever chose it.
+    data : glue.core.Data
+        The spectrum table.
+    source_id : int
+    """
+
+    def __init__(self, sender, data, source_id, tag=None):
+        super().__init__(sender, tag=tag)
+        self.data = data
+        self.source_id = source_id
+
+
+def focus_source(session, data, source_id):
+    """Look at a source: the spectrum viewers show its points, and the point nearest in wavelength becomes the focus.
+
+    Parameters
+    ----------
+    session : glue.core.Session
+    data : glue.core.Data
+        A spectrum table of the session.
+    source_id : int
+
+    Raises
+    ------
+    ValueError
+        If the dataset is not in the session, or has no row of the source.
+    """
+    rows = np.flatnonzero(_numbers(data, "source_id", int(source_id)) == int(source_id))
+    if not len(rows):
+        raise ValueError(f"focused source: {data.label!r} has no row of source {source_id}.")
+    before, row = focused_row(session)
+    wavelength = _numbers(data, "wavelength", np.nan)[rows]
+    usable = np.isfinite(wavelength) & np.isfinite(_numbers(data, "flux", np.nan)[rows])
+    candidates = rows[usable] if usable.any() else rows
+    if before is not data or row not in rows:
+        wanted = _numbers(before, "wavelength", np.nan)[row] if before is not None else np.nan
+        distance = np.abs(_numbers(data, "wavelength", np.nan)[candidates] - wanted)
+        row = candidates[np.nanargmin(distance)] if np.isfinite(distance).any() else candidates[0]
+    session.hub.broadcast(SourceFocusMessage(session, data, int(source_id)))
+    focus_row(session, data, int(row))
+
+
+def _numbers(data, name, default):
+    values = column_values(data, name)
+    return np.full(data.size, default) if values is None or values.dtype.kind not in "iuf" else values

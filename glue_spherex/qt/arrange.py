@@ -1,0 +1,159 @@
+"""The prepared layout: targets left, spectrum right, cutouts below, in one tab."""
+
+from qtpy import QtCore
+
+from ..plugin.columns import kind_of, spectra_in
+from ..plugin.focus import focus_source, focused_row
+from ..plugin.links import link_all
+from ..plugin.target_data import target_table_from
+from ..plugin.targets import source_of_target, sources_in, target_of_source
+from .cutout_viewer import SpherexCutoutViewer
+from .spectrum_viewer import SpherexSpectrumViewer
+from .table_viewer import SpherexTableViewer
+
+#: Left, top, width and height of each viewer, as parts of the tab.
+PLACES = {
+    SpherexTableViewer: (0.0, 0.0, 0.27, 0.56),
+    SpherexSpectrumViewer: (0.27, 0.0, 0.73, 0.56),
+    SpherexCutoutViewer: (0.0, 0.56, 1.0, 0.44),
+}
+
+
+def arrange_viewers(application, data=None):
+    """Show a spectrum table with its targets, its spectra and the cutouts, as three linked viewers in one tab.
+
+    Viewers of this kind that the current tab has are put in their places; what is missing is opened, in a new tab
+    when the current one holds something else.
+
+    Parameters
+    ----------
+    application : glue_qt.app.GlueApplication
+    data : glue.core.Data, optional
+        A spectrum table; by default the one whose row is focused, else the one that was loaded last.
+
+    Returns
+    -------
+    dict
+        The viewers by their class.
+
+    Raises
+    ------
+    ValueError
+        If there is no spectrum table.
+    """
+    data = _spectra(application, data)
+    targets = _targets(application.data_collection, data)
+    link_all(application.data_collection)
+    viewers = _viewers_in(application.current_tab)
+    if set(viewers) != set(PLACES) or data not in _data_of(viewers[SpherexSpectrumViewer]):
+        if application.current_tab.subWindowList():
+            application.new_tab()
+        number = application.tab_widget.currentIndex()
+        application.tab_bar.setTabText(number, f"SPHEREx: {data.label}")
+        shown = {SpherexTableViewer: targets, SpherexSpectrumViewer: data, SpherexCutoutViewer: data}
+        viewers = {kind: application.new_data_viewer(kind, data=shown[kind]) for kind in PLACES}
+    Layout.of(application.current_tab).place(viewers)
+    if focused_row(application.session)[0] is not data and data.size:
+        focus_source(application.session, data, int(sources_in(data).ids[0]))
+    return viewers
+
+
+def _spectra(application, data):
+    known = spectra_in(application.data_collection)
+    if data is None:
+        focused = focused_row(application.session)[0]
+        data = focused if focused in known else (known[-1] if known else None)
+    if data not in known:
+        raise ValueError(
+            "Arrange viewers: there is no SPHEREx spectrum here; open one with File > Open (a result of "
+            "glue-spherex or of IRSA's Spectrophotometry Tool)."
+        )
+    return data
+
+
+def _targets(data_collection, data):
+    """The target list that a spectrum table was measured for, or else one made of its sources."""
+    first = int(sources_in(data).ids[0]) if data.size else None
+    for targets in data_collection:
+        if kind_of(targets) == "targets" and first is not None and target_of_source(targets, data, first) is not None:
+            found = source_of_target(data_collection, targets, target_of_source(targets, data, first))
+            if found is not None and found[0] is data:
+                return targets
+    targets = target_table_from(data)
+    data_collection.append(targets)
+    return targets
+
+
+def _viewers_in(tab):
+    viewers = {}
+    for window in getattr(tab, "subWindowList", list)():
+        viewers.setdefault(type(window.widget()), window.widget())
+    return {kind: viewers[kind] for kind in PLACES if kind in viewers}
+
+
+def _data_of(viewer):
+    return [getattr(layer.layer, "data", layer.layer) for layer in viewer.layers]
+
+
+class Layout(QtCore.QObject):
+    """Keeps viewers in their places when the tab changes its size.
+
+    A viewer that was moved by hand keeps the part of the tab where it was put.
+
+    Parameters
+    ----------
+    area : QMdiArea
+    """
+
+    def __init__(self, area):
+        super().__init__(area)
+        self._area = area
+        self._places = {}  # window -> (part of the tab, geometry given to it)
+        area.viewport().installEventFilter(self)
+
+    @classmethod
+    def of(cls, area):
+        """The layout of a tab."""
+        return area.findChild(cls) or cls(area)
+
+    def place(self, viewers):
+        """Put viewers in their places.
+
+        Parameters
+        ----------
+        viewers : dict
+            Viewer by its class, a key of `PLACES`.
+        """
+        self._places = {viewer.parent(): (PLACES[kind], None) for kind, viewer in viewers.items()}
+        self._apply()
+
+    def eventFilter(self, watched, event):
+        """Follow the size of the tab."""
+        if event.type() == QtCore.QEvent.Resize:
+            self._keep_moved(event.oldSize())
+            self._apply()
+        return False
+
+    def _keep_moved(self, size):
+        for window, (_, given) in list(self._places.items()):
+            try:
+                now = window.geometry()
+            except RuntimeError:  # closed
+                del self._places[window]
+                continue
+            if given is not None and now != given and size.width() > 0 and size.height() > 0:
+                width, height = size.width(), size.height()
+                part = now.x() / width, now.y() / height, now.width() / width, now.height() / height
+                self._places[window] = part, None
+
+    def _apply(self):
+        width, height = self._area.viewport().width(), self._area.viewport().height()
+        for window, (part, _) in list(self._places.items()):
+            left, top = round(part[0] * width), round(part[1] * height)
+            right, bottom = round((part[0] + part[2]) * width), round((part[1] + part[3]) * height)
+            try:
+                if not (window.isMaximized() or window.isMinimized()):
+                    window.setGeometry(left, top, right - left, bottom - top)
+                self._places[window] = part, window.geometry()
+            except RuntimeError:  # closed
+                del self._places[window]

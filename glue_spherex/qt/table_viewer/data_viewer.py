@@ -1,0 +1,128 @@
+"""glue's table viewer, whose current row is the focused row or the chosen target."""
+
+import numpy as np
+from glue_qt.utils import messagebox_on_error
+from glue_qt.viewers.table import TableViewer
+from qtpy import QtCore, QtWidgets
+
+from ...model import Flag
+from ...plugin.columns import find_column, kind_of
+from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focus_source, focused_row
+from ...plugin.targets import source_of_target, target_of_source
+from .cells import CellDelegate
+
+_WIDEST_PX = 190
+
+
+class SpherexTableViewer(TableViewer):
+    """A table in which choosing a row of a spectrum focuses it, and choosing a target shows its spectrum.
+
+    The row that is looked at is marked. The column heads tell what a column holds, and the cells of ``flags`` which
+    flags are set, when the mouse rests on them.
+    """
+
+    LABEL = "SPHEREx Table"
+
+    def __init__(self, session, state=None, parent=None, widget=None):
+        self.marked_row = None
+        self._following = None
+        super().__init__(session, state=state, parent=parent, widget=widget)
+        table = self.ui.table
+        table.setItemDelegate(CellDelegate(self))
+        table.setMouseTracking(True)
+        table.verticalHeader().setDefaultSectionSize(22)
+        table.clicked.connect(lambda index: self._chosen(index.row()))
+        table.horizontalHeader().viewport().installEventFilter(self)
+        table.viewport().installEventFilter(self)
+
+    def register_to_hub(self, hub):
+        super().register_to_hub(hub)
+        hub.subscribe(self, RowFocusMessage, handler=lambda message: self._mark(message.data, message.row))
+        hub.subscribe(self, SourceFocusMessage, handler=lambda message: self._mark_source(message))
+        self._mark(*focused_row(self.session))
+
+    def _on_layers_changed(self, *args):
+        before = self.model
+        super()._on_layers_changed(*args)
+        if self.model is None or self.model is before:
+            return
+        self.ui.table.selectionModel().currentRowChanged.connect(self._current_changed)
+        self.ui.table.resizeColumnsToContents()
+        for column in range(self.model.columnCount()):
+            if self.ui.table.columnWidth(column) > _WIDEST_PX:
+                self.ui.table.setColumnWidth(column, _WIDEST_PX)
+        self._mark(*focused_row(self.session))
+
+    def _current_changed(self, current, previous):
+        if current.isValid() and previous.isValid():  # the first one is set by Qt when the table gets the keyboard
+            self._chosen(current.row())
+
+    @messagebox_on_error("The row cannot be looked at")
+    def _chosen(self, place):
+        """Look at the row that stands at a place of the table, as it is sorted and filtered now."""
+        row = int(self.model.order_visible[place])
+        if kind_of(self.data) == "spectrum":
+            if focused_row(self.session) != (self.data, row):
+                focus_row(self.session, self.data, row)
+        elif kind_of(self.data) == "targets" and row != self._following:
+            self._following = row
+            found = source_of_target(self.session.data_collection, self.data, row)
+            if found is None:
+                self.statusBar().showMessage("No spectrum of this target is loaded.")
+            else:
+                self.statusBar().clearMessage()
+                focus_source(self.session, *found)
+        self._show(row)
+
+    def _mark(self, data, row):
+        """Mark the focused row, or the target that it was measured for."""
+        if self.data is None:
+            return
+        if data is self.data:
+            self._show(row)
+        elif data is not None and row is not None and kind_of(self.data) == "targets":
+            cid = find_column(data, "source_id")
+            if cid is not None and row < data.size:
+                self._show(target_of_source(self.data, data, int(data.get_data(cid)[row])))
+
+    def _mark_source(self, message):
+        if self.data is not None and kind_of(self.data) == "targets":
+            self._show(target_of_source(self.data, message.data, message.source_id))
+
+    def _show(self, row):
+        self.marked_row = row
+        self._following = row if kind_of(self.data) == "targets" else None
+        places = [] if row is None else np.flatnonzero(self.model.order_visible == row)
+        if len(places):
+            index = self.model.index(int(places[0]), max(self.ui.table.currentIndex().column(), 0))
+            self.ui.table.scrollTo(index, QtWidgets.QAbstractItemView.EnsureVisible)
+        self.ui.table.viewport().update()
+
+    def eventFilter(self, watched, event):
+        """Show what a column holds, and the names of flags."""
+        if event.type() == QtCore.QEvent.ToolTip and self.model is not None:
+            text = self._tip(watched, event.pos())
+            if text:
+                QtWidgets.QToolTip.showText(event.globalPos(), text, self)
+                return True
+        return super().eventFilter(watched, event)
+
+    def _tip(self, watched, position):
+        table = self.ui.table
+        if watched is table.horizontalHeader().viewport():
+            column = table.horizontalHeader().logicalIndexAt(position)
+            if 0 <= column < self.model.columnCount():
+                return self.description(self.model.columns[column])
+            return ""
+        index = table.indexAt(position)
+        if index.isValid() and self.model.columns[index.column()] is find_column(self.data, "flags"):
+            value = int(self.data.get_data(self.model.columns[index.column()])[self.model.order_visible[index.row()]])
+            return ", ".join(Flag.decode(value)) if value >= 0 else ""
+        return ""
+
+    def description(self, cid):
+        """What a column holds, as its file describes it; '' where it does not."""
+        spherex = self.data.meta.get("spherex")
+        descriptions = spherex.get("descriptions", {}) if isinstance(spherex, dict) else {}
+        named = [name for name in descriptions if find_column(self.data, name) is cid]
+        return str(descriptions[named[0]]) if named else ""
