@@ -26,6 +26,8 @@ class Demo:
         Holds ``field/`` (images, calibration, truth) and ``result/``.
     spectra : Path
         The spectra of all sources.
+    targets : Path
+        The target list with the outcome of each row.
     figure : Path
         A PNG of the spectra with the truth.
     summary : str
@@ -34,6 +36,7 @@ class Demo:
 
     folder: Path
     spectra: Path
+    targets: Path
     figure: Path
     summary: str
 
@@ -71,7 +74,7 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
     summary = _summary(result.spectra, truth) + (
         f"\nimages:  {field.folder / 'images'}\nspectra: {folder / 'result' / 'spectra.vot'}\npicture: {figure}"
     )
-    return Demo(folder, folder / "result" / "spectra.vot", figure, summary)
+    return Demo(folder, folder / "result" / "spectra.vot", folder / "result" / "targets.ecsv", figure, summary)
 
 
 def _with_truth(spectra, truth):
@@ -170,6 +173,6 @@ def show(demo):
     int
         The exit status of glue.
     """
-    from .qt.application import open_spectra
+    from .qt.application import open_result
 
-    return open_spectra(demo.spectra)
+    return open_result(demo.spectra, demo.targets)

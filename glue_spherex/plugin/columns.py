@@ -3,6 +3,22 @@
 import numpy as np
 
 
+def plugin_meta(data):
+    """What this plugin keeps with a dataset.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+
+    Returns
+    -------
+    dict
+        ``data.meta["spherex"]``; an empty one for data that come from elsewhere.
+    """
+    found = getattr(data, "meta", {}).get("spherex")
+    return found if isinstance(found, dict) else {}
+
+
 def kind_of(data):
     """What this plugin loaded a dataset as.
 
@@ -15,8 +31,7 @@ def kind_of(data):
     {"spectrum", "image", "images", "targets", ""}
         '' for data that come from elsewhere.
     """
-    spherex = getattr(data, "meta", {}).get("spherex")
-    return str(spherex.get("kind", "")) if isinstance(spherex, dict) else ""
+    return str(plugin_meta(data).get("kind", ""))
 
 
 def spectra_in(data_collection):
@@ -51,7 +66,7 @@ def find_column(data, name):
     for cid in (*data.main_components, *data.derived_components):
         if cid.label == name:
             return cid
-    loaded = (data.meta.get("spherex") or {}).get("columns", [])
+    loaded = plugin_meta(data).get("columns", [])
     components = data.main_components
     if name in loaded and loaded.index(name) < len(components):
         cid = components[loaded.index(name)]

@@ -1,4 +1,4 @@
-"""glue, opened on a spectrum."""
+"""glue, opened on a result."""
 
 import os
 import sys
@@ -20,50 +20,45 @@ def can_show():
     return ""
 
 
-def spectrum_window(path):
-    """A glue window with a spectrum in a scatter viewer: flux against wavelength, with error bars.
+def result_window(spectra, targets=None):
+    """A glue window with spectra and their targets, and the viewers arranged.
 
     Parameters
     ----------
-    path : path-like
-        A spectrum in any format that `glue_spherex.read_spectra` reads.
+    spectra : path-like
+        A spectrum file in any format that `glue_spherex.read_spectra` reads.
+    targets : path-like, optional
+        The target list, as `measure` writes it beside the spectra.
 
     Returns
     -------
     glue_qt.app.GlueApplication
         Not yet shown.
     """
-    from glue.config import colormaps
-    from glue.core.data_factories import load_data
     from glue.main import load_plugins
     from glue_qt.app import GlueApplication
-    from glue_qt.viewers.scatter import ScatterViewer
+
+    from .arrange import arrange_viewers
 
     load_plugins()
     application = GlueApplication()
-    data = load_data(str(path))
-    application.data_collection.append(data)
-    viewer = application.new_data_viewer(ScatterViewer, data=data)
-    viewer.state.x_att, viewer.state.y_att = data.id["wavelength"], data.id["flux"]
-    layer = viewer.state.layers[0]
-    layer.yerr_att, layer.yerr_visible = data.id["flux_err"], True
-    layer.cmap_att, layer.cmap_mode, layer.cmap = data.id["det_id"], "Linear", dict(colormaps.members)["Viridis"]
-    layer.cmap_vmin, layer.cmap_vmax = 1.0, 7.0  # the brightest end of the map is hard to see
-    viewer.viewer_size = (1000, 620)
-    viewer.state.x_axislabel, viewer.state.y_axislabel = "wavelength (µm)", "flux (µJy)"
+    if targets is not None:
+        application.load_data(str(targets))
+    arrange_viewers(application, application.load_data(str(spectra)))
     return application
 
 
-def open_spectra(path):
-    """Open glue on a spectrum and stay until it is closed.
+def open_result(spectra, targets=None):
+    """Open glue on spectra and stay until it is closed.
 
     Parameters
     ----------
-    path : path-like
+    spectra : path-like
+    targets : path-like, optional
 
     Returns
     -------
     int
         glue's exit status.
     """
-    return spectrum_window(path).start(maximized=True) or 0
+    return result_window(spectra, targets).start(maximized=True) or 0

@@ -1,6 +1,6 @@
 """How the cells of a table are drawn."""
 
-from qtpy import QtGui, QtWidgets
+from qtpy import QtCore, QtGui, QtWidgets
 
 #: Decimals of columns that need more than a few digits.
 _DECIMALS = {"ra": 6, "dec": 6, "mjd": 5, "wavelength": 4, "lambda_width": 4, "x_image": 2, "y_image": 2}
@@ -58,7 +58,10 @@ class CellDelegate(QtWidgets.QStyledItemDelegate):
         if model is None or index.row() >= len(model.order_visible):
             return
         cid = model.columns[index.column()]
-        option.text = cell_text(cid.label, self._kind(model._data, cid), option.text)
+        kind = self._kind(model._data, cid)
+        option.text = cell_text(cid.label, kind, option.text)
+        if kind in "iuf":
+            option.displayAlignment = QtCore.Qt.AlignRight | QtCore.Qt.AlignVCenter
         if self._viewer.marked_row is not None and model.order_visible[index.row()] == self._viewer.marked_row:
             palette = option.palette
             option.backgroundBrush = QtGui.QBrush(palette.color(QtGui.QPalette.Highlight))

@@ -6,12 +6,12 @@ from glue_qt.viewers.table import TableViewer
 from qtpy import QtCore, QtWidgets
 
 from ...model import Flag
-from ...plugin.columns import find_column, kind_of
+from ...plugin.columns import find_column, kind_of, plugin_meta
 from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focus_source, focused_row
 from ...plugin.targets import source_of_target, target_of_source
 from .cells import CellDelegate
 
-_WIDEST_PX = 190
+_WIDEST_PX, _MARGIN_PX = 190, 8
 
 
 class SpherexTableViewer(TableViewer):
@@ -47,11 +47,24 @@ class SpherexTableViewer(TableViewer):
         if self.model is None or self.model is before:
             return
         self.ui.table.selectionModel().currentRowChanged.connect(self._current_changed)
+        self._fit_columns()
+        self._mark(*focused_row(self.session))
+
+    def showEvent(self, event):
+        """Fit the columns once their text can be measured."""
+        super().showEvent(event)
+        self._fit_columns()
+
+    def _fit_columns(self):
+        if self.model is None:
+            return
         self.ui.table.resizeColumnsToContents()
         for column in range(self.model.columnCount()):
-            if self.ui.table.columnWidth(column) > _WIDEST_PX:
-                self.ui.table.setColumnWidth(column, _WIDEST_PX)
-        self._mark(*focused_row(self.session))
+            self.ui.table.setColumnWidth(column, min(self.ui.table.columnWidth(column) + _MARGIN_PX, _WIDEST_PX))
+        name = find_column(self.data, "label")
+        if kind_of(self.data) == "targets" and name in self.model.columns:
+            header = self.ui.table.horizontalHeader()
+            header.moveSection(header.visualIndex(self.model.columns.index(name)), 0)
 
     def _current_changed(self, current, previous):
         if current.isValid() and previous.isValid():  # the first one is set by Qt when the table gets the keyboard
@@ -122,7 +135,6 @@ class SpherexTableViewer(TableViewer):
 
     def description(self, cid):
         """What a column holds, as its file describes it; '' where it does not."""
-        spherex = self.data.meta.get("spherex")
-        descriptions = spherex.get("descriptions", {}) if isinstance(spherex, dict) else {}
+        descriptions = plugin_meta(self.data).get("descriptions", {})
         named = [name for name in descriptions if find_column(self.data, name) is cid]
         return str(descriptions[named[0]]) if named else ""

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from glue_qt.utils import process_events
+from qtpy import QtCore, QtGui
+from qtpy.QtCore import Qt
+
+from glue_spherex.plugin.focus import focus_row, focused_row
+from glue_spherex.plugin.loader import load_spectrum
+from glue_spherex.qt.table_viewer import SpherexTableViewer
+from glue_spherex.qt.table_viewer.cells import cell_text
+
+
+@pytest.fixture
+def data(application, measured_spectra):
+    data = load_spectrum(measured_spectra)
+    data.label = "spectra"
+    application.data_collection.append(data)
+    return data
+
+
+@pytest.fixture
+def viewer(application, data):
+    viewer = application.new_data_viewer(SpherexTableViewer, data=data)
+    viewer.viewer_size = (900, 500)
+    process_events()
+    return viewer
+
+
+def click(qtbot, viewer, place, column=0):
+    table = viewer.ui.table
+    where = table.visualRect(viewer.model.index(place, column)).center()
+    qtbot.mouseClick(table.viewport(), Qt.LeftButton, pos=where)
+    process_events()
+
+
+def test_click_and_arrow_keys_focus_rows(application, viewer, data, qtbot):
+    click(qtbot, viewer, 3)
+    assert focused_row(application.session) == (data, 3)
+    qtbot.keyClick(viewer.ui.table, Qt.Key_Down)
+    assert focused_row(application.session) == (data, 4)
+
+
+def test_rows_are_those_of_the_data_when_sorted(application, viewer, data, qtbot):
+    flux = data["flux"]
+    viewer.model.sort(viewer.model.columns.index(data.id["flux"]), Qt.DescendingOrder)
+    process_events()
+    click(qtbot, viewer, 0)
+    assert focused_row(application.session)[1] == int(np.argsort(flux)[::-1][0])
+
+
+def test_marks_what_is_focused_elsewhere(application, viewer, data):
+    focus_row(application.session, data, data.size - 1)
+    assert viewer.marked_row == data.size - 1
+    assert viewer.ui.table.visualRect(viewer.model.index(data.size - 1, 0)).isValid()
+    focus_row(application.session, data, None)
+    assert viewer.marked_row is None
+
+
+def tip_at(viewer, widget, position, qtbot):
+    event = QtGui.QHelpEvent(QtCore.QEvent.ToolTip, position, widget.mapToGlobal(position))
+    return viewer._tip(widget, event.pos())
+
+
+def test_tooltips_say_what_a_column_holds_and_which_flags_are_set(viewer, data, qtbot):
+    table = viewer.ui.table
+    data.update_components({data.id["flags"]: np.full(data.size, 2097152 + 2**32)})
+    data.id["flags"].label = "quality"
+    column = viewer.model.columns.index(data.id["quality"])
+    where = table.visualRect(viewer.model.index(1, column)).center()
+    assert tip_at(viewer, table.viewport(), where, qtbot) == "SOURCE, CONTAINS_BAD_PIXEL"
+    head = QtCore.QPoint(table.columnViewportPosition(column) + 5, 5)
+    assert "quality flags" in tip_at(viewer, table.horizontalHeader().viewport(), head, qtbot)
+
+
+def test_survives_a_session(application, viewer, tmp_path):
+    from glue_qt.app import GlueApplication
+
+    application.save_session(str(tmp_path / "table.glu"))
+    again = GlueApplication.restore_session(str(tmp_path / "table.glu"), show=False)
+    try:
+        (restored,) = again.viewers[0]
+        assert isinstance(restored, SpherexTableViewer)
+        assert restored.data is again.data_collection[0]
+    finally:
+        again.close()
+
+
+def test_short_numbers():
+    assert cell_text("ra", "f", "108.95080439612345") == "108.950804"
+    assert cell_text("flux", "f", "85409.29116237014") == "85409"
+    assert cell_text("flux", "f", "nan") == ""
+    assert cell_text("lvf_id", "i", "202518201040611") == "202518201040611"
+    assert cell_text("label", "U", "0012") == "0012"
