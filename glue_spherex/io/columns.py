@@ -279,7 +279,11 @@ def _from_column(name, column):
             f"column {name!r} is a {type(column).__name__} of shape {values.shape} and type {values.dtype}; "
             "numbers, booleans and text with one value per row can be written"
         )
-    values, mask = _plain(values, mask)
+    return described(name, *_plain(values, mask), info)
+
+
+def described(name, values, mask, info):
+    """A column with the unit, description, UCD and utype that astropy keeps in ``info``."""
     meta = info.meta or {}
     return FileColumn(
         name,

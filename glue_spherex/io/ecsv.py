@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from .cells import text_array
-from .columns import FileColumn, FileTable, json_like, unit_text
+from .columns import FileColumn, FileTable, described, json_like
 from .errors import TableFileError
 from .files import MAX_COLUMNS
 
@@ -75,7 +75,6 @@ def _coordinates(name, coords, taken):
 
 
 def _column(name, column):
-    info, meta = column.info, column.info.meta or {}
     mask = getattr(column, "mask", None)
     values = getattr(column, "unmasked", column)
     values = np.asarray(getattr(values, "value", values))
@@ -86,15 +85,7 @@ def _column(name, column):
     elif values.dtype.kind not in "fiubU" or values.ndim > 1:
         values = text_array(["" if value is None else str(value) for value in values.tolist()])
     values, mask = _without_masks(values, mask if mask is not None and np.shape(mask) == values.shape else None)
-    return FileColumn(
-        name,
-        values,
-        mask,
-        unit="" if info.unit is None else unit_text(info.unit),
-        description=info.description or "",
-        ucd=str(meta.get("ucd") or ""),
-        utype=str(meta.get("utype") or ""),
-    )
+    return described(name, values, mask, column.info)
 
 
 def _without_masks(values, mask):

@@ -40,15 +40,29 @@ def is_spectrum_file(path):
     -------
     bool
     """
-    try:
-        names = _names_in(path)
-    except PARSER_ERRORS:
-        return False
+    names = column_names(path)
     return "flux" in names and bool(names & {"lambda", "wavelength"}) and len(names & _TELLTALE) >= 2
 
 
+def column_names(path):
+    """The names of the columns of a table on disk, as far as its first 256 kB tell them.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    set of str
+        Empty for whatever is no table.
+    """
+    try:
+        return _names_in(path)
+    except PARSER_ERRORS:
+        return set()
+
+
 def _names_in(path):
-    """Names of the columns of a file, as far as its beginning tells them."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         return set()
     with open(path, "rb") as raw:
