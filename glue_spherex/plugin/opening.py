@@ -1,0 +1,67 @@
+"""What the loaders of files share: files that are not there, components, metadata that sessions can hold."""
+
+import json
+import os
+
+import numpy as np
+from glue.core.component import CategoricalComponent, Component
+
+
+def require_file(path, what):
+    """Say in a sentence that a file is not there.
+
+    Parameters
+    ----------
+    path : path-like
+    what : str
+        What the file should be, such as ``"spectrum"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is at this place.
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"{os.path.abspath(path)}: there is no such file, so the {what} cannot be loaded. If it was moved or "
+            "renamed, put it back, or into the folder of the session."
+        )
+
+
+def component_of(column):
+    """A column of a table as a glue component.
+
+    Parameters
+    ----------
+    column : Column, MaskedColumn or Quantity, shape (n,)
+
+    Returns
+    -------
+    glue.core.component.Component
+        Text as a categorical component, truth values as 0 and 1. Missing values are NaN, 0 or ''.
+    """
+    values = getattr(column, "value", column)
+    if hasattr(values, "filled"):
+        values = values.filled({"f": np.nan, "U": "", "S": b""}.get(values.dtype.kind, 0))
+    values = np.asarray(values)
+    if values.dtype.kind in "OUS":
+        return CategoricalComponent(values.astype(str))
+    if values.dtype.kind == "b":
+        values = values.astype(np.int64)
+    return Component(values, units=str(column.unit or ""))
+
+
+def descriptions_of(table):
+    """The descriptions of a table's columns, a dict of str, by name."""
+    return {name: text for name in table.colnames if (text := table[name].info.description)}
+
+
+def json_like(meta):
+    """The part of the metadata that a session can hold: text, numbers, lists and dictionaries of them."""
+    kept = {}
+    for key, value in meta.items():
+        try:
+            kept[str(key)] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            kept[str(key)] = str(value)
+    return kept
