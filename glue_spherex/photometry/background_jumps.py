@@ -1,8 +1,8 @@
 """Where the local background jumps between neighbouring wavelengths.
 
 A spectrum is put together from exposures of many days, and the zodiacal light differs from one to the next: from
-point to point the background scatters (by 20 % in simulated fields), and that is no fault. A jump is a difference that stands out of
-this scatter.
+point to point the background scatters (by 20 % in simulated fields), and that is no fault. A jump is a difference that
+stands out of this scatter.
 """
 
 import numpy as np
