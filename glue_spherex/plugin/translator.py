@@ -248,7 +248,8 @@ class SpectrumTranslator:
             other = _next_handler(self, "Spectrum")
             if other is not None:
                 return other.to_object(data, attribute=attribute, **options)
-        if attribute is not None and attribute not in ("flux", find_column(whole, "flux")):
+        flux = find_column(whole, "flux")
+        if not (attribute is None or attribute is flux or str(attribute) == "flux"):
             raise SpectrumError(f"attribute is {attribute!r}; only the flux of {whole.label!r} makes a spectrum.")
         return to_spectrum(data, source_id, mask_flags=mask_flags)
 
