@@ -1,7 +1,5 @@
-"""The check-up of a spectrum."""
+"""The dialog of the check-up of a spectrum."""
 
+from .dialog import CheckUpDialog, check_up_dialog
 
-def check_up_dialog(session, data, source_id=None):
-    from .dialog import check_up_dialog as opened
-
-    return opened(session, data, source_id)
+__all__ = ["CheckUpDialog", "check_up_dialog"]
