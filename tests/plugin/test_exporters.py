@@ -77,7 +77,10 @@ def test_a_subset_of_linked_data_and_an_empty_one(saved, tmp_path, made_spectrum
     link_all(collection)
     group = collection.new_subset_group("red", a.id["wavelength"] > 2.5)
     export_spectrum(tmp_path / "red.vot", b.subsets[0])
-    assert read_spectra(tmp_path / "red.vot")["wavelength"].value.tolist() == b["wavelength"][b["wavelength"] > 2.5].tolist()
+    assert (
+        read_spectra(tmp_path / "red.vot")["wavelength"].value.tolist()
+        == b["wavelength"][b["wavelength"] > 2.5].tolist()
+    )
     group.subset_state = a.id["wavelength"] > 100
     export_spectrum(tmp_path / "none.vot", b.subsets[0])
     assert len(read_spectra(tmp_path / "none.vot")) == 0
@@ -118,7 +121,7 @@ def test_what_cannot_be_saved(tmp_path, saved):
     with pytest.raises(SpectrumFileError, match=r"x\.vot: not written: 'other' is no SPHEREx spectrum"):
         export_spectrum(tmp_path / "x.vot", Data(label="other", x=[1, 2]))
     data = load_data(str(saved))
-    with pytest.raises(SpectrumFileError, match="extension '.doc' is unknown"):
+    with pytest.raises(SpectrumFileError, match=r"extension '\.doc' is unknown"):
         export_spectrum(tmp_path / "x.doc", data)
     with pytest.raises(SpectrumFileError, match="cannot be written"):
         export_spectrum(tmp_path / "nowhere" / "x.vot", data)

@@ -30,7 +30,9 @@ def session(tmp_path, made_spectrum):
 def test_all_missing_files_are_named(session):
     path, folder = session
     shutil.rmtree(folder)
-    with pytest.raises(FileNotFoundError, match=r"2 of the session's SPHEREx files cannot be found: .*a\.vot, .*b\.vot"):
+    with pytest.raises(
+        FileNotFoundError, match=r"2 of the session's SPHEREx files cannot be found: .*a\.vot, .*b\.vot"
+    ):
         Application.restore_session(str(path))
 
 
@@ -59,3 +61,43 @@ def test_relative_paths(tmp_path, session):
     shutil.move(folder, tmp_path / "moved" / "data")
     restored = Application.restore_session(str(tmp_path / "moved" / "sessions" / "s.glu"))
     assert [data.size for data in restored.data_collection] == [14, 14]
+
+
+@pytest.mark.parametrize("extension", ["vot", "fits", "csv"])
+def test_columns_are_found_by_name_when_their_order_changed(tmp_path, made_spectrum, extension):
+    """glue finds them by place, and would silently show one for another."""
+    path = tmp_path / f"s.{extension}"
+    table = made_spectrum()
+    write_spectra(table, path)
+    data = load_data(str(path))
+    data.id["flux"].label = "brightness"
+    Application(DataCollection([data])).save_session(str(tmp_path / "s.glu"))
+    write_spectra(table[[*reversed(table.colnames)]], path)
+    (again,) = Application.restore_session(str(tmp_path / "s.glu")).data_collection
+    for cid in data.main_components:
+        np.testing.assert_array_equal(again[cid.label], data[cid.label])
+
+
+def test_a_file_that_lost_a_column(session, made_spectrum):
+    path, folder = session
+    table = made_spectrum()
+    table.remove_column("mjd")
+    write_spectra(table, folder / "a.vot")
+    with pytest.raises(ValueError, match=r"a\.vot: was replaced .* the session needs its column mjd"):
+        Application.restore_session(str(path))
+
+
+def test_a_list_with_another_order(tmp_path, made_spectrum):
+    path = tmp_path / "list.csv"
+    path.write_text("name,ra,dec,sersic_n,mag,size\na,1,2,,17,5\n")
+    Application(DataCollection([load_data(str(path))])).save_session(str(tmp_path / "s.glu"))
+    path.write_text("name,ra,dec,sersic_n,size,mag\na,1,2,,5,17\n")
+    (again,) = Application.restore_session(str(tmp_path / "s.glu")).data_collection
+    assert (again["mag"].tolist(), again["size"].tolist()) == ([17.0], [5.0])
+
+
+def test_sessions_of_others_are_left_alone(tmp_path, made_spectrum):
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
+    Application(DataCollection([load_data(str(tmp_path / "other.csv"))])).save_session(str(tmp_path / "s.glu"))
+    (again,) = Application.restore_session(str(tmp_path / "s.glu")).data_collection
+    assert again["b"].tolist() == [2, 4]

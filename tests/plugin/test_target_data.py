@@ -5,8 +5,8 @@ import pytest
 from astropy.table import MaskedColumn, Table
 from glue.core.data_factories import find_factory, load_data
 
-from glue_spherex.io import TargetListError
 from glue_spherex.images import ImageFileError, read_record
+from glue_spherex.io import TargetListError
 from glue_spherex.plugin.columns import kind_of
 from glue_spherex.plugin.loader import spectrum_data
 from glue_spherex.plugin.target_data import (
@@ -76,7 +76,9 @@ def test_lists_that_cannot_be_read(tmp_path, made_spectrum):
 
 
 def outcome(path):
-    table = Table({"row": [1, 2, 3], "status": ["measured", "rejected", "no image"], "reason": ["", "ra is 400", "far"]})
+    table = Table(
+        {"row": [1, 2, 3], "status": ["measured", "rejected", "no image"], "reason": ["", "ra is 400", "far"]}
+    )
     table["source_id"] = MaskedColumn([0, 0, 1], mask=[False, True, False])
     table["label"], table["ra"], table["dec"] = ["a", "b", "c"], [1.0, np.nan, 3.0], [4.0, np.nan, 6.0]
     table["n_images"] = MaskedColumn([5, 0, 0], mask=[False, True, False])

@@ -37,4 +37,4 @@ def test_images_in_an_image_viewer(application, never_asks, small_field):
     viewer.add_data(b)
     assert [layer.enabled for layer in viewer.layers] == [True, True]
     viewer.figure.canvas.draw()
-    assert (viewer.axes.get_xlabel(), viewer.axes.get_ylabel()) == ("Right Ascension", "Declination")
+    assert {viewer.axes.get_xlabel(), viewer.axes.get_ylabel()} == {"Right Ascension", "Declination"}

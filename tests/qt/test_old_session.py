@@ -60,5 +60,7 @@ def test_without_its_file(tmp_path, qtbot, registered):
     from glue_qt.app import GlueApplication
 
     shutil.copy(DATA / "session-0.1.glu", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"1 of the session's SPHEREx files cannot be found: .*session-0\.1\.vot"):
+    with pytest.raises(
+        FileNotFoundError, match=r"1 of the session's SPHEREx files cannot be found: .*session-0\.1\.vot"
+    ):
         GlueApplication.restore_session(str(tmp_path / "session-0.1.glu"), show=False)
