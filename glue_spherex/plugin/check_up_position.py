@@ -42,12 +42,12 @@ def position_line(spectrum, others):
     sigma = float(np.hypot(east / east_err, north / north_err))
     pixels = size / PIXEL_SCALE_ARCSEC
     digits = 2 if size >= 0.1 else 3
-    text = f"The light is {size:.{digits}f}″ ± {error:.{digits}f}″ ({pixels:.{digits}f} px) from the position, "
-    text += f"{_direction(east, north)}: "
+    figure = f"{size:.{digits}f}″ ± {error:.{digits}f}″ ({pixels:.{digits}f} px)"
     if sigma < OFFSET_SIGMA:
         if max(east_err, north_err) > OFFSET_BAD_PX * PIXEL_SCALE_ARCSEC:
-            return Finding("position", "note", text + "too uncertain to tell.")
-        return Finding("position", "good", text + "agrees with it.")
+            return Finding("position", "note", f"The offset of the light is too uncertain to judge: {figure}.")
+        return Finding("position", "good", f"The light is where the position is: the offset is {figure}.")
+    text = f"The light is {figure} from the position, {_direction(east, north)}: "
     if pixels < OFFSET_WARN_PX:
         return Finding("position", "good", text + f"too little to matter ({OFFSET_WARN_PX} px does).")
     level = "bad" if pixels >= OFFSET_BAD_PX else "warn"

@@ -134,15 +134,12 @@ def integer_components(data):
     list of glue.core.ComponentID
         Those of whole numbers or truth values, derived ones included, in the order of the dataset.
     """
-    if data.size == 0:
-        corner = None
-    else:
-        corner = (slice(0, 1),) * data.ndim
-    found = []
-    for cid in (*data.main_components, *data.derived_components):
-        if data.get_kind(cid) == "numerical" and np.asarray(data.get_data(cid, view=corner)).dtype.kind in "iub":
-            found.append(cid)
-    return found
+    corner = (slice(0, 1),) * data.ndim  # the type of a derived component is known from its values only
+    return [
+        cid
+        for cid in (*data.main_components, *data.derived_components)
+        if np.asarray(data.get_data(cid, view=corner)).dtype.kind in "iub"
+    ]
 
 
 def wavelength_histogram(wavelength, chosen, bins=WAVELENGTH_BINS):
