@@ -171,8 +171,10 @@ def _where(spectrum, chosen):
 
 
 def _apart_line(spectrum):
-    if spectrum.column("flux_err") is None or spectrum.column("flux") is None:
-        return Finding("apart", "note", "Whether points stand apart cannot be judged: the table has no flux_err.")
+    missing = [name for name in ("wavelength", "flux", "flux_err") if spectrum.column(name) is None]
+    if missing:
+        text = f"Whether points stand apart cannot be judged: the table has no {', '.join(missing)}."
+        return Finding("apart", "note", text)
     distance = distance_from_neighbours(spectrum)
     if not np.isfinite(distance).any():
         return Finding("apart", "note", "Whether points stand apart cannot be judged: there are too few of them.")
