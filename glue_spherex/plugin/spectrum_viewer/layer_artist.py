@@ -7,6 +7,7 @@ from glue.viewers.matplotlib.layer_artist import MatplotlibLayerArtist
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 
+from .bars import Bars, segments
 from .colours import MARKERS, SOURCE, colouring
 from .markers import Markers
 from .overview import binned_points, jump_places
@@ -20,14 +21,6 @@ _ELSEWHERE = {
 }
 
 JUMP_COLOUR = "#e0701a"
-
-
-def _segments(x, y, half, along_x=False):
-    """Bars of half length `half` around points; shape (n, 2, 2)."""
-    ends = np.empty((x.size, 2, 2))
-    ends[:, :, 0], ends[:, :, 1] = x[:, None], y[:, None]
-    ends[:, :, 0 if along_x else 1] += np.column_stack([-half, half])
-    return ends
 
 
 class _SpectrumArtist(MatplotlibLayerArtist):
@@ -123,8 +116,8 @@ class SpectrumDataArtist(_SpectrumArtist):
 
     def _make_artists(self):
         super()._make_artists()
-        bars = [LineCollection([], antialiaseds=False) for _ in range(3)]
-        self.error_bars, self.bandwidth_bars, self.binned_bars = (self.axes.add_collection(b, False) for b in bars)
+        self.error_bars, self.bandwidth_bars = Bars(self.axes), Bars(self.axes)
+        self.binned_bars = Bars(self.axes, width=1.4)
         self.binned_markers = Markers(self.axes)
         jumps = LineCollection([], colors=JUMP_COLOUR, linewidths=1, alpha=0.6, linestyles="dashed")
         jumps.set_transform(self.axes.get_xaxis_transform())
@@ -158,25 +151,20 @@ class SpectrumDataArtist(_SpectrumArtist):
         self.markers.set_points(np.column_stack([x, y]), index, colours.palette, hollow)
         self.markers.size, self.markers.shape = state.size, MARKERS[state.marker]
         self.markers.set_alpha(state.alpha)
-        colour = colours.palette[index] * (1, 1, 1, 0.55 * state.alpha)
+        faint = colours.palette * (1, 1, 1, 0.55 * state.alpha)
         errors = shown.y_err if self._viewer_state.show_errors else None
-        self._draw_bars(self.error_bars, x, y, None if errors is None else errors[rows], colour)
         widths = shown.x_half if self._viewer_state.show_bandwidth else None
-        self._draw_bars(self.bandwidth_bars, x, y, None if widths is None else widths[rows], colour, along_x=True)
+        for bars, half, along_x in ((self.error_bars, errors, False), (self.bandwidth_bars, widths, True)):
+            bars.wanted = half is not None
+            keep = np.flatnonzero(half[rows] > 0) if bars.wanted else np.zeros(0, dtype=int)
+            half = half[rows][keep] if bars.wanted else np.zeros(0)
+            bars.set_bars(segments(x[keep], y[keep], half, along_x), index[keep], faint)
         self._draw_binned()
         self._draw_jumps()
         for artist, above in ((self.markers, 0.2), (self.binned_bars, 0.4), (self.binned_markers, 0.6)):
             artist.set_zorder(state.zorder + above)
         for artist in (self.error_bars, self.bandwidth_bars, self.jump_lines):
             artist.set_zorder(state.zorder)
-
-    @staticmethod
-    def _draw_bars(collection, x, y, half, colour, along_x=False):
-        collection.wanted = half is not None
-        keep = np.flatnonzero(half > 0) if half is not None else np.zeros(0, dtype=int)
-        collection.set_segments(_segments(x[keep], y[keep], half[keep], along_x) if keep.size else [])
-        collection.set_color(colour[keep] if keep.size else "none")
-        collection.set_linewidth(0.8)
 
     def _draw_binned(self):
         wanted = bool(self._viewer_state.show_binned)
@@ -192,12 +180,8 @@ class SpectrumDataArtist(_SpectrumArtist):
             np.column_stack([points.x, points.y]), index, palette, np.zeros(points.x.size, dtype=bool)
         )
         self.binned_markers.size, self.binned_markers.shape = self.state.size + 2, MARKERS["square"]
-        bars = np.concatenate(
-            [_segments(points.x, points.y, points.y_err), _segments(points.x, points.y, points.x_half, along_x=True)]
-        )
-        self.binned_bars.set_segments(bars)
-        self.binned_bars.set_color(np.tile(palette[index], (2, 1)) if index.size else "none")
-        self.binned_bars.set_linewidth(1.4)
+        bars = [segments(points.x, points.y, points.y_err), segments(points.x, points.y, points.x_half, along_x=True)]
+        self.binned_bars.set_bars(np.concatenate(bars), np.tile(index, 2), palette)
 
     def _draw_jumps(self):
         self.jump_lines.wanted = bool(self._viewer_state.mark_jumps)
