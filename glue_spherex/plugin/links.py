@@ -19,6 +19,11 @@ LABEL = "SPHEREx"
 #: Sources of one name farther apart than this are two sources; proper motions reach some arcminutes in decades.
 FARTHEST_NAMESAKE_ARCSEC = 600.0
 
+#: Of this many spectra all columns are linked, of further ones the essential ones: what glue does with each change of
+#: the data takes a time that grows with the square of the number of links, times the number of datasets.
+MOST_LINKED_WHOLE = 4
+ESSENTIAL = ("wavelength", "flux", "flux_err", "flags", "mjd", "det_id", "lvf_id")
+
 _SKY = {("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs"), ("right ascension", "declination")}
 _OF_SOURCES = ("source_id", "label")  # equal numbers mean the same only in lists of the same sources
 
@@ -54,8 +59,8 @@ def missing_links(data_collection):
     """
     by_kind = {kind: [d for d in data_collection if kind_of(d) == kind] for kind in ("spectrum", "targets", "images")}
     links = []
-    for other in by_kind["spectrum"][1:]:
-        links += _same_columns(by_kind["spectrum"][0], other)
+    for number, other in enumerate(by_kind["spectrum"][1:], 2):
+        links += _same_columns(by_kind["spectrum"][0], other, None if number <= MOST_LINKED_WHOLE else ESSENTIAL)
     for table, keys in (("targets", _source_keys), ("images", _image_keys)):
         for data in by_kind[table]:
             for spectra in by_kind["spectrum"]:
@@ -87,9 +92,10 @@ def _forget_removed(data_collection):
 # -- the same quantity ------------------------------------------------------------------------------------------------
 
 
-def _same_columns(first, other):
-    """Links of the columns of two spectra that are the same quantity in the same unit."""
-    names = [spec.name for spec in COLUMNS if spec.dtype != "text" and spec.name not in (*_OF_SOURCES, "ra", "dec")]
+def _same_columns(first, other, names=None):
+    """Links of the columns of two spectra, or of some of them, that are the same quantity in the same unit."""
+    known = [spec.name for spec in COLUMNS if spec.dtype != "text" and spec.name not in (*_OF_SOURCES, "ra", "dec")]
+    names = [name for name in known if names is None or name in names]
     if _same_sources(first, other) == "source_id":
         names.append("source_id")
     links = []

@@ -187,3 +187,14 @@ def test_empty_and_odd_data_do_no_harm(made_spectrum, spectra):
     collection = DataCollection([spectra(), empty, text, odd, Data(label="nothing"), Data(x=np.zeros((2, 3)))])
     link_all(collection)
     assert link_all(collection) == []
+
+
+def test_of_many_spectra_the_essential_columns_are_linked(spectra):
+    """glue needs seconds for more."""
+    many = [spectra(f"s{k}") for k in range(6)]
+    collection = DataCollection(many)
+    link_all(collection)
+    assert link_all(collection) == []
+    collection.new_subset_group("flagged", many[0].id["flags"] > 0)
+    for data in many:
+        np.testing.assert_array_equal(mask(data), data["flags"] > 0)
