@@ -107,8 +107,9 @@ class SpherexTableViewer(TableViewer):
         self._following = row if kind_of(self.data) == "targets" else None
         places = [] if row is None else np.flatnonzero(self.model.order_visible == row)
         if len(places):
-            index = self.model.index(int(places[0]), max(self.ui.table.currentIndex().column(), 0))
-            self.ui.table.scrollTo(index, QtWidgets.QAbstractItemView.EnsureVisible)
+            aside = self.ui.table.horizontalScrollBar().value()
+            self.ui.table.scrollTo(self.model.index(int(places[0]), 0))
+            self.ui.table.horizontalScrollBar().setValue(aside)
         self.ui.table.viewport().update()
 
     def eventFilter(self, watched, event):
