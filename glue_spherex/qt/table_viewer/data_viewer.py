@@ -11,7 +11,7 @@ from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focu
 from ...plugin.targets import source_of_target, target_of_source
 from .cells import CellDelegate
 
-_WIDEST_PX, _MARGIN_PX = 190, 8
+_WIDEST_PX, _MARGIN_PX, _NARROW_PX = 190, 8, 330
 
 
 class SpherexTableViewer(TableViewer):
@@ -34,6 +34,7 @@ class SpherexTableViewer(TableViewer):
         table.clicked.connect(lambda index: self._chosen(index.row()))
         table.horizontalHeader().viewport().installEventFilter(self)
         table.viewport().installEventFilter(self)
+        self.ui.text_filter.setPlaceholderText("Search")
 
     def register_to_hub(self, hub):
         super().register_to_hub(hub)
@@ -54,6 +55,12 @@ class SpherexTableViewer(TableViewer):
         """Fit the columns once their text can be measured."""
         super().showEvent(event)
         self._fit_columns()
+
+    def resizeEvent(self, event):
+        """Leave out the words of the search line where there is no room for them."""
+        super().resizeEvent(event)
+        for widget in (self.ui.filter_label, self.ui.filter_label_2, self.ui.bool_regex):
+            widget.setVisible(self.width() > _NARROW_PX)
 
     def _fit_columns(self):
         if self.model is None:
