@@ -3,7 +3,7 @@
 
 def setup():
     """Register with glue; called through the entry point ``glue.plugins``."""
-    from . import (  # noqa: F401
+    from . import (  # noqa: F401 - imported to register
         exporters,
         flag_subsets,
         image_data,
@@ -13,3 +13,5 @@ def setup():
         target_data,
         translator,
     )
+
+    links.accept_unless_chosen()  # so that the preferences show what holds

@@ -1,5 +1,6 @@
 """Level-2 spectral images as glue data, with sky coordinates that keep their distortion in sessions."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,8 @@ class ImageCoordinates(Coordinates):
 
 def is_spectral_image(filename, **kwargs):
     """Whether a file is a SPHEREx Level-2 image, from its beginning: the HDU IMAGE with a detector and our cards."""
+    if not os.path.isfile(filename):  # opening a pipe would wait for ever
+        return False
     with open(filename, "rb") as stream:
         head = stream.read(_LOOK_BYTES)
     if not head.startswith(b"SIMPLE  ="):

@@ -8,6 +8,7 @@
 
 import numpy as np
 from glue.config import autolinker, settings
+from glue.core import Data
 from glue.core.link_helpers import JoinLink, LinkSame
 
 from ..model import COLUMNS
@@ -57,7 +58,8 @@ def missing_links(data_collection):
     -------
     list of glue.core.link_helpers.LinkCollection
     """
-    by_kind = {kind: [d for d in data_collection if kind_of(d) == kind] for kind in ("spectrum", "targets", "images")}
+    present = [data for data in data_collection if isinstance(data, Data)]
+    by_kind = {kind: [data for data in present if kind_of(data) == kind] for kind in ("spectrum", "targets", "images")}
     links = []
     for number, other in enumerate(by_kind["spectrum"][1:], 2):
         links += _same_columns(by_kind["spectrum"][0], other, None if number <= MOST_LINKED_WHOLE else ESSENTIAL)
@@ -67,13 +69,18 @@ def missing_links(data_collection):
                 if spectra not in data._key_joins and (key := keys(data, spectra)):
                     cids = [find_column(data, key)], [find_column(spectra, key)]
                     links.append(JoinLink(cids1=cids[0], cids2=cids[1], data1=data, data2=spectra))
-    return links + _sky_links(data_collection, links)
+    return links + _sky_links(present)
+
+
+def accept_unless_chosen():
+    """Let glue make the links without its modal question, unless the user has chosen otherwise in the preferences."""
+    settings.AUTOLINK.setdefault(LABEL, "always_accept")
 
 
 @autolinker(LABEL)
 def autolink(data_collection):
     """What glue asks for after data were loaded; the answer is taken without a question unless the user wants one."""
-    settings.AUTOLINK.setdefault(LABEL, "always_accept")
+    accept_unless_chosen()
     _forget_removed(data_collection)
     return missing_links(data_collection)
 
@@ -124,14 +131,14 @@ def _kind(data, cid):
     return data.get_data(cid, view=np.s_[:1]).dtype.kind
 
 
-def _sky_links(data_collection, new):
+def _sky_links(present):
     """Links of the positions: all with the first dataset of ours that has them."""
-    ours = [d for kind in ("targets", "spectrum", "image") for d in data_collection if kind_of(d) == kind]
+    ours = [d for kind in ("targets", "spectrum", "image") for d in present if kind_of(d) == kind]
     ours = [data for data in ours if _sky(data)]
     if not ours:
         return []
     centre, links = ours[0], []
-    others = [d for d in data_collection if not kind_of(d) and d.ndim == 1 and _sky(d)]
+    others = [d for d in present if not kind_of(d) and d.ndim == 1 and _sky(d)]
     for data in [*ours[1:], *others]:
         for a, b in zip(_sky(centre), _sky(data)):
             if not _are_linked(centre, a, data, b):

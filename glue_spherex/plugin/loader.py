@@ -58,10 +58,12 @@ def spectrum_data(table):
     glue.core.Data
         Without a label; glue gives it the file's name. What glue's components cannot hold is in ``meta["spherex"]``:
         ``columns``, the names in order; ``descriptions``; ``ucds``; ``truth_values``, the columns of truth values;
-        ``missing``, for each column of whole numbers the ranges of rows ``[start, stop]`` without a value.
+        ``missing``, for each column of whole numbers the ranges of rows ``[start, stop]`` without a value. Sources
+        that the file tells apart by text get numbers; their text is in the component that ``identifiers`` names.
     """
     data = Data()
     truth_values, missing = [], {}
+    table, identifiers = _numbered(table)
     for name in table.colnames:
         column = table[name]
         data.add_component(component_of(column), name)
@@ -77,8 +79,21 @@ def spectrum_data(table):
         "ucds": {name: str(ucd) for name in table.colnames if (ucd := (table[name].info.meta or {}).get("ucd"))},
         "truth_values": truth_values,
         "missing": missing,
+        "identifiers": identifiers,
     }
     return data
+
+
+def _numbered(table):
+    """The table with whole numbers as ``source_id``, and the name of the column that has the file's text instead."""
+    if "source_id" not in table.colnames or table["source_id"].dtype.kind in "iu":
+        return table, ""
+    table, text = table.copy(copy_data=False), np.asarray(table["source_id"]).astype(str)
+    _, first, number = np.unique(text, return_index=True, return_inverse=True)
+    name = next(name for name in ("label", "identifier", "source_identifier") if name not in table.colnames)
+    table.replace_column("source_id", np.argsort(np.argsort(first))[number])
+    table[name] = text
+    return table, name
 
 
 def _ranges(mask):

@@ -50,8 +50,11 @@ def to_table(data, source_id=None, components=None):
     data = data.data if isinstance(data, Subset) else data
     about = data.meta["spherex"]
     columns = []
+    identifiers = about.get("identifiers")
     for cid, name in _column_names(data).items():
-        if components is None or cid in components:
+        if identifiers and name in ("source_id", identifiers):  # the file has the text in the place of the number
+            cid, name = (find_column(data, identifiers), name) if name == "source_id" else (None, name)
+        if cid is not None and (components is None or cid in components):
             columns.append(_file_column(data, cid, name, rows))
     meta = {key: value for key, value in data.meta.items() if key != "spherex"}
     if about.get("image_folders"):  # those that the user named go with the spectrum
@@ -88,9 +91,9 @@ def rows_of(data, source_id=None):
     rows = np.flatnonzero(data.to_mask()) if isinstance(data, Subset) else np.arange(whole.size)
     if source_id is None:
         return rows
-    cid = find_column(whole, "source_id")
+    cid = find_column(whole, (isinstance(source_id, str) and whole.meta["spherex"].get("identifiers")) or "source_id")
     known = np.asarray(whole.get_data(cid))[rows] if cid is not None else np.zeros(len(rows), int)
-    chosen = known == (str(source_id) if known.dtype.kind == "U" else source_id)
+    chosen = known == source_id
     if not np.any(chosen):
         listed = ", ".join(map(str, dict.fromkeys(known.tolist()))) or "no source"
         raise SpectrumError(f"{data.label!r} has no source with source_id {source_id!r}; it has {listed[:300]}.")

@@ -114,7 +114,12 @@ def test_text_identifiers(made_spectrum):
     table = made_spectrum()
     table.replace_column("source_id", Column(np.repeat(["S-1", "S-2"], 7)))
     data = spectrum_data(table)
-    assert len(to_table(data, "S-2")) == 7
+    assert data["source_id"].tolist() == np.repeat([0, 1], 7).tolist()
+    assert data["identifier"].tolist() == table["source_id"].tolist()
+    assert to_table(data, "S-2").colnames == table.colnames
+    assert len(to_table(data, "S-2")) == len(to_table(data, 1)) == 7
+    with pytest.raises(SpectrumError, match="no source with source_id 'S-3'; it has S-1, S-2"):
+        to_table(data, "S-3")
     assert to_table(data)["source_id"].tolist() == table["source_id"].tolist()
 
 

@@ -38,3 +38,38 @@ def test_images_in_an_image_viewer(application, never_asks, small_field):
     assert [layer.enabled for layer in viewer.layers] == [True, True]
     viewer.figure.canvas.draw()
     assert {viewer.axes.get_xlabel(), viewer.axes.get_ylabel()} == {"Right Ascension", "Declination"}
+
+
+def test_the_preferences_show_how_links_are_made(application, monkeypatch):
+    """And pressing OK there does not change it."""
+    from glue.config import settings
+    from glue_qt.app.preferences import AutolinkPreferencesPane
+
+    from glue_spherex import plugin
+
+    monkeypatch.setattr(settings, "_members", {**settings._members, "AUTOLINK": {}})
+    plugin.setup()
+    pane = AutolinkPreferencesPane()
+    assert pane.combos["SPHEREx"].currentData() == "always_accept"
+    pane.finalize()
+    assert settings.AUTOLINK["SPHEREx"] == "always_accept"
+
+
+def test_a_bad_file_is_said_in_words(application, tmp_path, monkeypatch, measured_spectra):
+    """The reason is the first thing among the details of glue's message."""
+    from glue_qt.dialogs.data_wizard import data_wizard_dialog
+    from qtpy import QtWidgets
+
+    bad = tmp_path / "bad.vot"
+    bad.write_bytes(measured_spectra.read_bytes()[:20000])
+    said = []
+
+    class Dialog(data_wizard_dialog.GlueDataDialog):
+        def _get_paths_and_factory(self):
+            self._curfile = str(bad)
+            return [str(bad)], data_wizard_dialog.GlueDataDialog.factory(self)
+
+    monkeypatch.setattr(data_wizard_dialog, "GlueDataDialog", Dialog)
+    monkeypatch.setattr(QtWidgets.QMessageBox, "exec_", lambda box: said.append(box.detailedText()), raising=False)
+    assert data_wizard_dialog.data_wizard() == []
+    assert said[0].startswith(f"Error message: {bad}: cannot be read as a spectrum")
