@@ -1,6 +1,6 @@
 """What the dialog of the check-up holds and does, without a window."""
 
-from echo import CallbackProperty, SelectionCallbackProperty, delay_callback
+from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core import message
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
@@ -8,6 +8,7 @@ from glue.core.subset import ElementSubsetState, RangeSubsetState
 
 from .check_up import check_up
 from .check_up_report import ReportError, write_report
+from .choices import offer
 from .columns import find_column, spectra_in
 from .flag_selection import free_label
 from .flag_subsets import FlagSubsetState
@@ -193,20 +194,12 @@ class CheckUpState(State, HubListener):
         asked = self._asked_for
         if asked is not None and asked in self.session.data_collection and asked not in choices:
             choices.append(asked)
-        self._choose("data", choices, lambda choice: choice is self.data)
+        offer(self, "data", choices)
 
     def _refresh_sources(self):
         choices = [] if self.data is None or self.data.ndim != 1 else rows_by_source(self.data)
         before = None if self.source is None else self.source.source_id
-        self._choose("source", choices, lambda choice: choice.source_id == before)
-
-    def _choose(self, attribute, choices, is_kept):
-        """Set the choices of a combo; keep what is chosen if it still exists."""
-        kept = [choice for choice in choices if is_kept(choice)]
-        with delay_callback(self, attribute):
-            getattr(CheckUpState, attribute).set_choices(self, choices)
-            if kept:
-                setattr(self, attribute, kept[0])
+        offer(self, "source", choices, is_chosen=lambda choice: choice.source_id == before)
 
     def _show(self, findings):
         chosen = self.finding

@@ -6,6 +6,7 @@ from glue.core import message
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
+from .choices import offer
 from .columns import column_values, find_column, kind_of
 from .flag_counts import (
     count_flags,
@@ -38,6 +39,9 @@ _DATA_MESSAGES = (
     message.DataRemoveComponentMessage,
 )
 _SUBSET_MESSAGES = (message.SubsetCreateMessage, message.SubsetUpdateMessage, message.SubsetDeleteMessage)
+
+
+_MANY_BITS = 32  # of a mask with more bits, only those that occur are listed
 
 
 class FlagDialogState(State, HubListener):
@@ -81,6 +85,7 @@ class FlagDialogState(State, HubListener):
         self.data_collection = data_collection
         self._name_follows = True
         self._updating = False
+        self._edited_before = None
         FlagDialogState.mode.set_choices(self, list(MODE_WORDS))
         FlagDialogState.mode.set_display_func(self, MODE_WORDS.get)
         FlagDialogState.data.set_display_func(self, lambda dataset: "" if dataset is None else dataset.label)
@@ -107,10 +112,9 @@ class FlagDialogState(State, HubListener):
             data_collection.hub.subscribe(self, kind, handler=self._on_data_message)
         for kind in _SUBSET_MESSAGES:
             data_collection.hub.subscribe(self, kind, handler=self._refresh_edited)
+        self._count()
         if subset_group is not None:
             self.edit(subset_group)
-        self._count()
-        self._suggest_name()
 
     def close(self):
         """Stop listening to glue; the dialog was closed."""
@@ -131,8 +135,10 @@ class FlagDialogState(State, HubListener):
     @property
     def shown_bits(self):
         """The bits to list: those that occur in the dataset, and those ticked (unless nearly all are)."""
-        ticked = bits_of(self.mask) if self.mask.bit_count() <= 32 else []
-        return sorted({entry.bit for entry in self._all_counts.bits} | set(ticked)) if self.counts else []
+        if self.data is None or self.counts is None:
+            return []
+        ticked = bits_of(self.mask) if self.mask.bit_count() <= _MANY_BITS else []
+        return sorted({entry.bit for entry in self._all_counts.bits} | set(ticked))
 
     def toggle(self, bit, ticked):
         """Tick a bit, or take the tick away."""
@@ -272,33 +278,18 @@ class FlagDialogState(State, HubListener):
     def _refresh_data(self):
         choices = [dataset for dataset in self.data_collection if integer_components(dataset)]
         spectra = [dataset for dataset in choices if kind_of(dataset) == "spectrum"]
-        self._choose("data", choices, default=spectra[0] if spectra else None)
+        offer(self, "data", choices, default=spectra[0] if spectra else None)
 
     def _refresh_components(self):
         choices = [] if self.data is None else integer_components(self.data)
         flags = None if self.data is None else find_column(self.data, "flags")
-        self._choose("att", choices, default=flags if flags in choices else None)
+        offer(self, "att", choices, default=flags if flags in choices else None)
         groups = [] if self.data is None else row_groups(self.data)
-        name = self.group.name if self.group is not None else None
-        same = next((group for group in groups if group.name == name), None)
-        FlagDialogState.group.set_choices(self, groups)
-        if same is not None:
-            self.group = same
-
-    def _choose(self, attribute, choices, default=None):
-        """Set the choices of a combo; keep what is chosen if it still exists."""
-        prop = getattr(FlagDialogState, attribute)
-        chosen = getattr(self, attribute)
-        kept = any(chosen is choice for choice in choices)
-        with delay_callback(self, attribute):
-            prop.set_choices(self, choices)
-            if kept:
-                setattr(self, attribute, chosen)
-            elif default is not None:
-                setattr(self, attribute, default)
+        name = None if self.group is None else self.group.name
+        offer(self, "group", groups, is_chosen=lambda group: group.name == name)
 
     def _refresh_edited(self, *args):
-        self._choose("edited", [None, *flag_subset_groups(self.data_collection)])
+        offer(self, "edited", [None, *flag_subset_groups(self.data_collection)])
 
     def _count(self, *args):
         if self.data is None or self.att is None or self.att not in self.data.components:
@@ -341,6 +332,9 @@ class FlagDialogState(State, HubListener):
             self._name_follows = not name.strip()
 
     def _edited_changed(self, group):
+        if group is self._edited_before:  # only the list of subsets changed
+            return
+        self._edited_before = group
         if group is None:
             self._name_follows = True
             self._suggest_name()
