@@ -96,6 +96,29 @@ def test_spectra_of_other_instruments(data):
     np.testing.assert_allclose(collection["other"]["wavelength"], [1.0, 2.0])
 
 
+def test_other_translators_keep_their_data(data, monkeypatch):
+    """Such as glue-astronomy's: for spectra and data that are not ours, for ours we are asked."""
+    from glue.config import data_translator
+
+    class Theirs:
+        def to_data(self, spectrum):
+            return Data(label="theirs", brightness=spectrum.flux.value)
+
+        def to_object(self, data, attribute=None, statistic="mean"):
+            return "theirs", attribute, statistic
+
+    theirs = data_translator.item(Spectrum, Theirs(), 0)
+    monkeypatch.setattr(data_translator, "_members", [*data_translator.members, theirs])
+    collection = DataCollection()
+    collection["other"] = Spectrum(flux=[1.0, 2.0] * u.mJy, spectral_axis=[1.0, 2.0] * u.um)
+    assert [cid.label for cid in collection["other"].main_components] == ["brightness"]
+    assert collection["other"].get_object(statistic="sum") == ("theirs", None, "sum")
+    ours = data.get_object(cls=Spectrum, source_id=0)
+    assert isinstance(ours, Spectrum)
+    collection["ours"] = ours
+    assert kind_of(collection["ours"]) == "spectrum"
+
+
 def test_data_that_are_no_spectrum():
     if "glue_astronomy" in sys.modules:
         pytest.skip("glue-astronomy takes them")
