@@ -61,8 +61,10 @@ def unit_of(data, cid):
     Returns
     -------
     `~astropy.units.Unit` or None
+        Of a component that the dataset has through a link, the unit that it has where it comes from.
     """
-    return parse_unit(data.get_component(cid).units)
+    owner = data if cid.parent is None or any(cid is own for own in data.components) else cid.parent
+    return parse_unit(owner.get_component(cid).units)
 
 
 def unit_text(text):
@@ -184,7 +186,8 @@ def local_component(data, cid, owner):
     CannotShow
         If there is none, saying what to do.
     """
-    if owner is data or cid in data.components or cid in data.externally_derivable_components:
+    known = (*data.components, *data.externally_derivable_components)
+    if owner is data or any(cid is other for other in known):
         return cid
     local = find_quantity(data, quantity_of(owner, cid))
     if local is None:

@@ -18,15 +18,15 @@ class SpectrumRegionState(SubsetState):
         What the axes showed when the region was drawn.
     roi : glue.core.roi.Roi
         In the units of the axes.
-    sources : list of (glue.core.Data, list)
-        Datasets of which only some sources were shown, and the keys of these.
+    sources : dict of str to list
+        Where only some sources were shown: identifier of the dataset (``data.uuid``) and keys of its sources.
     """
 
-    def __init__(self, axes=None, roi=None, sources=()):
+    def __init__(self, axes=None, roi=None, sources=None):
         super().__init__()
         self.axes = axes
         self.roi = roi
-        self.sources = [(data, list(keys)) for data, keys in sources]
+        self.sources = {uuid: list(keys) for uuid, keys in (sources or {}).items()}
 
     @property
     def attributes(self):
@@ -59,9 +59,8 @@ class SpectrumRegionState(SubsetState):
         inside = np.zeros(x.size, dtype=bool)
         placed = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         inside[placed] = self.roi.contains(x[placed], y[placed])
-        for other, keys in self.sources:
-            if other is data:
-                inside &= shown_rows(sources_of(data), keys)
+        if data.uuid in self.sources:
+            inside &= shown_rows(sources_of(data), self.sources[data.uuid])
         return inside if view is None else inside[view]
 
     def copy(self):
@@ -84,19 +83,15 @@ class SpectrumRegionState(SubsetState):
             "x_att": context.id(self.axes.x_att),
             "y_att": context.id(self.axes.y_att),
             "y_unit": context.id(self.axes.y_unit),
-            "redshift": context.do(float(self.axes.redshift)),
+            "redshift": float(self.axes.redshift),
             "roi": context.id(self.roi),
-            "datasets": [context.id(data) for data, _ in self.sources],
-            "keys": [context.do(keys) for _, keys in self.sources],
+            "sources": self.sources,
         }
 
     @classmethod
     def __setgluestate__(cls, rec, context):
-        axes = Axes(
-            *(context.object(rec[name]) for name in ("x_att", "y_att", "y_unit")), context.object(rec["redshift"])
-        )
-        datasets = [context.object(data) for data in rec["datasets"]]
-        return cls(axes, context.object(rec["roi"]), list(zip(datasets, map(context.object, rec["keys"]))))
+        axes = Axes(*(context.object(rec[name]) for name in ("x_att", "y_att", "y_unit")), rec["redshift"])
+        return cls(axes, context.object(rec["roi"]), rec["sources"])
 
 
 def region_state(viewer_state, roi):
@@ -115,8 +110,8 @@ def region_state(viewer_state, roi):
         so that every other viewer can work with it; else a `SpectrumRegionState`.
     """
     axes = viewer_state.axes
-    filtered = [(data, viewer_state.source_keys(data)) for data in viewer_state.datasets]
-    filtered = [(data, keys) for data, keys in filtered if keys is not None]
+    filtered = {data.uuid: viewer_state.source_keys(data) for data in viewer_state.datasets}
+    filtered = {uuid: keys for uuid, keys in filtered.items() if keys is not None}
     one = all(data is axes.x_att.parent and data is axes.y_att.parent for data in viewer_state.datasets)
     if axes.native and one and not filtered:
         return roi_to_subset_state(roi, x_att=axes.x_att, y_att=axes.y_att)
