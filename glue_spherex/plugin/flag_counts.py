@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from glue.core.exceptions import IncompatibleAttribute
 
 from ..model import DETECTORS
 from .columns import column_values
@@ -11,6 +12,11 @@ from .flag_subsets import LARGEST_MASK, MEANINGS, bit_name, bits_of
 from .sources import rows_by_source
 
 WAVELENGTH_BINS = 51
+
+#: What a formula that somebody typed can raise.
+_CANNOT_BE_COMPUTED = (
+    ArithmeticError, AttributeError, IncompatibleAttribute, LookupError, NameError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -134,12 +140,16 @@ def integer_components(data):
     list of glue.core.ComponentID
         Those of whole numbers or truth values, derived ones included, in the order of the dataset.
     """
+    return [cid for cid in (*data.main_components, *data.derived_components) if _holds_integers(data, cid)]
+
+
+def _holds_integers(data, cid):
+    """Whether a component holds whole numbers; not if it is derived and cannot be computed."""
     corner = (slice(0, 1),) * data.ndim  # the type of a derived component is known from its values only
-    return [
-        cid
-        for cid in (*data.main_components, *data.derived_components)
-        if np.asarray(data.get_data(cid, view=corner)).dtype.kind in "iub"
-    ]
+    try:
+        return np.asarray(data.get_data(cid, view=corner)).dtype.kind in "iub"
+    except _CANNOT_BE_COMPUTED:
+        return False
 
 
 def wavelength_histogram(wavelength, chosen, bins=WAVELENGTH_BINS):

@@ -86,3 +86,8 @@ def source_with_rows(data, source_id=None):
         raise ValueError(f"{data.label!r} has no rows, so there is no source to look at.")
     known = ", ".join(f"{source.source_id} ({source.label})" for source in found[:10])
     raise ValueError(f"{data.label!r} has no source {source_id!r}; its sources are {known}.")
+
+
+def source_of_row(data, row):
+    """The number of the source that a row belongs to; None for a row that does not exist."""
+    return next((source.source_id for source in rows_by_source(data) if row in source.rows), None)

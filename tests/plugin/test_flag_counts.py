@@ -5,6 +5,8 @@ pytest.importorskip("glue")
 
 from glue.core import Data, DataCollection
 from glue.core.component import CategoricalComponent
+from glue.core.component_id import ComponentID
+from glue.core.parse import ParsedCommand, ParsedComponentLink
 from glue.core.state import GlueSerializer, GlueUnSerializer
 from glue.core.subset import ElementSubsetState
 
@@ -113,6 +115,9 @@ def test_components_that_can_hold_flags():
     data.add_component(CategoricalComponent(np.array(["x", "y", "z"])), "e")
     data["f"] = data.id["a"] * 2
     data["g"] = data.id["a"] * 0.5
+    data.add_component_link(
+        ParsedComponentLink(ComponentID("h", data), ParsedCommand("{a} + nobody", {"a": data.id["a"]}))
+    )
     assert [cid.label for cid in integer_components(data)] == ["a", "c", "d", "f"]
     assert integer_components(Data(label="nothing", flags=np.zeros(0, dtype=int)))
 

@@ -5,7 +5,7 @@ from glue_qt.utils import process_events
 from qtpy import QtWidgets
 from qtpy.QtCore import Qt
 
-from glue_spherex.plugin.focus import focused_row
+from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.loader import load_spectrum
 from glue_spherex.qt import open_dialogs
 from glue_spherex.qt.check_up import check_up_dialog
@@ -100,6 +100,14 @@ def test_another_source(dialog, spectra):
     assert dialog.source_combo.currentText() in set(spectra["label"])
     assert [finding.text for finding in dialog.state.findings] != texts
     assert dialog.table.item(0, 2).text() == dialog.state.findings[0].text
+
+
+def test_it_starts_with_the_focused_source(application, spectra):
+    focus_row(application.session, spectra, int(spectra.size - 1))
+    dialog = check_up_dialog(application.session)
+    assert dialog.source_combo.currentText() == spectra["label"][-1]
+    dialog = check_up_dialog(application.session, spectra, 0)
+    assert dialog.source_combo.currentText() == spectra["label"][0]
 
 
 @pytest.mark.parametrize(("name", "start"), [("report.html", "<!DOCTYPE html>"), ("report.txt", "Check-up of ")])

@@ -2,9 +2,12 @@
 
 from echo.qt.connect import connect_combo_selection
 from glue.core.hub import HubListener
+from glue_qt.utils import messagebox_on_error
 from qtpy import QtCore, QtWidgets
 
 from ...plugin.check_up_state import CheckUpState
+from ...plugin.focus import focused_row
+from ...plugin.sources import source_of_row
 from ..open_dialogs import keep_open, window_of
 
 _ICONS = {
@@ -24,15 +27,18 @@ def check_up_dialog(session, data=None, source_id=None):
     ----------
     session : glue.core.Session
     data : glue.core.Data, optional
-        A spectrum; the first one by default.
+        A spectrum; by default that of the focused row, else the first one.
     source_id : int, optional
-        The first source by default.
+        By default that of the focused row, else the first source.
 
     Returns
     -------
     CheckUpDialog
         Shown beside glue's window, which stays usable.
     """
+    focused, row = focused_row(session)
+    if source_id is None and focused is not None and data in (None, focused):
+        data, source_id = focused, source_of_row(focused, row)
     return keep_open(CheckUpDialog(CheckUpState(session, data, source_id), parent=window_of(session)), session)
 
 
@@ -132,12 +138,15 @@ class CheckUpDialog(QtWidgets.QDialog, HubListener):
         rows = self.table.selectionModel().selectedRows()
         self.state.chosen = rows[0].row() if rows else None
 
+    @messagebox_on_error("The subset cannot be made")
     def _make_subset(self, *args):
         self.state.make_subset()
 
+    @messagebox_on_error("The point cannot be shown")
     def _show_worst(self, *args):
         self.state.show_worst()
 
+    @messagebox_on_error("The report cannot be saved")
     def _save(self, *args):
         path, _ = QtWidgets.QFileDialog.getSaveFileName(self, "Save report", self.state.report_name, _FILTERS)
         if path:

@@ -2,6 +2,7 @@
 
 from echo.qt.connect import connect_combo_selection
 from glue.core.hub import HubListener
+from glue_qt.utils import messagebox_on_error
 from qtpy import QtCore, QtWidgets
 
 from ...model import DETECTORS
@@ -148,7 +149,7 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
 
     def _button_row(self):
         row = QtWidgets.QHBoxLayout()
-        self.apply_button = _button("Make subset", self._apply)
+        self.apply_button = _button("One subset", self._apply)
         self.separate_button = _button("One subset per flag", self._apply_separate)
         self.columns_button = _button("One column per flag", self._add_columns)
         self.copy_button = _button("Copy rows to a dataset", self._copy_rows)
@@ -191,15 +192,19 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
 
     # -- what the user does -------------------------------------------------------------------------------------------
 
+    @messagebox_on_error("The subset cannot be made")
     def _apply(self, *args):
         self.state.apply()
 
+    @messagebox_on_error("The subsets cannot be made")
     def _apply_separate(self, *args):
         self.state.apply(separate=True)
 
+    @messagebox_on_error("The columns cannot be added")
     def _add_columns(self, *args):
         self.state.add_columns()
 
+    @messagebox_on_error("The rows cannot be copied")
     def _copy_rows(self, *args):
         self.state.copy_rows()
 
@@ -216,7 +221,7 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
         self.detector_label.setEnabled(state.has_detectors)
         total = 0 if state.data is None else state.data.size
         self.selected_label.setText(f"<b>{state.n_selected}</b> of {total} rows")
-        self.apply_button.setText("Make subset" if state.edited is None else "Change subset")
+        self.apply_button.setText("One subset" if state.edited is None else "Change subset")
         for button in (self.apply_button, self.separate_button, self.columns_button, self.copy_button):
             button.setEnabled(state.data is not None and state.mask != 0)
 
