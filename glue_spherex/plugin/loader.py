@@ -8,7 +8,8 @@ from glue.config import data_factory
 from glue.core import Data
 
 from ..io import is_spectrum_file, read_spectra
-from .opening import component_of, descriptions_of, json_like, require_file
+from ..io.columns import json_like
+from .opening import component_of, descriptions_of, require_file
 
 #: Above glue's readers for VOTables (1), and FITS files and HDF5 (100).
 PRIORITY = 200

@@ -1,6 +1,5 @@
-"""What the loaders of files share: files that are not there, components, metadata that sessions can hold."""
+"""What the loaders of files share: files that are not there, columns as components, descriptions."""
 
-import json
 import os
 
 import numpy as np
@@ -54,14 +53,3 @@ def component_of(column):
 def descriptions_of(table):
     """The descriptions of a table's columns, a dict of str, by name."""
     return {name: text for name in table.colnames if (text := table[name].info.description)}
-
-
-def json_like(meta):
-    """The part of the metadata that a session can hold: text, numbers, lists and dictionaries of them."""
-    kept = {}
-    for key, value in meta.items():
-        try:
-            kept[str(key)] = json.loads(json.dumps(value))
-        except (TypeError, ValueError):
-            kept[str(key)] = str(value)
-    return kept

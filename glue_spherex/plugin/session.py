@@ -94,7 +94,8 @@ def _mend_places(places, columns, log):
     load = _TABLES.get(log["factory"]["function"])
     if load is None or (load is loader.load_spectrum and _as_before(log["path"], columns)):
         return
-    now = [cid.label for cid in load(log["path"]).main_components]
+    options = dict(*log.get("kwargs", ()))
+    now = [cid.label for cid in load(log["path"], **options).main_components]
     lost = [name for name in columns if name not in now]
     if lost:
         raise ValueError(

@@ -14,11 +14,12 @@ from glue.core import Data
 from glue.core.component import CategoricalComponent, Component
 
 from ..io import TargetListError, is_spectrum_file, read_targets
+from ..io.columns import json_like
 from ..io.recognition import column_names
 from ..model import CLEAN_MASK
 from .columns import column_values, kind_of
 from .loader import PRIORITY
-from .opening import component_of, descriptions_of, json_like, require_file
+from .opening import component_of, descriptions_of, require_file
 
 _SHAPE = {"sersic_n": "n", "r_eff": "r_eff", "axis_ratio": "axis_ratio", "position_angle": "position_angle"}
 _OUTCOME = {"source_id", "status", "ra", "dec"}
@@ -44,6 +45,8 @@ def load_targets(filename, **kwargs):
     ----------
     filename : path-like
         Any table with positions that `glue_spherex.read_targets` reads, or the ``targets.ecsv`` of a result.
+    **kwargs
+        Names of columns, as for `glue_spherex.read_targets`: ``load_data(path, factory=load_targets, ra="RA_1")``.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def load_targets(filename, **kwargs):
         If it is no table with positions; names the file and the reason.
     """
     require_file(filename, "target list")
-    targets = read_targets(filename)
+    targets = read_targets(filename, **kwargs)
     if set(targets.table.colnames) >= _OUTCOME:
         data = _table_data(targets.table, "targets")
         rejected = _rejections(targets.table)

@@ -10,12 +10,11 @@ from glue.config import data_translator
 from glue.core.component import CategoricalComponent
 from glue.core.subset import Subset
 
-from ..io.columns import FileColumn, FileTable, in_schema, to_qtable
+from ..io.columns import FileColumn, FileTable, in_schema, json_like, to_qtable
 from ..io.errors import TableFileError
 from ..model import COLUMNS, SpectrumError
 from .columns import find_column, kind_of
 from .loader import spectrum_data
-from .opening import json_like
 
 _PROVENANCE = {"flags", "fit_ql", "det_id", "lvf_id", "obs_publisher_did", "flux_bkg", "lambda_width", "x_image"}
 

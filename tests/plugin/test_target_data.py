@@ -67,6 +67,16 @@ def test_any_table_can_be_loaded_as_a_list(tmp_path, made_spectrum):
     assert data["Gmag"].tolist() == [10.0, 11.0]
 
 
+def test_columns_can_be_named(tmp_path, restored, made_spectrum):
+    """The names are kept in a session."""
+    path = tmp_path / "pairs.csv"
+    path.write_text("ra,dec,ra2,dec2\n1,2,3,4\n")
+    data = load_data(str(path), factory=load_targets, ra="ra2", dec="dec2")
+    for one in (data, *restored([data])):
+        assert (one["ra"].tolist(), one["dec"].tolist()) == ([3.0], [4.0])
+        assert one["ra_in_list"].tolist() == [1.0]
+
+
 def test_lists_that_cannot_be_read(tmp_path, made_spectrum):
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TargetListError, match=r"x.csv: no column looks like ra or dec"):
