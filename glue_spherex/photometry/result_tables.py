@@ -119,6 +119,7 @@ def _provenance(images, results, settings):
         "version": __version__,
         "settings": settings.as_dict(),
         "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
+        "calibration_folder": str(getattr(getattr(images, "calibration", None), "path", "")),
         "releases": sorted({result.about["data_collection"] for result in results}),
     }
 
