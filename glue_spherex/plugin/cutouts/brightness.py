@@ -1,36 +1,36 @@
 """From MJy/sr to grey: what is subtracted, limits and stretch."""
 
 import numpy as np
-from matplotlib.colors import Normalize
+from matplotlib import colormaps
 
 from ...model import FIT_MASK
 
 _ASINH_SOFTENING, _LOG_FACTOR = 10.0, 1000.0  # as SAOImage DS9 does
 
 
-class StretchNorm(Normalize):
-    """Brightness between limits, stretched.
+def colours_of(image, limits, stretch, colour_map):
+    """An image in colours.
 
     Parameters
     ----------
-    vmin, vmax : float
+    image : ndarray, shape (ny, nx), MJy/sr
+    limits : (float, float), MJy/sr
+        Darkest and brightest.
     stretch : {"linear", "sqrt", "asinh", "log"}
+    colour_map : str
+        Name of a Matplotlib colour map.
+
+    Returns
+    -------
+    uint8 ndarray, shape (ny, nx, 4)
+        Red, green, blue, opacity; values that are not finite are clear.
     """
-
-    def __init__(self, vmin=0.0, vmax=1.0, stretch="linear"):
-        super().__init__(vmin, vmax)
-        self.stretch = stretch
-
-    def __call__(self, value, clip=None):
-        """0 to 1 between the limits; masked where the value is not finite."""
-        values = np.ma.masked_invalid(np.ma.asarray(value, dtype=float))
-        span = self.vmax - self.vmin
-        part = (values - self.vmin) / span if span > 0 else values * 0
-        return stretched(part, self.stretch)
-
-    def inverse(self, value):
-        """Not needed for images."""
-        raise NotImplementedError("the stretch of a cutout is not inverted")
+    low, high = limits
+    finite = np.isfinite(image)
+    part = (np.where(finite, image, low) - low) / max(high - low, np.finfo(float).tiny)
+    colours = colormaps[colour_map](stretched(part, stretch), bytes=True)
+    colours[..., 3] = np.where(finite, 255, 0)
+    return colours
 
 
 def stretched(part, stretch):
@@ -45,7 +45,7 @@ def stretched(part, stretch):
     -------
     ndarray
     """
-    part = np.ma.clip(part, 0.0, 1.0) if np.ma.isMaskedArray(part) else np.clip(part, 0.0, 1.0)
+    part = np.clip(part, 0.0, 1.0)
     if stretch == "sqrt":
         return np.sqrt(part)
     if stretch == "asinh":

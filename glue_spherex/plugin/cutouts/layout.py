@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
+from matplotlib.transforms import Bbox
+
 MARGIN_PX, GAP_PX = 8, 10
 FONT_PT = 8.0
 LINE_SPACING = 1.25
@@ -27,6 +29,8 @@ class Layout:
         Lines of text above each panel, 4, or 2 where panels are small.
     width : float
         For text: the panel and half a gap.
+    above, below : float
+        Room for text.
     """
 
     side: float
@@ -34,6 +38,14 @@ class Layout:
     columns: int
     lines: int
     width: float
+    above: float
+    below: float
+
+    def cell(self, corner):
+        """Panel and texts: `Bbox` in pixels."""
+        x, y = corner
+        reach = GAP_PX / 2
+        return Bbox.from_bounds(x - reach, y - self.below, self.side + 2 * reach, self.below + self.side + self.above)
 
 
 def lay_out(count, width, height, dpi=100.0):
@@ -76,7 +88,7 @@ def _with_columns(count, columns, width, height, dpi):
         (left + (k % columns) * (side + GAP_PX), top - (k // columns) * (side + above + below) - above - side)
         for k in range(count)
     )
-    return Layout(side, corners, columns, lines, side + GAP_PX / 2)
+    return Layout(side, corners, columns, lines, side + GAP_PX / 2, above, below)
 
 
 @lru_cache(maxsize=4096)

@@ -60,6 +60,29 @@ def mask_overlay(flags, bits, alpha):
     return overlay.reshape(ny * CELLS, nx * CELLS, 4)
 
 
+def under_mask(colours, overlay):
+    """An image with its mask over it.
+
+    Parameters
+    ----------
+    colours : uint8 ndarray, shape (ny, nx, 4)
+    overlay : uint8 ndarray, shape (6 ny, 6 nx, 4)
+        From `mask_overlay`.
+
+    Returns
+    -------
+    uint8 ndarray, shape (6 ny, 6 nx, 4)
+    """
+    result = colours.repeat(CELLS, axis=0).repeat(CELLS, axis=1)
+    covered = overlay[..., 3] > 0
+    above, below = overlay[covered] / 255.0, result[covered] / 255.0
+    seen = below[:, 3:] * (1 - above[:, 3:])
+    opacity = above[:, 3:] + seen
+    mixed = (above[:, :3] * above[:, 3:] + below[:, :3] * seen) / opacity
+    result[covered] = np.round(255 * np.concatenate([mixed, opacity], axis=1))
+    return result
+
+
 def count_flags(flags):
     """How many pixels have each flag.
 

@@ -1,6 +1,7 @@
 """The page of cutouts: which panel shows what, in the way the state asks for."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from ...model import Flag
 from .brightness import display_limits, pixel_sample, shown_image
@@ -33,14 +34,18 @@ class CutoutPage:
         self._size = None
         self._setting = False
         self._moved = None
+        self._dirty = set()
+        self._whole = True  # whether the whole page must be drawn
         self.on_moved = None  # called when the user pans or zooms; `settle` then does the rest
         self._message = figure.text(0.5, 0.5, "", ha="center", va="center", fontsize=FONT_PT + 2.5,
                                     linespacing=1.4, parse_math=False)  # fmt: skip
+        self._paper = Rectangle((0, 0), 1, 1, transform=None, linewidth=0)  # wipes the place of a single panel
+        self._paper.set_figure(figure)
         self.use_colours()
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
-    def show(self, rows, focused, views):
+    def show(self, rows, focused, views, moved=False):
         """Show rows.
 
         Parameters
@@ -51,18 +56,42 @@ class CutoutPage:
             The row that is outlined.
         views : list of CutoutView or None
             What is known already; None where a view is still to come.
+        moved : bool
+            Whether only the choice of rows changed. Panels of rows that stay then keep what they show.
         """
         self._use(len(rows))
+        kept = self._reorder(rows, views) if moved and self.state.limits != "common" else set()
         for panel, row, view in zip(self.panels, rows, views, strict=True):
             panel.row = row
-            panel.outline(row.row == focused)
-            self._fill(panel, view)
-        self.restyle()
+            panel.focused = row.row == focused
+            panel.outline(panel.focused)
+            if panel not in kept:
+                self._fill(panel, view)
+                self._style(panel)
+                self._set_brightness(panel)
+            self._dirty.add(panel)
+        if self.state.limits == "common":
+            self._set_brightness()
+        self._put_compass()
+
+    def _reorder(self, rows, views):
+        """Move panels that show one of the rows already to its place; the set of them."""
+        known = {panel.row.row: panel for panel in self.panels if panel.view is not None and panel.row is not None}
+        kept = {}
+        for place, (row, view) in enumerate(zip(rows, views, strict=True)):
+            panel = known.get(row.row)
+            if panel is not None and panel.view is view and panel.row == row:
+                kept[place] = panel
+        others = iter([panel for panel in self.panels if panel not in kept.values()])
+        self.panels = [kept[place] if place in kept else next(others) for place in range(len(rows))]
+        self._place()
+        return set(kept.values())
 
     def say(self, message):
         """Show a sentence instead of cutouts."""
         if message:
             self._use(0)
+        self._whole = True
         width = self._figure_size()[0]
         self._message.set_text(wrapped(message, width * 0.8, FONT_PT + 2.5, self.figure.dpi) if message else "")
 
@@ -85,9 +114,12 @@ class CutoutPage:
             if panel.row is row and (panel.view is None or panel.view is not view):
                 self._fill(panel, view)
                 self._style(panel)
+                self._set_brightness(panel)
                 changed = True
         if changed and self.state.limits == "common":
             self._set_brightness()
+        if changed and self.panels[0].row is row:
+            self._put_compass()
         return changed
 
     def _fill(self, panel, view):
@@ -121,13 +153,19 @@ class CutoutPage:
         size = self._figure_size()
         if not self.panels or (size == self._size and not force):
             return
-        self._size = size
+        self._size, self._whole = size, True
         self._layout = lay_out(len(self.panels), *size, self.figure.dpi)
+        self._place()
+
+    def _place(self):
         for panel, corner in zip(self.panels, self._layout.corners, strict=True):
-            panel.place(corner, self._layout.side, size)
-        if not force:
-            for panel in self.panels:
-                self._write(panel)
+            panel.place(corner, self._layout.side, self._size)
+            panel.cell = self._layout.cell(corner)
+
+    def rewrite(self):
+        """Fit all texts to the panels."""
+        for panel in self.panels:
+            self._write(panel)
 
     def _figure_size(self):
         return tuple(self.figure.bbox.size.tolist())
@@ -140,13 +178,13 @@ class CutoutPage:
             if panel.view is not None:
                 image, _ = shown_image(panel.view, panel.row, self.state.background)
                 panel.put(panel.view, image, self.state.orientation)
-            self._style(panel, brightness=False)
+            self._style(panel)
         self._set_brightness()
+        self._put_compass()
 
-    def _style(self, panel, brightness=True):
+    def _style(self, panel):
         state = self.state
         self._limit(panel)
-        panel.put_mask(state.show_mask, state.mask_bits, state.mask_alpha)
         if panel.view is not None:
             panel.put_marks(
                 target=state.show_target,
@@ -155,36 +193,42 @@ class CutoutPage:
                 sources=self._sources(panel) if state.show_sources else _NOTHING,
                 catalogue=self._catalogue(panel) if state.catalogue is not None else _NOTHING,
             )
-        panel.compass(state.show_compass and panel is self.panels[0], state.orientation)
-        if brightness:
-            self._set_brightness(panel)
+
+    def _put_compass(self):
+        for panel in self.panels:
+            panel.compass(self.state.show_compass and panel is self.panels[0], self.state.orientation)
 
     def restyle_mask(self):
         """Draw the flags as the state says now."""
         for panel in self.panels:
-            panel.put_mask(self.state.show_mask, self.state.mask_bits, self.state.mask_alpha)
+            self._put_mask(panel)
+
+    def _put_mask(self, panel):
+        if panel.view is not None:
+            panel.put_mask(self.state.mask_bits if self.state.show_mask else 0, self.state.mask_alpha)
+            self._dirty.add(panel)
 
     def mark_subsets(self, colours):
         """Mark panels with the colours of the subsets that their rows belong to; one list for each panel."""
         for panel, mine in zip(self.panels, colours):
             panel.mark_subsets(mine)
+            self._dirty.add(panel)
 
     def _set_brightness(self, only=None):
+        """Set the limits of all panels, or of one, and draw their pixels."""
         state = self.state
-        panels = [panel for panel in self.panels if panel.view is not None]
-        samples = {id(panel): self._sample(panel) for panel in panels}
-        common = display_limits(list(samples.values()), state.percentile)
-        for panel in panels if only is None or state.limits == "common" else [only]:
-            if panel.view is None:
-                continue
-            limits = common
-            if state.limits == "each":
-                limits = display_limits([samples[id(panel)]], state.percentile)
-            elif state.limits == "fixed":
-                limits = state.fixed_limits
-            panel.put_brightness(limits, state.stretch, state.cmap)
-        for panel in self.panels if only is None else [only]:
+        panels = self.panels if only is None else [only]
+        limits = state.fixed_limits
+        if state.limits == "common":
+            samples = [self._sample(panel) for panel in self.panels if panel.view is not None]
+            limits = display_limits(samples, state.percentile)
+        for panel in panels:
+            if panel.view is not None:
+                own = display_limits([self._sample(panel)], state.percentile) if state.limits == "each" else limits
+                panel.put_brightness(own, state.stretch, state.cmap)
+                self._put_mask(panel)
             self._write(panel)
+            self._dirty.add(panel)
 
     def _sample(self, panel):
         image, _ = shown_image(panel.view, panel.row, self.state.background)
@@ -200,7 +244,7 @@ class CutoutPage:
             panel.say(panel.problem)
         else:
             _, note = shown_image(panel.view, panel.row, self.state.background)
-            caption = f"{_brief(panel.norm.vmin)} to {_brief(panel.norm.vmax)} MJy/sr"
+            caption = f"{_brief(panel.limits[0])} to {_brief(panel.limits[1])} MJy/sr"
             caption = "; ".join(text for text in (panel.view.note, note, caption) if text)
         panel.write(lines, self._layout.width, caption)
 
@@ -218,12 +262,55 @@ class CutoutPage:
         radius = 3 * self.state.half_arcsec / 3600
         return panel.view.to_pixels(*catalogue_positions(self.state.catalogue, panel.row, radius))
 
+    # -- drawing -------------------------------------------------------------------------------------------------------
+
+    def draw_next(self):
+        """Draw one panel that changed, the focused one first and empty ones last; all if the arrangement changed.
+
+        One at a time, so that a window stays alive between them.
+
+        Returns
+        -------
+        bool
+            Whether there is more to draw.
+        """
+        if self._whole:
+            self.figure.canvas.draw()
+            self.drawn()
+            return False
+        waiting = [panel for panel in self.panels if panel in self._dirty]
+        if waiting:
+            panel = min(waiting, key=lambda panel: (panel.view is None and not panel.problem, not panel.focused))
+            self._dirty.discard(panel)
+            canvas = self.figure.canvas
+            renderer = canvas.get_renderer()
+            self._paper.set_bounds(*panel.cell.bounds)
+            self._paper.draw(renderer)
+            panel.axes.draw(renderer)
+            canvas.blit(panel.cell)
+        else:
+            self._dirty.clear()
+        return len(waiting) > 1
+
+    def is_drawn(self, row):
+        """Whether the cutout of a row is on the screen, with its pixels."""
+        return not self._whole and any(
+            panel.row is not None and panel.row.row == row and panel.view is not None and panel not in self._dirty
+            for panel in self.panels
+        )
+
+    def drawn(self):
+        """The whole page has been drawn."""
+        self._dirty.clear()
+        self._whole = False
+
     # -- pan and zoom --------------------------------------------------------------------------------------------------
 
     def _limit(self, panel):
         self._setting = True
         try:
             panel.limit(*(self.state.view or (0.0, 0.0, self.state.half_arcsec)), self.state.orientation)
+            self._dirty.add(panel)
         finally:
             self._setting = False
 
@@ -268,22 +355,23 @@ class CutoutPage:
         self._setting = True
         try:
             panel.limit(middle_x, middle_y, half, self.state.orientation)
+            self._dirty.add(panel)
         finally:
             self._setting = False
-        panel.compass(self.state.show_compass and panel is self.panels[0], self.state.orientation)
+        self._put_compass()
 
     def apply_view(self):
         """Show what the state says is seen."""
         for panel in self.panels:
             self._limit(panel)
-        if self.panels:
-            self.panels[0].compass(self.state.show_compass, self.state.orientation)
+        self._put_compass()
 
     def use_colours(self):
         """Take glue's colours for paper and text."""
         from glue.config import settings
 
         self.figure.set_facecolor(settings.BACKGROUND_COLOR)
+        self._paper.set_facecolor(settings.BACKGROUND_COLOR)
         self._message.set_color(settings.FOREGROUND_COLOR)
         for panel in self._all:
             panel.title.set_color(settings.FOREGROUND_COLOR)

@@ -9,9 +9,9 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Rectangle
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
-from .brightness import StretchNorm
+from .brightness import colours_of
 from .layout import FONT_PT, LINE_SPACING, elided, wrapped
-from .mask_layers import mask_overlay
+from .mask_layers import mask_overlay, under_mask
 
 #: Radius in which pixels' flags count for a measurement, pixels.
 APERTURE_PX = 2.5
@@ -39,25 +39,27 @@ class Panel:
     def __init__(self, figure):
         self.axes = axes = figure.add_axes((0, 0, 1, 1))
         axes.set_autoscale_on(False)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.xaxis.set_visible(False)
+        axes.yaxis.set_visible(False)
         axes.set_facecolor(_EMPTY_COLOUR)
         axes.patch.set(hatch="////", edgecolor=_HATCH_COLOUR, linewidth=0)
         self.row = None  # MeasuredRow
         self.view = None  # CutoutView, with pixels
         self.problem = ""  # why there are none
+        self.focused = False
+        self.cell = None  # Bbox of panel and texts, pixels
         self.pixels_to_plane = Affine2D()
         self._to_screen = self.pixels_to_plane + axes.transData
-        self.norm = StretchNorm()
-        self.image = self._image(1, cmap="gray", norm=self.norm)
-        self.mask = self._image(2)
+        self.limits = 0.0, 1.0  # of the brightness, MJy/sr
+        self._pixels = self._colours = None
+        self.image = self._image()
         self._texts()
         self._marks()
         self.empty()
 
-    def _image(self, zorder, **options):
-        image = AxesImage(self.axes, interpolation="nearest", origin="lower", zorder=zorder, **options)
-        image.set_data(np.zeros((1, 1)))
+    def _image(self):
+        image = AxesImage(self.axes, interpolation="nearest", origin="lower", zorder=1)
+        image.set_data(np.zeros((1, 1, 4), np.uint8))
         image.set_transform(self._to_screen)
         image.set_clip_path(self.axes.patch)
         self.axes.add_artist(image)
@@ -112,7 +114,7 @@ class Panel:
     def empty(self, message=""):
         """Show no image, but perhaps a sentence."""
         self.view = None
-        for artist in (self.image, self.mask, self.target, self.sources, self.catalogue, self.aperture, self.box):
+        for artist in (self.image, self.target, self.sources, self.catalogue, self.aperture, self.box):
             artist.set_visible(False)
         self.say(message)
         self.caption.set_text("")
@@ -145,32 +147,33 @@ class Panel:
             What is drawn of it.
         orientation : {"north", "detector"}
         """
-        self.view = view
+        self.view, self._pixels = view, image
         ny, nx = image.shape
         self.pixels_to_plane.set_matrix(view.offsets(orientation))
-        extent = (-0.5, nx - 0.5, -0.5, ny - 0.5)
-        self.image.set_data(np.ma.masked_invalid(image))
-        for artist in (self.image, self.mask):
-            artist.set_extent(extent)
+        self.image.set_extent((-0.5, nx - 0.5, -0.5, ny - 0.5))
         self.image.set_visible(True)
         self.message.set_text("")
         self.problem = ""
 
-    def put_mask(self, shown, bits, alpha):
-        """Show the flags of the pixels; none where `shown` is false."""
-        visible = bool(shown and bits and alpha > 0 and self.view is not None)
-        if visible:
-            self.mask.set_data(mask_overlay(self.view.flags, bits, alpha))
-        self.mask.set_visible(visible)
+    def put_brightness(self, limits, stretch, colour_map):
+        """Limits in MJy/sr, stretch and the name of the colour map; `put_mask` then draws it."""
+        self.limits = limits
+        self._colours = colours_of(self._pixels, limits, stretch, colour_map)
 
-    def put_brightness(self, limits, stretch, cmap):
-        """Limits in MJy/sr, stretch and the name of the colour map."""
-        self.norm.vmin, self.norm.vmax = limits
-        self.norm.stretch = stretch
-        if self.image.get_cmap().name != cmap:
-            self.image.set_cmap(cmap)
-        self.image.set_norm(self.norm)
-        self.image.stale = True
+    def put_mask(self, bits, alpha):
+        """Draw the image with the flags of its pixels over it.
+
+        Parameters
+        ----------
+        bits : int
+            The flags shown, as a bitmask; 0 for none.
+        alpha : float
+            Opacity, 0 to 1.
+        """
+        if bits and alpha > 0:
+            self.image.set_data(under_mask(self._colours, mask_overlay(self.view.flags, bits, alpha)))
+        else:
+            self.image.set_data(self._colours)
 
     def put_marks(self, *, target, aperture, box_px, sources, catalogue):
         """Cross hairs and outlines, in pixels of the view.
@@ -215,6 +218,8 @@ class Panel:
     def compass(self, shown, orientation="north"):
         """Scale bar, and the directions of North and East."""
         shown = shown and self.view is not None
+        if not shown and not self.scale.get_visible():
+            return
         for artist in (self.scale, self.scale_text, self.arrows, self.north, self.east):
             artist.set_visible(bool(shown))
         if not shown:

@@ -96,6 +96,9 @@ class SpherexCutoutViewer(DataViewer):
         self.statusBar().addPermanentWidget(self.folder_button)
         self._removed = ""
         self._pending = False
+        self._drawing = QTimer(self)
+        self._drawing.setInterval(0)
+        self._drawing.timeout.connect(self._draw_next)
         self._delivery = Delivery()
         self._delivery.arrived.connect(self._on_arrived)
         self._delivery.progressed.connect(self._on_progress)
@@ -107,6 +110,7 @@ class SpherexCutoutViewer(DataViewer):
             ("motion_notify_event", self._on_hover),
             ("scroll_event", self._on_wheel),
             ("figure_leave_event", self._on_leave),
+            ("draw_event", lambda event: self.page.drawn()),
         ):
             self.canvas.mpl_connect(event, handler)
         self.options.viewer_ready(self)
@@ -235,7 +239,7 @@ class SpherexCutoutViewer(DataViewer):
         if changed & {"size_arcmin", "orientation"} and "view" not in changed and self.state.view is not None:
             self.state.view = None
         if changed & _ROWS_CHANGE:
-            self.refresh()
+            self.refresh(moved=changed == {"focus_row"})
         elif changed <= _MASK_CHANGES:
             self.page.restyle_mask()
         elif changed == {"view"}:
@@ -243,16 +247,18 @@ class SpherexCutoutViewer(DataViewer):
         elif changed - {"layers", "title"}:
             self.page.restyle()
             self._show_counts()
-        self.canvas.draw_idle()
+        self.draw_soon()
 
     @told
-    def refresh(self, forget=False):
+    def refresh(self, forget=False, moved=False):
         """Showing the cutouts.
 
         Parameters
         ----------
         forget : bool
             Whether the folders are searched again.
+        moved : bool
+            Whether nothing changed but the row that is looked at.
         """
         data, row = self.state.focus_data, self.state.focus_row
         rows = measured_rows(data, self.state.shown_rows()) if data is not None else []
@@ -263,13 +269,13 @@ class SpherexCutoutViewer(DataViewer):
             folders, calibration = tuple(image_folders(data)), calibration_folder(data)
             size = self.state.allowed_size
             requests = [CutoutRequest(each, folders, size, calibration) for each in rows]
-            self.page.show(rows, row, [self._reader.recent(request) for request in requests])
+            self.page.show(rows, row, [self._reader.recent(request) for request in requests], moved)
             self.page.mark_subsets(marked_rows(self.layers, data, [each.row for each in rows]))
             place = next((k for k, each in enumerate(rows) if each.row == row), 0)
             by_distance = sorted(range(len(rows)), key=lambda k: abs(k - place))
             self._reader.request([requests[k] for k in by_distance], forget)
         self._after_arrival()
-        self.canvas.draw_idle()
+        self.draw_soon()
 
     def _why_nothing(self):
         data, row = self.state.focus_data, self.state.focus_row
@@ -285,7 +291,7 @@ class SpherexCutoutViewer(DataViewer):
     def _on_arrived(self, request, view):
         """Drawing a cutout."""
         if self._reader_is_ready() and self.page.receive(request.row, view):
-            self.canvas.draw_idle()
+            self.draw_soon()
             if not self._pending:
                 self._pending = True
                 QTimer.singleShot(0, self._after_arrival)
@@ -318,14 +324,24 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _on_resize(self, event):
         """Arranging the cutouts."""
-        self.page.arrange()
+        self.page.arrange(force=True)
+        self.page.rewrite()
         if not self.page.panels:
             self.page.say(self._why_nothing())
-        self.canvas.draw_idle()
+        self.draw_soon()
 
-    def redraw(self):
-        """Draw soon."""
-        self.canvas.draw_idle()
+    def draw_soon(self):
+        """Draw what changed, a panel at a time, as soon as nothing else is to be done."""
+        if not self._drawing.isActive():
+            self._drawing.start()
+
+    redraw = draw_soon
+
+    @told
+    def _draw_next(self):
+        """Drawing a cutout."""
+        if self._closed or not self.page.draw_next():
+            self._drawing.stop()
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
 
@@ -337,7 +353,7 @@ class SpherexCutoutViewer(DataViewer):
         """Moving the cutouts."""
         if not self._closed:
             self.page.settle()
-            self.canvas.draw_idle()
+            self.draw_soon()
 
     @told
     def _on_wheel(self, event):
@@ -345,7 +361,7 @@ class SpherexCutoutViewer(DataViewer):
         panel = self.page.panel_of(event.inaxes)
         if panel is not None:
             self.page.zoom(panel, _WHEEL_STEP**-event.step, event.xdata, event.ydata)
-            self.canvas.draw_idle()
+            self.draw_soon()
 
     @told
     def _on_hover(self, event):
@@ -409,7 +425,7 @@ class SpherexCutoutViewer(DataViewer):
     def _update_appearance_from_settings(self, message=None):
         """Glue's colours were changed in its preferences."""
         self.page.use_colours()
-        self.canvas.draw_idle()
+        self.draw_soon()
 
 
 def shows_rows_of(data):
