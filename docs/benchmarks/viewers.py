@@ -31,6 +31,7 @@ def make_table(path, images):
     sources = read_targets(folder / "targets.csv").sources[:1]
     once = measure(sources, FolderCollection(folder / "images", folder / "calibration"))
     table = vstack([once] * (POINTS // len(once) + 1), metadata_conflicts="silent")[:POINTS]
+    table.meta = once.meta
     shift = np.random.default_rng(1).uniform(-0.01, 0.01, POINTS)
     table["wavelength"] = table["wavelength"] * (1 + shift)
     table["flux"] = table["flux"] * (1 + 3 * shift)
@@ -73,7 +74,7 @@ class Window:
         self.data = self.application.load_data(str(path))
         self.session = self.application.session
 
-    def settle(self, seconds=0.0):
+    def settle(self, seconds=None):
         from glue_qt.utils import process_events
 
         process_events(wait=seconds)
