@@ -45,7 +45,7 @@ class _SpectrumArtist(MatplotlibLayerArtist):
 
     @defer_draw
     def _update(self, force=False, **changed):
-        if not self.mpl_artists or self._viewer_state.axes is None or (changed and set(changed) <= _ELSEWHERE):
+        if not self.mpl_artists or (changed and set(changed) <= _ELSEWHERE):
             return
         try:
             self.shown = self._viewer_state.shown(data_of(self.layer))

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 _FOCUS_COLOUR = "#d6006c"
+_FONT, _PAD = 8, 4.5  # of the text and of the frame around it, in points
 
 
 class Overlay:
@@ -26,13 +27,13 @@ class Overlay:
             *("", (0, 0)),
             xytext=(14, 14),
             textcoords="offset points",
-            fontsize=8,
+            fontsize=_FONT,
             linespacing=1.35,
             zorder=90001,
             animated=True,
             visible=False,
             annotation_clip=False,
-            bbox={"boxstyle": "round,pad=0.45", "fc": "#fffef4", "ec": "#888888", "alpha": 0.97},
+            bbox={"boxstyle": f"round,pad={_PAD / _FONT}", "fc": "#fffef4", "ec": "#888888", "alpha": 0.97},
         )
         self._background = None
         self.draws = 0  # finished draws of the whole plot
@@ -98,8 +99,7 @@ class Overlay:
         self._push_inside(renderer, frame)
 
     def _text_box(self, renderer):
-        self.text.update_positions(renderer)
-        return self.text.get_bbox_patch().get_window_extent(renderer)
+        return self.text.get_window_extent(renderer).padded(renderer.points_to_pixels(_PAD))
 
     def _push_inside(self, renderer, frame):
         """Where no corner has room, keep the text inside by moving it."""

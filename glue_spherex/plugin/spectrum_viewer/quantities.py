@@ -159,6 +159,8 @@ def find_quantity(data, quantity):
 
 
 def _numeric(data):
+    if data.size == 0:
+        return []
     world = list(getattr(data, "world_component_ids", []))
     return [
         cid for cid in (*data.main_components, *data.derived_components, *world) if data.get_kind(cid) == "numerical"

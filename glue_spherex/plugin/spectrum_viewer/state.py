@@ -112,6 +112,8 @@ class SpectrumViewerState(MatplotlibDataViewerState):
         Shown
         """
         axes = self.axes
+        if data.size == 0:
+            raise CannotShow(f"{data.label!r} has no rows.")
         if axes is None:
             raise CannotShow("Choose what to show on x and y.")
         keys = self.source_keys(data)
@@ -187,7 +189,7 @@ class SpectrumViewerState(MatplotlibDataViewerState):
     def refresh_components(self):
         """Offer the components of the datasets; where the shown one is gone, take the same quantity elsewhere."""
         quantities = dict(self._quantities)
-        datasets = self.datasets
+        datasets = [data for data in self.datasets if data.size]  # glue cannot tell what an empty component holds
         with delay_callback(self, "x_att", "y_att"):
             for name, choices in self._att_choices.items():
                 before = getattr(self, name)
@@ -226,6 +228,7 @@ class SpectrumLayerState(MatplotlibLayerState):
 
     def __init__(self, viewer_state=None, layer=None, **kwargs):
         super().__init__(viewer_state=viewer_state, layer=layer)
+        self._coloured_by = None
         SpectrumLayerState.colour_map.set_choices(self, list(COLOUR_MAPS))
         SpectrumLayerState.marker.set_choices(self, list(MARKERS))
         self.refresh_choices()
@@ -241,13 +244,15 @@ class SpectrumLayerState(MatplotlibLayerState):
     def refresh_choices(self):
         """Offer the columns and flags that the dataset has now."""
         data = None if self.layer is None else data_of(self.layer)
-        SpectrumLayerState.colour_by.set_choices(self, [FIXED] if data is None else colour_choices(data))
-        SpectrumLayerState.colour_by.set_display_func(self, lambda c: c if isinstance(c, str) else c.label)
-        SpectrumLayerState.flag.set_choices(self, flag_choices(data))
+        with delay_callback(self, "colour_by", "flag"):
+            SpectrumLayerState.colour_by.set_choices(self, [FIXED] if data is None else colour_choices(data))
+            SpectrumLayerState.colour_by.set_display_func(self, lambda c: c if isinstance(c, str) else c.label)
+            SpectrumLayerState.flag.set_choices(self, flag_choices(data))
 
     def reset_colour_limits(self, *args):
         """Let the colours reach over nearly all values of the chosen column."""
-        if self.layer is None or isinstance(self.colour_by, str) or self.colour_by is None:
+        again, self._coloured_by = self._coloured_by is self.colour_by, self.colour_by
+        if again or self.layer is None or isinstance(self.colour_by, str) or self.colour_by is None:
             return
         with delay_callback(self, "colour_min", "colour_max"):
             self.colour_min, self.colour_max = colour_limits(data_of(self.layer), self.colour_by)
