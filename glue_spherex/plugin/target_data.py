@@ -14,8 +14,10 @@ from glue.core import Data
 from glue.core.component import CategoricalComponent, Component
 
 from ..io import TargetListError, is_spectrum_file, read_targets
-from ..io.columns import json_like
+from ..io.columns import json_like, to_qtable
+from ..io.errors import PARSER_ERRORS, reason
 from ..io.recognition import column_names
+from ..io.spectra import read_tables
 from ..model import CLEAN_MASK
 from .columns import column_values, kind_of
 from .loader import PRIORITY
@@ -221,14 +223,11 @@ def load_images_table(filename, **kwargs):
     TargetListError
         If it cannot be read, or is no such table.
     """
-    from astropy.table import Table
-
     require_file(filename, "table of images")
     try:
-        table = Table.read(filename, format="ascii.ecsv")
-    except (ValueError, OSError, LookupError, TypeError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise TargetListError(f"{filename}: cannot be read as a table of images: {said}.") from error
+        table = to_qtable(read_tables(filename)[0])
+    except PARSER_ERRORS as error:
+        raise TargetListError(f"{filename}: cannot be read as a table of images: {reason(error)}.") from error
     missing = _IMAGE_NAMES - set(table.colnames)
     if missing:
         raise TargetListError(

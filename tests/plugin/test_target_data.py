@@ -170,3 +170,6 @@ def test_the_images_of_a_result(tmp_path, made_spectrum):
     Table({"path": ["a.fits"]}).write(path, overwrite=True)
     with pytest.raises(TargetListError, match="it lacks det_id, lvf_id, status"):
         load_images_table(str(path))
+    path.write_text("")
+    with pytest.raises(TargetListError, match=r"images\.ecsv: cannot be read as a table of images: it is empty"):
+        load_images_table(str(path))
