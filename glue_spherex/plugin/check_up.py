@@ -21,7 +21,7 @@ POOR_FIT_QL = 1.5
 #: Medians above these: the model does not fit in general (1.1), and not at all (2: as much again as the noise).
 MEDIAN_FIT_QL_NOTE = 1.1
 MEDIAN_FIT_QL_BAD = 2.0
-#: More than this part of the points with a bad pixel, or with a poor fit, is more than single accidents.
+#: More than these parts of the points with a failed or poor fit, or a bad pixel, are more than single accidents.
 MANY = 0.3
 SEVERAL = 0.05
 #: A point stands apart if it is this many errors from the straight line through its neighbours. In a spectrum of
@@ -100,7 +100,9 @@ def _flag_lines(spectrum):
     if flags is None:
         return [Finding("flags", "note", "Flags cannot be judged: the table has no column flags of whole numbers.")]
     n = len(spectrum)
-    lines = [_flag_line(spectrum, "fit_error", Flag.FIT_ERROR, "bad", "the fit failed, do not use")]
+    part = np.mean((flags & int(Flag.FIT_ERROR)) != 0)
+    level = "bad" if part > MANY else "warn" if part > SEVERAL else "note"
+    lines = [_flag_line(spectrum, "fit_error", Flag.FIT_ERROR, level, "the fit failed, do not use")]
     contains = (flags & int(Flag.CONTAINS_BAD_PIXEL)) != 0
     mask = int(Flag.CONTAINS_BAD_PIXEL) if contains.any() or not (flags & FIT_MASK).any() else FIT_MASK
     level = "warn" if np.mean((flags & mask) != 0) > MANY else "note"

@@ -145,6 +145,12 @@ class FlagDialogState(State, HubListener):
         self._tell("")
         self.mask = self.mask | 1 << bit if ticked else self.mask & ~(1 << bit)
 
+    def untick(self):
+        """Take all ticks away, those of detectors as well."""
+        with delay_callback(self, "mask", "detectors"):
+            self.mask, self.detectors = 0, ()
+        self._tell("")
+
     def choose_preset(self, preset):
         """Tick the bits of a `Preset`.
 

@@ -266,7 +266,7 @@ def flag_subset_groups(data_collection):
     -------
     list of glue.core.subset_group.SubsetGroup
     """
-    components = {cid for data in data_collection for cid in data.components}
+    components = {cid for data in data_collection for cid in integer_components(data)}
     return [group for group in data_collection.subset_groups if selection_of(group.subset_state)[1] in components]
 
 

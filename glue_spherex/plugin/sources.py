@@ -1,5 +1,6 @@
 """Which rows of a spectrum belong to which source."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +51,11 @@ def rows_by_source(data):
     starts = np.searchsorted(ids[order], sources.ids, side="left")
     stops = np.searchsorted(ids[order], sources.ids, side="right")
     names = sources.labels.tolist()
+    times = Counter(names)
     found = []
     for number, name in enumerate(names):
         source_id = int(sources.ids[number])
-        if not name or names.count(name) > 1:
+        if not name or times[name] > 1:
             name = f"{name} (source {source_id})" if name else f"source {source_id}"
         place = float(sources.ra[number]), float(sources.dec[number])
         found.append(SourceRows(source_id, name, *place, order[starts[number] : stops[number]]))

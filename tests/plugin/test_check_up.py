@@ -104,7 +104,7 @@ def test_flags_are_counted():
     flags[20] |= 1 << 30
     data = spectra(flags=flags)
     failed = line(data, "fit_error")
-    assert (failed.level, failed.rows.tolist(), failed.flag_mask) == ("bad", [3, 50], FAILED)
+    assert (failed.level, failed.rows.tolist(), failed.flag_mask) == ("note", [3, 50], FAILED)
     assert failed.text == "FIT_ERROR on 2 of 102 (2 %): the fit failed, do not use."
     bad = line(data, "bad_pixels")
     assert (bad.level, bad.rows.tolist(), bad.flag_mask) == ("note", [3, 7, 8, 9], BAD)
@@ -113,6 +113,11 @@ def test_flags_are_counted():
     assert "HOT 4, BIT_30 1" in every.text
     assert every.flag_mask == HOT | 1 << 30
     assert line(data, "points").text.startswith("102 points; 96 of 102 (94 %) measured and without a flag")
+
+
+@pytest.mark.parametrize(("n_failed", "level"), [(1, "note"), (20, "warn"), (60, "bad")])
+def test_failed_fits(n_failed, level):
+    assert line(spectra(flags=np.where(np.arange(N) < n_failed, FAILED, 0)), "fit_error").level == level
 
 
 def test_many_bad_pixels():

@@ -404,6 +404,16 @@ def test_state_refuses_to_edit_others():
     assert "'bright' is no subset of flags alone" in state.status
 
 
+def test_state_offers_no_subset_that_it_cannot_edit():
+    """A script can ask for the flags of a component of real numbers; that selects nothing and cannot be ticked."""
+    data = spectra()
+    collection = DataCollection([data])
+    group = collection.new_subset_group("odd", FlagSubsetState(data.id["flux"], HOT))
+    state = FlagDialogState(collection, subset_group=group)
+    assert choices(state, "edited") == [None]
+    assert state.failed
+
+
 def test_state_follows_the_collection():
     first, second = spectra(label="same"), spectra(label="same", flags=[FAILED] * 6)
     state = state_of(first)

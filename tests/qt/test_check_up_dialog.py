@@ -132,7 +132,7 @@ def test_a_report_that_cannot_be_saved(qtbot, dialog, tmp_path, monkeypatch):
 def test_it_follows_the_data(qtbot, dialog, spectra, bad_row):
     click_line(qtbot, dialog, "fit_error")
     flags = spectra["flags"].copy()
-    flags[bad_row] |= 1 << 33
+    flags |= 1 << 33
     spectra.update_components({spectra.id["flags"]: flags})
     process_events()
     assert dialog.table.item(place_of(dialog, "fit_error"), 0).text() == "Problem"

@@ -113,6 +113,10 @@ def test_presets_and_detectors(qtbot, application, dialog):
     qtbot.mouseClick(dialog.detector_boxes[3], Qt.LeftButton, pos=QPoint(8, dialog.detector_boxes[3].height() // 2))
     assert dialog.state.detectors == (4,)
     assert dialog.selected_label.text() == "<b>1</b> of 6 rows"
+    click(qtbot, dialog.untick_button)
+    assert (dialog.state.mask, dialog.state.detectors) == (0, ())
+    assert not any(box.isChecked() for box in dialog.detector_boxes.values())
+    assert all(item.checkState(0) == Qt.Unchecked for item in dialog.bit_table.items())
 
 
 def test_viewers_show_a_subset_at_once(qtbot, application, data, dialog):

@@ -114,7 +114,8 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
             button.setToolTip(f"{preset.reason[0].upper()}{preset.reason[1:]}")
             self.preset_buttons[preset.name] = button
             row.addWidget(button)
-        row.addWidget(_button("No ticks", lambda checked=False: setattr(self.state, "mask", 0)))
+        self.untick_button = _button("No ticks", lambda checked=False: self.state.untick())
+        row.addWidget(self.untick_button)
         row.addStretch(1)
         return row
 
