@@ -12,7 +12,7 @@ from glue_spherex.plugin.loader import spectrum_data
 from glue_spherex.plugin.spectrum_viewer.binning import binned, channel_of
 from glue_spherex.plugin.spectrum_viewer.colours import FLAG, GREY, colour_choices, colouring, default_colour
 from glue_spherex.plugin.spectrum_viewer.display import Axes, show
-from glue_spherex.plugin.spectrum_viewer.hover import point_text
+from glue_spherex.plugin.spectrum_viewer.hover import point_text, with_error
 from glue_spherex.plugin.spectrum_viewer.key import fitting_entries
 from glue_spherex.plugin.spectrum_viewer.markers import Markers
 from glue_spherex.plugin.spectrum_viewer.overview import binned_points, jump_places
@@ -48,7 +48,7 @@ def data(made_spectrum):
     background = np.full(n, 0.5) + rng.normal(0, 0.002, n)
     background[7] += 0.4
     given |= {"det_id": np.ones(n, int), "flux_bkg": background, "flux_bkg_err": np.full(n, 0.001)}
-    given |= {"mjd": np.full(n, 60800.5), "fit_ql": np.full(n, 0.8125)}
+    given |= {"mjd": np.full(n, 60800.5), "fit_ql": np.full(n, 0.8125), "lambda_width": np.full(n, 0.026)}
     data = spectrum_data(made_spectrum(2, n // 2, **given))
     data.label = "spectra"
     DataCollection([data])
@@ -140,15 +140,28 @@ def test_hover_text_in_words(data):
     text = point_text(data, 4, axes(data), show(data, axes(data)))
     lines = text.split("\n")
     assert lines[0] == "0000 · spectra"
-    half = data["lambda_width"][4] / 2
-    assert lines[1] == f"wavelength {data['wavelength'][4]:.5g} ± {half:.3g} µm"
-    assert lines[2] == f"flux {data['flux'][4]:.5g} ± {data['flux_err'][4]:.3g} µJy"
+    assert lines[1] == f"wavelength {data['wavelength'][4]:.3f} ± 0.013 µm"
+    assert lines[2] == f"flux {data['flux'][4]:.1f} ± {data['flux_err'][4]:.1f} µJy"
     assert lines[3] == "detector 1, 2025-05-05 12:00 UTC"
     assert lines[4] == "flags HOT, SOURCE"
     assert lines[5].startswith("fit quality 0.812, background ")
-    assert lines[6] == "x"
+    assert lines[6] == "image x"
     magnitude = axes(data, y_unit="AB mag")
     assert "AB magnitude 1" in point_text(data, 4, magnitude, show(data, magnitude))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (22941.583, 311.2, "22942 ± 311"),
+        (3.91072, 0.01711, "3.911 ± 0.017"),
+        (1.2344e-15, 2.5e-17, "1.234e-15 ± 2.5e-17"),
+        (60800.51234, np.nan, "60800.512"),
+        (-0.25, 0.0, "-0.25"),
+    ],
+)
+def test_numbers_have_the_digits_of_their_errors(value, error, text):
+    assert with_error(value, error) == text
 
 
 def test_hover_of_plain_data(data):

@@ -27,17 +27,36 @@ def point_text(data, row, axes, shown):
     lines = [head, *_position(row, axes, shown)]
     lines += [text for text in (_image(data, row), _flags(data, row), _quality(data, row)) if text]
     name = _value(data, "obs_publisher_did", row)
-    return "\n".join([*lines, _shortened(str(name), 46)] if name else lines)
+    return "\n".join([*lines, f"image {_shortened(str(name).rpartition('?')[2], 40)}"] if name else lines)
 
 
 def _position(row, axes, shown):
-    x_text, y_text = (_split(text) for text in axes.labels())
-    x_half = "" if shown.x_half is None or not np.isfinite(shown.x_half[row]) else f" ± {shown.x_half[row]:.3g}"
-    y_err = "" if shown.y_err is None or not np.isfinite(shown.y_err[row]) else f" ± {_number(shown.y_err[row], 3)}"
-    return [
-        f"{x_text[0]} {_number(shown.x[row], 5)}{x_half} {x_text[1]}".rstrip(),
-        f"{y_text[0]} {_number(shown.y[row], 5)}{y_err} {y_text[1]}".rstrip(),
-    ]
+    lines = []
+    for text, values, errors in zip(axes.labels(), (shown.x, shown.y), (shown.x_half, shown.y_err)):
+        name, unit = _split(text)
+        error = np.nan if errors is None else errors[row]
+        lines.append(f"{name} {with_error(values[row], error)} {unit}".rstrip())
+    return lines
+
+
+def with_error(value, error):
+    """A number with as many digits as its error deserves: ``22942 ± 311``, ``3.911 ± 0.017``.
+
+    Parameters
+    ----------
+    value, error : float
+        An error of 0 or NaN is not shown.
+
+    Returns
+    -------
+    str
+    """
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:.3f}" if 1e4 <= abs(value) < 1e6 else f"{value:.5g}"
+    if not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.4g} ± {error:.2g}"
+    decimals = min(max(1 - int(np.floor(np.log10(error))), 0), 6)
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def _split(label):
@@ -46,10 +65,6 @@ def _split(label):
         return label, ""
     name, _, unit = label[:-1].rpartition(" (")
     return name, unit
-
-
-def _number(value, digits):
-    return f"{value:.3f}" if 1e4 <= abs(value) < 1e6 else f"{value:.{digits}g}"
 
 
 def _image(data, row):

@@ -179,7 +179,7 @@ class SpectrumDataArtist(_SpectrumArtist):
         self.binned_markers.set_points(
             np.column_stack([points.x, points.y]), index, palette, np.zeros(points.x.size, dtype=bool)
         )
-        self.binned_markers.size, self.binned_markers.shape = self.state.size + 2, MARKERS["square"]
+        self.binned_markers.size, self.binned_markers.shape = self.state.size, MARKERS["square"]
         bars = [segments(points.x, points.y, points.y_err), segments(points.x, points.y, points.x_half, along_x=True)]
         self.binned_bars.set_bars(np.concatenate(bars), np.tile(index, 2), palette)
 
@@ -219,7 +219,7 @@ class SpectrumSubsetArtist(_SpectrumArtist):
         xy = np.column_stack([shown.x[self.rows], shown.y[self.rows]])
         n = self.rows.size
         self.markers.set_points(xy, np.zeros(n, dtype=int), np.array([to_rgba(state.color)]), np.ones(n, dtype=bool))
-        self.markers.size, self.markers.width = state.size + 3.5, 1.5
+        self.markers.size, self.markers.width = state.size + 4.5, 1.4
         self.markers.shape = MARKERS[state.marker]
         self.markers.set_alpha(state.alpha)
         self.markers.set_zorder(state.zorder + 0.5)

@@ -29,6 +29,7 @@ class Overlay:
             textcoords="offset points",
             fontsize=_FONT,
             linespacing=1.35,
+            multialignment="left",
             zorder=90001,
             animated=True,
             visible=False,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-#: How far from a point, in pixels of the screen, it still is the one that is meant.
+#: How far from a point, in logical pixels of the screen, it still is the one that is meant.
 RADIUS = 12.0
 
 

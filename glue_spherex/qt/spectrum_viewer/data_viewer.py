@@ -14,7 +14,7 @@ from ...plugin.spectrum_viewer.hover import point_text
 from ...plugin.spectrum_viewer.key import Key
 from ...plugin.spectrum_viewer.layer_artist import SpectrumDataArtist, SpectrumSubsetArtist
 from ...plugin.spectrum_viewer.overlay import Overlay
-from ...plugin.spectrum_viewer.picking import nearest
+from ...plugin.spectrum_viewer.picking import RADIUS, nearest
 from ...plugin.spectrum_viewer.quantities import CannotShow
 from ...plugin.spectrum_viewer.regions import region_state
 from ...plugin.spectrum_viewer.state import SpectrumViewerState, data_of
@@ -176,12 +176,14 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         """Mark a row, if it is one of ours, and bring it into view."""
         if row is None or not any(data is ours for ours in self.state.datasets):
             data = row = None
+        moved = data is not self.state.focus_data or row != self.state.focus_row
         with delay_callback(self.state, "focus_data", "focus_row"):
             self.state.focus_data, self.state.focus_row = data, row
-        if row is not None:
+        if moved and row is not None:
             self._show_source_of(data, row)
         self._place_mark()
-        self._bring_into_view()
+        if moved:
+            self._bring_into_view()
         self.overlay.refresh()
         self._summarise_soon()
 
@@ -253,12 +255,12 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         return found
 
     def _nearest(self, px, py):
-        best = (float("inf"), None)
+        best, radius = (float("inf"), None), RADIUS * self.figure.canvas.device_pixel_ratio
         for artist in self.layers:
             if not (artist.enabled and artist.state.visible) or artist.shown is None:
                 continue
             x, y = artist.shown.x[artist.rows], artist.shown.y[artist.rows]
-            away, place = nearest(x, y, px, py, self.axes.transData, self.axes.bbox)
+            away, place = nearest(x, y, px, py, self.axes.transData, self.axes.bbox, radius)
             if away < best[0]:
                 best = away, (data_of(artist.layer), int(artist.rows[place]))
         return best[1]

@@ -8,6 +8,8 @@ from glue_qt.utils import load_ui
 from qtpy import QtWidgets
 
 from ...plugin.spectrum_viewer.colours import FIXED, FLAG, SOURCE
+from ...plugin.spectrum_viewer.sources import sources_of
+from ...plugin.spectrum_viewer.state import data_of
 
 
 class SpectrumLayerStyleEditor(QtWidgets.QWidget):
@@ -37,7 +39,8 @@ class SpectrumLayerStyleEditor(QtWidgets.QWidget):
         by = FIXED if of_subset else self.state.colour_by
         word = by if isinstance(by, str) else ""
         self._show(not of_subset, "combosel_colour_by", "label_colour_by")
-        self._show(word in (FIXED, SOURCE), "color_color", "label_color")
+        one_source = word == SOURCE and len(sources_of(data_of(self.state.layer)).keys) == 1
+        self._show(word == FIXED or one_source, "color_color", "label_color")
         self._show(word == FLAG, "combosel_flag", "label_flag")
         self._show(
             not word,
