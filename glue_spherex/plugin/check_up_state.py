@@ -8,8 +8,8 @@ from glue.core.subset import ElementSubsetState, RangeSubsetState
 
 from .check_up import check_up
 from .check_up_report import ReportError, write_report
-from .choices import offer
 from .columns import find_column, spectra_in
+from .dialogs import listen, offer
 from .flag_selection import free_label
 from .flag_subsets import FlagSubsetState
 from .focus import focus_row
@@ -72,8 +72,8 @@ class CheckUpState(State, HubListener):
     session : glue.core.Session
     data : glue.core.Data, optional
         A spectrum; the first one by default.
-    source_id : int, optional
-        The first source by default.
+    source_id : int or str, optional
+        Number or name; the first source by default.
 
     Attributes
     ----------
@@ -103,12 +103,11 @@ class CheckUpState(State, HubListener):
             self.data = data
         self._refresh_sources()
         for source in CheckUpState.source.get_choices(self):
-            if source_id is not None and source.source_id == source_id:
+            if source_id is not None and source_id in (source.source_id, source.label):
                 self.source = source
         self.add_callback("data", self._data_changed)
         self.add_callback("source", self.refresh)
-        for kind in _MESSAGES:
-            session.hub.subscribe(self, kind, handler=self._on_message)
+        listen(self, session.hub, _MESSAGES, self._on_message)
         self.refresh()
 
     def close(self):

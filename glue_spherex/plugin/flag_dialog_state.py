@@ -6,8 +6,8 @@ from glue.core import message
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
-from .choices import offer
 from .columns import column_values, find_column, kind_of
+from .dialogs import listen, offer
 from .flag_counts import (
     count_flags,
     describe_flags,
@@ -108,10 +108,8 @@ class FlagDialogState(State, HubListener):
         self.add_callback("name", self._name_changed)
         self.add_callback("edited", self._edited_changed)
         self.add_callback("value_text", self._decode)
-        for kind in _DATA_MESSAGES:
-            data_collection.hub.subscribe(self, kind, handler=self._on_data_message)
-        for kind in _SUBSET_MESSAGES:
-            data_collection.hub.subscribe(self, kind, handler=self._refresh_edited)
+        listen(self, data_collection.hub, _DATA_MESSAGES, self._on_data_message)
+        listen(self, data_collection.hub, _SUBSET_MESSAGES, self._refresh_edited)
         self._count()
         if subset_group is not None:
             self.edit(subset_group)
@@ -163,7 +161,10 @@ class FlagDialogState(State, HubListener):
             self.mask, self.mode, self.detectors = preset.selection.mask, preset.selection.mode, detectors
         if self._name_follows:
             self._set_name(preset.name)
-        self._tell(f"{preset.name}: {preset.reason}.")
+        text = f"{preset.name}: {preset.reason}."
+        if detectors != preset.selection.detectors:
+            text += " There is no column det_id, so all rows are looked at."
+        self._tell(text)
 
     def edit(self, subset_group):
         """Edit a subset of flags.

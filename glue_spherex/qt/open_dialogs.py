@@ -1,7 +1,7 @@
-"""Dialogs that stay open beside glue's window: kept alive until they or glue are closed."""
+"""Dialogs that stay open beside glue's window: kept alive until they or glue are closed; and parts of them."""
 
 from glue.core.message import ApplicationClosedMessage
-from qtpy import QtCore
+from qtpy import QtCore, QtWidgets
 
 _open = set()  # dialogs on the screen; without a reference they would vanish
 
@@ -36,7 +36,34 @@ def keep_open(dialog, session):
 
 def window_of(session):
     """The window that a dialog belongs to; None where glue has none."""
-    from qtpy import QtWidgets
-
     application = session.application
     return application if isinstance(application, QtWidgets.QWidget) else None
+
+
+def push_button(text, action):
+    """A push button that the Enter key does not press.
+
+    Parameters
+    ----------
+    text : str
+    action : callable(checked)
+
+    Returns
+    -------
+    QPushButton
+    """
+    made = QtWidgets.QPushButton(text)
+    made.setAutoDefault(False)
+    made.clicked.connect(action)
+    return made
+
+
+def status_line():
+    """A line that says what was done last: two lines high, plain text that can be copied, as wide as its window."""
+    label = QtWidgets.QLabel()
+    label.setTextFormat(QtCore.Qt.PlainText)
+    label.setWordWrap(True)
+    label.setMinimumHeight(2 * label.fontMetrics().height() + 2)
+    label.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Preferred)
+    label.setTextInteractionFlags(QtCore.Qt.TextSelectableByMouse)
+    return label

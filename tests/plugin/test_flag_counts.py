@@ -449,6 +449,26 @@ def test_state_with_a_renamed_column_and_a_removed_subset():
     assert choices(state, "edited") == [None]
 
 
+def test_state_does_not_count_again_for_a_colour():
+    data = spectra()
+    state = state_of(data)
+    counted = []
+    state.add_callback("counts", counted.append)
+    data.style.color = "red"
+    assert counted == []
+    data.update_components({data.id["flags"]: np.zeros(12, dtype=int)})
+    assert counted
+
+
+def test_state_of_data_without_detectors():
+    data = Data(label="plain", flags=[DICHROIC, 0])
+    state = state_of(data)
+    state.choose_preset(PRESETS[3])
+    assert state.detectors == ()
+    assert "There is no column det_id, so all rows are looked at." in state.status
+    assert len(state.apply()) == 1
+
+
 def test_state_decodes():
     state = state_of(spectra())
     state.value_text = "0x200000"

@@ -9,6 +9,7 @@ from qtpy.QtCore import QPoint, Qt
 from glue_spherex import Flag
 from glue_spherex.plugin.flag_selection import PRESETS, flag_subset
 from glue_spherex.plugin.flag_subsets import FlagSubsetState
+from glue_spherex.plugin.focus import focus_row
 from glue_spherex.plugin.loader import load_spectrum
 from glue_spherex.qt import open_dialogs
 from glue_spherex.qt.flag_subsets import flag_subsets_dialog
@@ -166,6 +167,14 @@ def test_open_for_a_subset(application, data):
     assert item_of(dialog, "HOT").checkState(0) == Qt.Checked
 
 
+def test_it_starts_with_the_data_of_the_focused_row(application, data):
+    other = made_up("other")
+    application.data_collection.append(other)
+    focus_row(application.session, other, 2)
+    assert flag_subsets_dialog(application.session).state.data is other
+    assert flag_subsets_dialog(application.session, data).state.data is data
+
+
 def test_decode(qtbot, dialog):
     qtbot.keyClicks(dialog.value_edit, "0x200400")
     assert dialog.decoded.toPlainText() == "10 HOT: hot pixel\n21 SOURCE: holds light of a known source"
@@ -294,3 +303,17 @@ def test_measured_spectra(qtbot, application, measured_spectra):
     [group] = application.data_collection.subset_groups
     np.testing.assert_array_equal(group.subsets[0].to_mask(), data["flags"] >= 1 << 32)
     assert group.subsets[0].to_mask().any()
+
+
+def test_odd_names(qtbot, application, dialog):
+    """Long names and names that look like HTML are shown as they are, and do not widen the window."""
+    dialog.resize(720, 520)
+    dialog.state.mask = HOT
+    dialog.state.name = "<b>" + 300 * "x"
+    click(qtbot, dialog.apply_button)
+    assert "<b>xxx" in dialog.status_label.text()
+    assert dialog.status_label.textFormat() == Qt.PlainText
+    application.data_collection[0].label = 300 * "y"
+    process_events()
+    assert dialog.width() == 720
+    assert dialog.minimumSizeHint().width() <= 720

@@ -8,7 +8,7 @@ from qtpy import QtCore, QtWidgets
 from ...plugin.check_up_state import CheckUpState
 from ...plugin.focus import focused_row
 from ...plugin.sources import source_of_row
-from ..open_dialogs import keep_open, window_of
+from ..open_dialogs import keep_open, push_button, status_line, window_of
 
 _ICONS = {
     "good": "SP_DialogApplyButton",
@@ -28,8 +28,8 @@ def check_up_dialog(session, data=None, source_id=None):
     session : glue.core.Session
     data : glue.core.Data, optional
         A spectrum; by default that of the focused row, else the first one.
-    source_id : int, optional
-        By default that of the focused row, else the first source.
+    source_id : int or str, optional
+        Number or name; by default that of the focused row, else the first source.
 
     Returns
     -------
@@ -113,12 +113,12 @@ class CheckUpDialog(QtWidgets.QDialog, HubListener):
 
     def _button_row(self):
         row = QtWidgets.QHBoxLayout()
-        self.worst_button = _button("Show worst point", self._show_worst)
+        self.worst_button = push_button("Show worst point", self._show_worst)
         self.worst_button.setToolTip("Focus the worst point of the line in all viewers; a double click does the same")
-        self.subset_button = _button("Make subset", self._make_subset)
+        self.subset_button = push_button("Make subset", self._make_subset)
         self.subset_button.setToolTip("A glue subset of the points that the line concerns")
-        self.save_button = _button("Save report…", self._save)
-        self.close_button = _button("Close", self.close)
+        self.save_button = push_button("Save report…", self._save)
+        self.close_button = push_button("Close", self.close)
         for button in (self.worst_button, self.subset_button, self.save_button):
             row.addWidget(button)
         row.addStretch(1)
@@ -126,10 +126,7 @@ class CheckUpDialog(QtWidgets.QDialog, HubListener):
         return row
 
     def _status_line(self):
-        self.status_label = QtWidgets.QLabel()
-        self.status_label.setWordWrap(True)
-        self.status_label.setMinimumHeight(2 * self.status_label.fontMetrics().height() + 2)
-        self.status_label.setTextInteractionFlags(QtCore.Qt.TextSelectableByMouse)
+        self.status_label = status_line()
         return self.status_label
 
     # -- what the user does -------------------------------------------------------------------------------------------
@@ -191,11 +188,3 @@ class CheckUpDialog(QtWidgets.QDialog, HubListener):
         self.status_label.setStyleSheet("color: #b00020" if self.state.failed else "")
         hint = "Click a line, then make a subset of its points or look at the worst one."
         self.status_label.setText(self.state.status or hint)
-
-
-def _button(text, action):
-    """A push button that the Enter key does not press."""
-    button = QtWidgets.QPushButton(text)
-    button.setAutoDefault(False)
-    button.clicked.connect(action)
-    return button

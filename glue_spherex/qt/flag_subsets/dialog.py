@@ -8,7 +8,8 @@ from qtpy import QtCore, QtWidgets
 from ...model import DETECTORS
 from ...plugin.flag_dialog_state import FlagDialogState
 from ...plugin.flag_selection import PRESETS
-from ..open_dialogs import keep_open, window_of
+from ...plugin.focus import focused_row
+from ..open_dialogs import keep_open, push_button, status_line, window_of
 from .bit_table import BitTable
 from .chart import FlagChart
 
@@ -20,7 +21,7 @@ def flag_subsets_dialog(session, data=None, subset_group=None):
     ----------
     session : glue.core.Session
     data : glue.core.Data, optional
-        Start with this dataset; the first spectrum by default.
+        Start with this dataset; by default that of the focused row, else the first spectrum.
     subset_group : glue.core.subset_group.SubsetGroup, optional
         Edit this subset.
 
@@ -29,6 +30,7 @@ def flag_subsets_dialog(session, data=None, subset_group=None):
     FlagSubsetsDialog
         Shown beside glue's window, which stays usable.
     """
+    data = focused_row(session)[0] if data is None else data
     state = FlagDialogState(session.data_collection, data=data, subset_group=subset_group)
     return keep_open(FlagSubsetsDialog(state, parent=window_of(session)), session)
 
@@ -110,11 +112,11 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
         row.addWidget(QtWidgets.QLabel("Presets:"))
         self.preset_buttons = {}
         for preset in PRESETS:
-            button = _button(preset.name, lambda checked=False, chosen=preset: self.state.choose_preset(chosen))
+            button = push_button(preset.name, lambda checked=False, chosen=preset: self.state.choose_preset(chosen))
             button.setToolTip(f"{preset.reason[0].upper()}{preset.reason[1:]}")
             self.preset_buttons[preset.name] = button
             row.addWidget(button)
-        self.untick_button = _button("No ticks", lambda checked=False: self.state.untick())
+        self.untick_button = push_button("No ticks", lambda checked=False: self.state.untick())
         row.addWidget(self.untick_button)
         row.addStretch(1)
         return row
@@ -150,25 +152,22 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
 
     def _button_row(self):
         row = QtWidgets.QHBoxLayout()
-        self.apply_button = _button("One subset", self._apply)
-        self.separate_button = _button("One subset per flag", self._apply_separate)
-        self.columns_button = _button("One column per flag", self._add_columns)
-        self.copy_button = _button("Copy rows to a dataset", self._copy_rows)
+        self.apply_button = push_button("One subset", self._apply)
+        self.separate_button = push_button("One subset per flag", self._apply_separate)
+        self.columns_button = push_button("One column per flag", self._add_columns)
+        self.copy_button = push_button("Copy rows to a dataset", self._copy_rows)
         self.separate_button.setToolTip("A subset for each ticked flag, in the colour of the flag")
         self.columns_button.setToolTip("A column of 0 and 1 for each ticked flag, computed from the flags")
         self.copy_button.setToolTip("A new dataset with the rows that the subset would have")
         for button in (self.apply_button, self.separate_button, self.columns_button, self.copy_button):
             row.addWidget(button)
         row.addStretch(1)
-        self.close_button = _button("Close", self.close)
+        self.close_button = push_button("Close", self.close)
         row.addWidget(self.close_button)
         return row
 
     def _status_line(self):
-        self.status_label = QtWidgets.QLabel()
-        self.status_label.setWordWrap(True)
-        self.status_label.setMinimumHeight(2 * self.status_label.fontMetrics().height() + 2)
-        self.status_label.setTextInteractionFlags(QtCore.Qt.TextSelectableByMouse)
+        self.status_label = status_line()
         self.state.add_callback("status", self._show_status)
         self.state.add_callback("failed", self._show_status)
         self._show_status()
@@ -237,11 +236,3 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
     def _show_status(self, *args):
         self.status_label.setStyleSheet("color: #b00020" if self.state.failed else "")
         self.status_label.setText(f"Not done: {self.state.status}" if self.state.failed else self.state.status)
-
-
-def _button(text, action):
-    """A push button that the Enter key does not press."""
-    button = QtWidgets.QPushButton(text)
-    button.setAutoDefault(False)
-    button.clicked.connect(action)
-    return button

@@ -1,4 +1,4 @@
-"""What the combos of a dialog offer: kept up to date without losing what is chosen."""
+"""Dialogs beside glue: what their combos offer, and which news from glue they hear."""
 
 from weakref import WeakKeyDictionary
 
@@ -36,3 +36,22 @@ def offer(state, attribute, choices, is_chosen=None, default=None):
             setattr(state, attribute, kept[0])
         elif default is not None:
             setattr(state, attribute, default)
+
+
+def listen(listener, hub, kinds, handler):
+    """Hear news from glue, but not that a colour or another part of a style changed.
+
+    Parameters
+    ----------
+    listener : glue.core.hub.HubListener
+    hub : glue.core.Hub
+    kinds : iterable of type
+        Message classes.
+    handler : callable(message)
+    """
+    for kind in kinds:
+        hub.subscribe(listener, kind, handler=handler, filter=_is_no_style)
+
+
+def _is_no_style(message):
+    return getattr(message, "attribute", None) != "style"
