@@ -449,6 +449,19 @@ def test_tools(application, viewer, data, qtbot):
     assert table.data is data
     assert table.marked_row == 7
     assert viewer.current_source() == (data, 1)
+    opened = dialogs(application)
+    for tool in ("spherex:check-up", "spherex:flag-subsets"):
+        viewer.toolbar.actions[tool].trigger()
+        process_events()
+        (dialog,) = dialogs(application) - opened
+        dialog.close()
+        process_events()
+
+
+def dialogs(application):
+    from qtpy import QtWidgets
+
+    return {w for w in QtWidgets.QApplication.topLevelWidgets() if isinstance(w, QtWidgets.QDialog) and w.isVisible()}
 
 
 def test_focus_from_elsewhere(application, viewer, data):
@@ -488,6 +501,7 @@ def test_other_instruments_overlay(application, viewer, data):
         viewer.add_data(other)
     settle(viewer)
     np.testing.assert_allclose(viewer.data_artists[1].markers.xy, [[0.8, 90], [3.0, 110]])
+    assert legend_texts(viewer) == ["star 0", "star 1", "flagged", "lamp"]
     assert not viewer.data_artists[2].enabled
     assert "'bare' has no 'wavelength'; link" in viewer.summary_label.text()
     assert "'bare' has no 'wavelength'" in viewer.data_artists[2].disabled_message

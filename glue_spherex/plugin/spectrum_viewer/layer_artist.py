@@ -198,6 +198,8 @@ class SpectrumDataArtist(_SpectrumArtist):
         index = self.colouring.index[self.rows]
         present = set(np.unique(index).tolist())
         entries = [(text, colour, "filled") for text, colour, place in self.colouring.entries if place in present]
+        if self.colouring.scale is None and not self.colouring.entries:
+            entries.append((self.layer.label, self.state.color, "filled"))
         if self._viewer_state.hollow_flagged and self.shown.flagged[self.rows].any():
             entries.append(("flagged", "#555555", "hollow"))
         if self.binned_markers.wanted and len(self.binned_markers.xy):

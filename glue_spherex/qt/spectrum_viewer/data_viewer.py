@@ -115,6 +115,8 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
             entries += [entry for entry in artist.legend_entries() if entry not in entries]
             if artist.enabled and artist.state.visible and artist.colouring is not None:
                 scale = artist.colouring.scale or scale
+        if len(artists) == 1 and [text for text, *_ in entries] == [artists[0].layer.label]:
+            entries = []  # one dataset in one colour explains itself
         self.key.show(entries, scale)
         self._place_mark()
         self._hovered = None
