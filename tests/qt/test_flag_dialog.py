@@ -284,7 +284,7 @@ def test_the_ticks_stay_when_other_subsets_come(application, data, dialog):
 
 
 def test_sizes(application, dialog):
-    for size in ((720, 520), (1000, 700), (1400, 900)):
+    for size in ((760, 520), (1000, 700), (1400, 900)):
         dialog.resize(*size)
         process_events()
         assert (dialog.width(), dialog.height()) == size
@@ -307,7 +307,7 @@ def test_measured_spectra(qtbot, application, measured_spectra):
 
 def test_odd_names(qtbot, application, dialog):
     """Long names and names that look like HTML are shown as they are, and do not widen the window."""
-    dialog.resize(720, 520)
+    dialog.resize(760, 520)
     dialog.state.mask = HOT
     dialog.state.name = "<b>" + 300 * "x"
     click(qtbot, dialog.apply_button)
@@ -315,5 +315,5 @@ def test_odd_names(qtbot, application, dialog):
     assert dialog.status_label.textFormat() == Qt.PlainText
     application.data_collection[0].label = 300 * "y"
     process_events()
-    assert dialog.width() == 720
-    assert dialog.minimumSizeHint().width() <= 720
+    assert dialog.width() == 760
+    assert dialog.minimumSizeHint().width() <= 760

@@ -63,7 +63,7 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
         for attribute in ("mask", "mode", "detectors", "data", "edited", "n_selected", "counts"):
             state.add_callback(attribute, self._refresh)
         self.finished.connect(lambda result: state.close())
-        self.setMinimumSize(720, 520)
+        self.setMinimumSize(760, 520)
         self.resize(900, 640)
         self._refresh()
 
