@@ -196,7 +196,7 @@ def test_marks_can_be_hidden(shown, name):
 
 
 def test_scale_and_directions(shown):
-    page, state, canvas = shown
+    page, state, _ = shown
     first = page.panels[0]
     length = np.ptp(first.scale.get_xdata()) * abs(np.diff(first.axes.get_xlim())[0])
     assert first.scale_text.get_text() == f"{length:.0f}″"
@@ -296,8 +296,8 @@ def test_a_problem_stands_in_its_panel_and_fits(shown):
     assert page.problems == [text]
     canvas.draw()
     panel, written = page.panels[1].axes.bbox, page.panels[1].message.get_window_extent()
-    assert panel.x0 <= written.x0 and written.x1 <= panel.x1
-    assert panel.y0 <= written.y0 and written.y1 <= panel.y1
+    assert panel.x0 <= written.x0 <= written.x1 <= panel.x1
+    assert panel.y0 <= written.y0 <= written.y1 <= panel.y1
     page.arrange(force=True)
     page.rewrite()
     assert page.problems == [text]
@@ -326,8 +326,8 @@ def test_layout_is_inside_the_page(count, size):
     assert len(layout.corners) == count
     if min(size) > 100:
         for x, y in layout.corners:
-            assert 0 <= x and x + layout.side <= size[0] + 1e-6
-            assert 0 <= y and y + layout.side <= size[1] + 1e-6
+            assert 0 <= x <= size[0] - layout.side + 1e-6
+            assert 0 <= y <= size[1] - layout.side + 1e-6
     if size[0] > 1000 and count <= 7:
         assert layout.columns == count  # a strip
 
@@ -335,7 +335,8 @@ def test_layout_is_inside_the_page(count, size):
 def test_texts_are_cut_to_their_room():
     assert elided("SOURCE", 500, 8, 100) == "SOURCE"
     cut = elided("CONTAINS_BAD_PIXEL, OUTLIER, SOURCE", 120, 8, 100)
-    assert cut.endswith("…") and text_width(cut, 8, 100) <= 120
+    assert cut.endswith("…")
+    assert text_width(cut, 8, 100) <= 120
     lines = wrapped("a sentence with /a/path/" + "x" * 100, 150, 8, 100).split("\n")
     assert all(text_width(line, 8, 100) <= 150 for line in lines)
 
@@ -396,7 +397,8 @@ def test_limits_and_stretch():
     assert low < 3 < high
     for stretch in ("linear", "sqrt", "asinh", "log"):
         values = stretched(np.array([-1, 0, 0.2, 0.9, 1, 7]), stretch)
-        assert values[0] == values[1] == 0 and values[-1] == values[-2] == pytest.approx(1)
+        assert values[0] == values[1] == 0
+        assert values[-1] == values[-2] == pytest.approx(1)
         assert (np.diff(values[1:5]) > 0).all()
     colours = colours_of(np.array([[np.nan, 0.0, 1.0]]), (0.0, 1.0), "linear", "gray")
     assert colours.tolist() == [[[0, 0, 0, 0], [0, 0, 0, 255], [255, 255, 255, 255]]]

@@ -10,10 +10,13 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
+from glue.core import DataCollection
+from glue.core.data_factories import load_data
 
+from glue_spherex import write_spectra
 from glue_spherex.images import ImageFileError, SpectralImage, read_record
 from glue_spherex.plugin.cutouts.background_reader import BackgroundReader
-from glue_spherex.plugin.cutouts.finding import ImageFinder
+from glue_spherex.plugin.cutouts.finding import ImageFinder, add_image_folder, calibration_folder, image_folders
 from glue_spherex.plugin.cutouts.measured_row import MeasuredRow
 from glue_spherex.plugin.cutouts.reading import CutoutRequest, CutoutSource, CutoutView, read_cutout
 
@@ -342,3 +345,31 @@ def test_reading_names_what_is_wrong(copied):
     path, record, request = copied
     with pytest.raises(ImageFileError, match="no such file"):
         read_cutout(record._replace(path=f"{path}.gone"), request.row.ra, request.row.dec)
+
+
+# -- what a dataset remembers ------------------------------------------------------------------------------------------
+
+
+def test_folders_of_a_dataset(made_spectrum, restored, tmp_path):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "more").mkdir()
+    table = made_spectrum()
+    table.meta["glue_spherex"] |= {"image_folders": ["images", "/elsewhere"], "calibration_folder": "more"}
+    write_spectra(table, tmp_path / "result" / "spectra.vot")
+    data = load_data(str(tmp_path / "result" / "spectra.vot"))
+    here = str(tmp_path / "images")
+    assert image_folders(data) == [here, "/elsewhere"]  # found from the file's own folder
+    assert calibration_folder(data) == str(tmp_path / "more")
+    add_image_folder(data, tmp_path / "more")
+    add_image_folder(data, tmp_path / "more")
+    assert image_folders(data) == [str(tmp_path / "more"), here, "/elsewhere"]
+    collection = DataCollection([data])
+    for include in (False, True):
+        again = restored(collection, include_data=include)[0]
+        assert image_folders(again)[0] == str(tmp_path / "more")
+    with pytest.raises(ValueError, match="is not a folder; name the one that holds the Level-2 images"):
+        add_image_folder(data, tmp_path / "nothing")
+    data.meta.clear()  # data from elsewhere
+    assert image_folders(data) == []
+    assert calibration_folder(data) == ""

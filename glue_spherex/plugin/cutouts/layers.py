@@ -17,27 +17,27 @@ class CutoutLayerArtist(LayerArtist):
     layer_state : CutoutLayerState, optional
     layer : glue.core.Data or glue.core.Subset, optional
     changed : callable, optional
-        Called without arguments when the layer's content, colour or visibility changed.
+        ``changed(layer_artist)``, called when the layer's content, colour or visibility changed.
     """
 
     _layer_state_cls = CutoutLayerState
 
     def __init__(self, viewer_state, layer_state=None, layer=None, changed=None):
         super().__init__(viewer_state, layer_state=layer_state, layer=layer)
-        self._tell = changed or (lambda: None)
+        self._tell = changed or _tell_nobody
         self.state.add_global_callback(self._on_state)
 
     def _on_state(self, **changes):
         if changes.keys() & {"visible", "color", "zorder", "alpha"}:
-            self._tell()
+            self._tell(self)
 
     def update(self):
         """The layer's data or its selection changed."""
-        self._tell()
+        self._tell(self)
 
     def redraw(self):
         """As `update`."""
-        self._tell()
+        self._tell(self)
 
     def clear(self):
         """Nothing is drawn here."""
@@ -45,7 +45,11 @@ class CutoutLayerArtist(LayerArtist):
     def remove(self):
         """Stop telling."""
         self.state.remove_global_callback(self._on_state)
-        self._tell = lambda: None
+        self._tell = _tell_nobody
+
+
+def _tell_nobody(layer_artist):
+    pass
 
 
 def marked_rows(layers, data, rows):

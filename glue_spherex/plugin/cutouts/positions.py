@@ -61,12 +61,15 @@ def position_columns(data):
         return None, None
     by_name = {}
     for cid in (*data.main_components, *data.derived_components):
-        component = data.get_component(cid)
         plain = "".join(letter for letter in cid.label.lower() if letter.isalnum())
-        if component.numeric and str(component.units or "").lower() in _DEGREES:
+        if plain in _RA + _DEC and _in_degrees(data.get_component(cid)):
             by_name.setdefault(plain, cid)
     ra, dec = (next((by_name[name] for name in names if name in by_name), None) for names in (_RA, _DEC))
     return (ra, dec) if ra is not None and dec is not None else (None, None)
+
+
+def _in_degrees(component):
+    return component.data.dtype.kind in "iuf" and str(component.units or "").lower() in _DEGREES
 
 
 def catalogue_positions(data, row, radius_deg):

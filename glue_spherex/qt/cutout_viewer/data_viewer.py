@@ -113,6 +113,7 @@ class SpherexCutoutViewer(DataViewer):
             ("draw_event", lambda event: self.page.drawn()),
         ):
             self.canvas.mpl_connect(event, handler)
+        self._layer_artist_container.on_changed(self._on_layer)
         self.options.viewer_ready(self)
         self.resize(900, 360)
         self.refresh()
@@ -152,10 +153,19 @@ class SpherexCutoutViewer(DataViewer):
         return cls(self.state, layer=layer, layer_state=layer_state, changed=self._on_layer)
 
     @told
-    def _on_layer(self):
+    def _on_layer(self, layer_artist=None):
         """Drawing the layers."""
-        if self._reader_is_ready():
+        if not self._reader_is_ready():
+            return
+        if layer_artist is None or isinstance(layer_artist.layer, Subset):
+            self._mark_subsets()
+            self.draw_soon()
+        else:
             self.refresh()
+
+    def _mark_subsets(self):
+        rows = [panel.row.row for panel in self.page.panels]
+        self.page.mark_subsets(marked_rows(self.layers, self.state.focus_data, rows))
 
     def _reader_is_ready(self):
         return getattr(self, "_reader", None) is not None and not self._closed
@@ -188,7 +198,8 @@ class SpherexCutoutViewer(DataViewer):
                 return
             if message.data not in self.session.data_collection:
                 return
-            self.add_data(message.data)
+            if message.data not in self.state.layers_data:
+                self.add_data(message.data)
             self._look_at(message.data, message.row)
         elif message.data is None or message.data is self.state.focus_data:
             self._look_at(self.state.focus_data, None)
@@ -270,7 +281,7 @@ class SpherexCutoutViewer(DataViewer):
             size = self.state.allowed_size
             requests = [CutoutRequest(each, folders, size, calibration) for each in rows]
             self.page.show(rows, row, [self._reader.recent(request) for request in requests], moved)
-            self.page.mark_subsets(marked_rows(self.layers, data, [each.row for each in rows]))
+            self._mark_subsets()
             place = next((k for k, each in enumerate(rows) if each.row == row), 0)
             by_distance = sorted(range(len(rows)), key=lambda k: abs(k - place))
             self._reader.request([requests[k] for k in by_distance], forget)
