@@ -132,13 +132,15 @@ def test_a_missing_moved_and_truncated_file(copied, tmp_path):
     assert source(request).path == str(moved)  # found again under its other name
     moved.write_bytes(moved.read_bytes()[:40_000])
     problem = CutoutSource()(request).problem
-    assert "is not among the 0 images in" in problem
+    assert "there is no SPHEREx image in" in problem
     truncated = tmp_path / "images" / f"level2_{record.obsid}D{record.detector}_spx.fits"
     shutil.move(moved, truncated)
     assert "is truncated" in CutoutSource()(request).problem
     truncated.unlink()
     problem = CutoutSource()(request).problem
-    assert problem == f"{record.obsid} D{record.detector} is not among the 0 images in {tmp_path / 'images'}."
+    assert problem.startswith(
+        f"{record.obsid} D{record.detector}: there is no SPHEREx image in {tmp_path / 'images'}. Name"
+    )
 
 
 def test_a_file_truncated_after_its_headers_were_read(copied):
@@ -189,7 +191,7 @@ def test_rows_that_cannot_have_an_image(copied):
     assert "no folder with images is known" in problem(folders=())
     assert "the folder /nowhere cannot be found" in problem(folders=("/nowhere",))
     assert problem(did="ivo://irsa.ipac/spherex_qr2?2025W01_1A_0001_1/D2", lvf_id=0).endswith(
-        f"is not among the 1 images in {request.folders[0]}."
+        f"is not among the 1 images in {request.folders[0]}. Name the folder that has it."
     )
 
 
@@ -323,7 +325,7 @@ def test_views_are_remembered_until_the_file_changes(copied):
     shutil.os.unlink(path)
     reader.request([request])
     wait_for(lambda: len(arrived) == 4)
-    assert "is not among the 0 images" in arrived[3].problem
+    assert "there is no SPHEREx image in" in arrived[3].problem
     assert reader.recent(request) is None
     reader.close()
 

@@ -240,10 +240,12 @@ class _Lookup:
             if name and name in base and f"D{row.detector}" in base:
                 return f"{base}: {reason}"
         where = self.folders[0] if len(self.folders) == 1 else f"the {len(self.folders)} image folders named"
-        text = f"{row.image_name} is not among the {self.n_images} images in {where}."
+        text = f"{row.image_name} is not among the {self.n_images} images in {where}"
+        if not self.n_images:
+            text = f"{row.image_name}: there is no SPHEREx image in {where}"
         if gone:
-            text += f" {_listed(gone)} cannot be found."
-        return text
+            text += f", and {_listed(gone)} cannot be found"
+        return f"{text}. Name the folder that has it."
 
 
 def _holds(record, row):

@@ -28,7 +28,7 @@ class Layout:
     lines : int
         Lines of text above each panel, 4, or 2 where panels are small.
     width : float
-        For text: the panel and half a gap.
+        For text.
     above, below : float
         Room for text.
     """
@@ -74,7 +74,7 @@ def _with_columns(count, columns, width, height, dpi):
     rows = ceil(count / columns)
     line = FONT_PT * dpi / 72 * LINE_SPACING
     for lines in (4, 2):
-        above, below = lines * line + 6, line + 4
+        above, below = lines * line + 6, line + 8
         side = min(
             (width - 2 * MARGIN_PX - (columns - 1) * GAP_PX) / columns,
             (height - MARGIN_PX) / rows - above - below,
@@ -88,7 +88,7 @@ def _with_columns(count, columns, width, height, dpi):
         (left + (k % columns) * (side + GAP_PX), top - (k // columns) * (side + above + below) - above - side)
         for k in range(count)
     )
-    return Layout(side, corners, columns, lines, side + GAP_PX / 2, above, below)
+    return Layout(side, corners, columns, lines, side, above, below)
 
 
 @lru_cache(maxsize=4096)

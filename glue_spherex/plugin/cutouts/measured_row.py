@@ -150,6 +150,14 @@ def title_lines(row):
     return [f"{wavelength} · {detector}", date_text(row.mjd), flux_text(row), flag_text(row.flags)]
 
 
+def short_title_lines(row):
+    """What stands above a small cutout: wavelength and detector, names of the flags; list of str."""
+    wavelength, _, detector = title_lines(row)[0].partition(" · ")
+    if np.isfinite(row.wavelength):
+        wavelength = f"{row.wavelength:.3f} µm"
+    return [f"{wavelength} {detector}", flag_text(row.flags)]
+
+
 def date_text(mjd):
     """A modified Julian date as calendar date and time; a sentence where there is none."""
     try:

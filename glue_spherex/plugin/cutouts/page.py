@@ -7,7 +7,7 @@ from ...model import Flag
 from .brightness import display_limits, pixel_sample, shown_image
 from .layout import FONT_PT, lay_out, wrapped
 from .mask_layers import count_flags
-from .measured_row import title_lines
+from .measured_row import short_title_lines, title_lines
 from .panel import Panel
 from .positions import catalogue_positions, other_sources
 
@@ -238,13 +238,14 @@ class CutoutPage:
         if self._layout is None or panel.row is None:
             return
         lines, caption = title_lines(panel.row), ""
-        if self._layout.lines < len(lines):
-            lines = [f"{lines[0]} · {lines[2]}", lines[3]]
+        compact = self._layout.lines < len(lines)
+        if compact:
+            lines, flux = short_title_lines(panel.row), lines[2]
         if panel.view is None:
             panel.say(panel.problem)
         else:
             _, note = shown_image(panel.view, panel.row, self.state.background)
-            caption = f"{_brief(panel.limits[0])} to {_brief(panel.limits[1])} MJy/sr"
+            caption = flux if compact else f"{_brief(panel.limits[0])} to {_brief(panel.limits[1])} MJy/sr"
             caption = "; ".join(text for text in (panel.view.note, note, caption) if text)
         panel.write(lines, self._layout.width, caption)
 

@@ -230,8 +230,9 @@ class Panel:
         self.scale_text.set_text(f"{length}″" if length < 60 else f"{length // 60}′")
         self.scale_text.set_position((0.05 + length / side / 2, 0.115))
         east, north = _directions(self.view, orientation)
-        start = np.array([0.87, 0.12]) - 0.05 * np.minimum(east + north, 0) * [1, 0]
         reach = 0.10
+        corners = np.array([np.zeros(2), east, north]) * reach
+        start = np.array([0.86, 0.14]) - (corners.min(axis=0) + corners.max(axis=0)) / 2
         ends = start + reach * east, start + reach * north
         self.arrows.set_data(*np.transpose([ends[1], start, ends[0]]))
         for text, letter, way in ((self.east, "E", east), (self.north, "N", north)):

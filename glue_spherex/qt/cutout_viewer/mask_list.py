@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QPushButton,
     QSlider,
     QTreeWidget,
@@ -35,13 +34,13 @@ class MaskList(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(4)
-        self.bool_show_mask = QCheckBox("Show flags of pixels")
+        self.bool_show_mask = QCheckBox("Show, opacity")
+        self.bool_show_mask.setToolTip("Show the flags of pixels over the images")
         self._connections = [connect_checkable_button(state, "show_mask", self.bool_show_mask)]
-        column.addWidget(self.bool_show_mask)
+        column.addLayout(self._opacity())
         column.addLayout(self._buttons())
         self.tree = self._tree()
         column.addWidget(self.tree, 1)
-        column.addLayout(self._opacity())
         state.add_callback("mask_bits", self._tick)
         self._tick(state.mask_bits)
 
@@ -85,7 +84,7 @@ class MaskList(QWidget):
 
     def _opacity(self):
         row = QHBoxLayout()
-        row.addWidget(QLabel("Opacity"))
+        row.addWidget(self.bool_show_mask)
         self.slider = QSlider(Qt.Horizontal)
         self.slider.setRange(0, 100)
         self.slider.setToolTip("How much of the image the flags hide")
