@@ -14,9 +14,11 @@ from glue_spherex.plugin.spectrum_viewer.colours import FLAG, GREY, colour_choic
 from glue_spherex.plugin.spectrum_viewer.display import Axes, show
 from glue_spherex.plugin.spectrum_viewer.hover import point_text, with_error
 from glue_spherex.plugin.spectrum_viewer.key import fitting_entries
+from glue_spherex.plugin.spectrum_viewer.layer_artist import SpectrumDataArtist, SpectrumSubsetArtist
 from glue_spherex.plugin.spectrum_viewer.markers import Markers
 from glue_spherex.plugin.spectrum_viewer.overview import binned_points, jump_places
 from glue_spherex.plugin.spectrum_viewer.picking import nearest
+from glue_spherex.plugin.spectrum_viewer.state import SpectrumViewerState
 
 
 def test_channels():
@@ -121,13 +123,23 @@ def test_colours_of_numbers(data):
     assert background.scale.label == "background (MJy/sr)"
 
 
-def test_many_categories_have_no_two_same_colours(data):
-    data.add_component(np.array([f"image {k}" for k in range(40)]), "image")
+@pytest.mark.parametrize("n", [40, 3])
+def test_many_categories_are_coloured_in_order(data, n):
+    data.add_component(np.array([f"image {k % n:02d}" for k in range(40)]), "image")
     found = colouring(data, data.id["image"], "#123456")
-    assert len({tuple(colour) for colour in found.palette}) == 40
-    kept, columns = fitting_entries([(text, colour, "filled") for text, colour, _ in found.entries], 6.0)
+    assert len({tuple(colour) for colour in found.palette}) == n
+    assert (np.diff(found.index[:n]) == 1).all()
+    assert len(found.entries) == (3 if n == 3 else 1)
+    assert found.entries[0][0] == ("image 00" if n == 3 else "40 different values")
+
+
+def test_a_long_legend_is_cut():
+    entries = [(f"a source with a long name {k}", "red", "filled") for k in range(20)]
+    kept, columns = fitting_entries(entries, 6.0)
     assert -(-len(kept) // columns) <= 3
-    assert kept[-1][0].endswith("more")
+    assert kept[-1][0] == f"… and {21 - len(kept)} more"
+    assert fitting_entries(entries[:2], 6.0) == (entries[:2], 2)
+    assert fitting_entries([], 6.0) == ([], 1)
 
 
 def test_choices_of_plain_data():
@@ -168,6 +180,29 @@ def test_hover_of_plain_data(data):
     plain = Data(label="plain", wavelength=[1.0, 2.0], flux=[3.0, 4.0])
     plain.get_component("wavelength").units, plain.get_component("flux").units = "um", "uJy"
     assert point_text(plain, 1, axes(data), show(plain, axes(data))) == "plain\nwavelength 2 µm\nflux 4 µJy"
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_viewer_without_a_window(data, tmp_path, kind):
+    """The state and the artists draw in any figure, and save in any format."""
+    figure = Figure((6, 4), dpi=80)
+    FigureCanvasAgg(figure)
+    plot = figure.add_subplot()
+    state = SpectrumViewerState()
+    artist = SpectrumDataArtist(plot, state, layer=data)
+    subset = SpectrumSubsetArtist(plot, state, layer=data.new_subset(data.id["flux"] > 100))
+    state.show_binned = state.mark_jumps = state.show_bandwidth = True
+    artist.update()
+    subset.update()
+    plot.set_xlim(state.x_min, state.x_max)
+    plot.set_ylim(state.y_min, state.y_max)
+    figure.savefig(tmp_path / f"spectrum.{kind}")
+    assert (tmp_path / f"spectrum.{kind}").stat().st_size > 5000
+    assert subset.rows.tolist() == np.flatnonzero(data["flux"] > 100).tolist()
+    for layer in (artist, subset):
+        layer.remove()
+    assert not plot.collections
+    assert not plot.artists
 
 
 def test_nearest_in_screen_space():

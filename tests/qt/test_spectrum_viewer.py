@@ -435,6 +435,27 @@ def test_a_region_tool_by_mouse(application, viewer, data, qtbot):
     assert focused_row(application.session) == (None, None)
 
 
+@pytest.mark.parametrize(("tool", "x_log", "unit"), [("circle", False, "µJy"), ("circle", True, "AB mag")])
+def test_a_circle_selects_what_it_surrounds(application, viewer, data, qtbot, tool, x_log, unit):
+    viewer.state.x_log, viewer.state.y_unit = x_log, unit
+    process_events()
+    viewer.toolbar.active_tool = f"select:{tool}"
+    canvas, frame = viewer.figure.canvas, viewer.axes.bbox
+    centre = round((frame.x0 + frame.x1) / 2), round((frame.y0 + frame.y1) / 2)
+    start = QPoint(centre[0], canvas.height() - centre[1])
+    qtbot.mousePress(canvas, Qt.LeftButton, pos=start)
+    for away in (30, 100):
+        qtbot.mouseMove(canvas, start + QPoint(away, 0))
+    qtbot.mouseRelease(canvas, Qt.LeftButton, pos=start + QPoint(100, 0))
+    process_events()
+    places = np.array([pixels(viewer, data, row) for row in range(data.size)])
+    away = np.hypot(*(places - centre).T)
+    mask = data.subsets[0].to_mask()
+    assert mask[away < 95].all()
+    assert not mask[away > 105].any()
+    assert (away < 95).any()
+
+
 def test_tools(application, viewer, data, qtbot):
     focus_row(application.session, data, 7)
     viewer.toolbar.actions["spherex:next"].trigger()
@@ -594,9 +615,8 @@ def test_no_growth_over_many_steps(application, viewer, data):
     viewer.go_to_end(0)
     counts = []
     for _ in range(3):
-        for _ in range(25):
+        for _ in range(10):
             viewer.step(1)
-        for _ in range(25):
             viewer.step(-1)
         gc.collect()
         counts.append(len(gc.get_objects()))

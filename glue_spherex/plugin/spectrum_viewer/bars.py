@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.collections import PathCollection
 from matplotlib.path import Path
 
-#: Bars per path; one path per bar takes four times as long to draw.
-_PER_PATH = 100
+#: Bars per path, neighbours in x; one path per bar takes three times as long to draw.
+_PER_PATH = 60
 
 
 class Bars(PathCollection):
@@ -36,7 +36,7 @@ class Bars(PathCollection):
         palette : ndarray, shape (k, 4)
         """
         self.segments = segments
-        order = np.argsort(index, kind="stable")
+        order = np.lexsort((segments[:, 0, 0], index))
         cuts = np.flatnonzero(np.diff(index[order])) + 1
         paths, colours = [], []
         for rows in np.split(order, cuts) if order.size else []:

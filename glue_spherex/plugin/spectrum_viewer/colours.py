@@ -31,6 +31,9 @@ MOST_CATEGORIES = 20
 #: Numbers are drawn in so many steps of a map.
 STEPS = 48
 
+#: Place of a legend entry that stands for all colours.
+ANY = -1
+
 GREY = to_rgba("#9a9a9a")
 _TAB20 = [colormaps["tab20"](k / 20 + 0.01) for k in (*range(0, 20, 2), *range(1, 20, 2))]
 
@@ -47,8 +50,8 @@ class Scale(NamedTuple):
 class Colouring(NamedTuple):
     """The colours of a dataset's rows.
 
-    ``index`` (n,) int: place in ``palette`` (k, 4); ``entries``: (text, colour, place) for the legend; ``scale``: for
-    the colour bar, or None.
+    ``index`` (n,) int: place in ``palette`` (k, 4); ``entries``: (text, colour, place or `ANY`) for the legend;
+    ``scale``: for the colour bar, or None.
     """
 
     index: np.ndarray
@@ -190,9 +193,11 @@ def _word(kind, cid):
 
 def _categories(code, labels, colours):
     n = len(labels)
-    if colours is None:
-        colours = _TAB20[:n] if n <= MOST_CATEGORIES else [colormaps["turbo"](k / (n - 1)) for k in range(n)]
-    palette = np.array([to_rgba(colour) for colour in colours]).reshape(-1, 4)
+    if n > MOST_CATEGORIES:  # more than an eye can tell apart: colours in order, as for numbers
+        steps = min(n, STEPS)
+        palette = colormaps["turbo"](np.linspace(0, 1, steps))
+        return Colouring(code * steps // n, palette, [(f"{n:,} different values", "none", ANY)], None)
+    palette = np.array([to_rgba(colour) for colour in (colours or _TAB20[:n])]).reshape(-1, 4)
     entries = [(label, tuple(palette[k]), k) for k, label in enumerate(labels)]
     return Colouring(code, palette, entries, None)
 

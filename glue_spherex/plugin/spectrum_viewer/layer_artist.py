@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 
 from .bars import Bars, segments
-from .colours import MARKERS, SOURCE, colouring
+from .colours import ANY, MARKERS, SOURCE, colouring
 from .markers import Markers
 from .overview import binned_points, jump_places
 from .quantities import CannotShow
@@ -196,7 +196,7 @@ class SpectrumDataArtist(_SpectrumArtist):
         if not (self.enabled and self.state.visible) or self.colouring is None:
             return []
         index = self.colouring.index[self.rows]
-        present = set(np.unique(index).tolist())
+        present = {ANY, *np.unique(index).tolist()} if index.size else set()
         entries = [(text, colour, "filled") for text, colour, place in self.colouring.entries if place in present]
         if self.colouring.scale is None and not self.colouring.entries:
             entries.append((self.layer.label, self.state.color, "filled"))
