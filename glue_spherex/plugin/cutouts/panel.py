@@ -16,7 +16,7 @@ from .mask_layers import mask_overlay, under_mask
 #: Radius in which pixels' flags count for a measurement, pixels.
 APERTURE_PX = 2.5
 #: The focused cutout's frame; the spectrum viewer marks the point in the same colour.
-FOCUS_COLOUR = "#e8590c"
+FOCUS_COLOUR = "#d6006c"
 TARGET_COLOUR, SOURCES_COLOUR, CATALOGUE_COLOUR = "#00d5ff", "#ffd43b", "#ff6bd6"
 _EMPTY_COLOUR, _HATCH_COLOUR = "#c9ccd1", "#aeb2b9"
 _OUTLINE = [patheffects.withStroke(linewidth=2.2, foreground="black", alpha=0.75)]

@@ -46,6 +46,7 @@ class CutoutOptions(QTabWidget):
             ("Mask", self.mask),
         ):
             self.addTab(page, name)
+        self.setCurrentWidget(self.mask)
         viewer_state.add_callback("catalogue", self.update_catalogues)
         viewer_state.add_callback("limits", self._enable_limits)
         self.update_catalogues()
