@@ -49,7 +49,7 @@ def mend_session(record):
         columns = _columns(record, entry)
         places = _places(record, entry, logs)
         if columns and len(places) == len(columns):
-            _mend_places(places, columns, logs[places[0]["log"]])
+            _mend_places(places, columns, logs[places[0][1]["log"]])
 
 
 def _is_ours(entry):
@@ -78,33 +78,47 @@ def _columns(record, entry):
 
 
 def _places(record, entry, logs):
-    """The components of a dataset that are columns of its file, in their order, as the session records them."""
+    """The components of a dataset that are columns of its file, in its order: label, and what the session records."""
     pairs = entry.get("components", ()) if isinstance(entry, dict) else ()
-    components = [record.get(pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+    places = [[record.get(name) for name in pair] for pair in pairs if isinstance(pair, list) and len(pair) == 2]
     kinds = "glue.core.component.Component", "glue.core.component.CategoricalComponent"
     return [
-        c
-        for c in components
+        (cid["label"], c)
+        for cid, c in places
         if isinstance(c, dict) and c.get("_type") in kinds and c.get("log") in logs and "log_item" in c
     ]
 
 
 def _mend_places(places, columns, log):
     """Point the components to where their columns are in the file now."""
-    load = _TABLES.get(log["factory"]["function"])
+    load, path = _TABLES.get(log["factory"]["function"]), os.path.abspath(log["path"])
     if load is None or (load is loader.load_spectrum and _as_before(log["path"], columns)):
         return
-    options = dict(*log.get("kwargs", ()))
-    now = [cid.label for cid in load(log["path"], **options).main_components]
+    table = load(log["path"], **dict(*log.get("kwargs", ())))
+    now, first = [cid.label for cid in table.main_components], len(table.coordinate_components)
     lost = [name for name in columns if name not in now]
     if lost:
         raise ValueError(
-            f"{os.path.abspath(log['path'])}: was replaced since the session was saved; the session needs its column "
+            f"{path}: was replaced since the session was saved; the session needs its column "
             f"{', '.join(lost)}, and it has {', '.join(now)[:400]}. Put the former file back, or load the new one anew."
         )
-    first = places[0]["log_item"]  # the coordinates come first
-    for name, place in zip(columns, places):
+    labels = [label for label, _ in places]
+    if now == columns and not set(labels) <= set(columns):
+        return  # their places are right, whatever they are called now
+    names = _names(labels, columns)
+    if None in names:
+        raise ValueError(
+            f"{path}: was replaced since the session was saved, in which columns were renamed and put in another order "
+            "as well, so that they cannot be told apart. Put the former file back, or load the new one anew."
+        )
+    for name, (_, place) in zip(names, places):
         place["log_item"] = first + now.index(name)
+
+
+def _names(labels, columns):
+    """Which column each component is: that of its label or, if it was renamed, of its place; None if both fail."""
+    known = set(columns).intersection(labels)
+    return [label if label in known else None if column in known else column for label, column in zip(labels, columns)]
 
 
 def _as_before(path, columns):

@@ -101,3 +101,32 @@ def test_sessions_of_others_are_left_alone(tmp_path, made_spectrum):
     Application(DataCollection([load_data(str(tmp_path / "other.csv"))])).save_session(str(tmp_path / "s.glu"))
     (again,) = Application.restore_session(str(tmp_path / "s.glu")).data_collection
     assert again["b"].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_columns_that_the_user_reordered(tmp_path, made_spectrum, renamed):
+    """The order of a dataset's components is not that of its file any more."""
+    (tmp_path / "list.csv").write_text("name,ra,dec,sersic_n,mag,size\na,1,2,,17,5\n")
+    write_spectra(made_spectrum(), tmp_path / "s.csv")
+    loaded = [load_data(str(tmp_path / name)) for name in ("list.csv", "s.csv")]
+    for data in loaded:
+        if renamed:
+            data.id["ra"].label, data.id["dec"].label = "east", "north"
+        data.reorder_components([*data.coordinate_components, *data.main_components[::-1]])
+    Application(DataCollection(loaded)).save_session(str(tmp_path / "s.glu"))
+    again = Application.restore_session(str(tmp_path / "s.glu")).data_collection
+    for before, after in zip(loaded, again):
+        for cid in before.main_components:
+            np.testing.assert_array_equal(after[cid.label], before[cid.label])
+
+
+def test_renamed_and_reordered_columns_of_a_file_with_another_order(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("name,ra,dec,sersic_n,mag,size\na,1,2,,17,5\n")
+    data = load_data(str(path))
+    data.id["mag"].label = "brightness"
+    data.reorder_components([*data.coordinate_components, *data.main_components[::-1]])
+    Application(DataCollection([data])).save_session(str(tmp_path / "s.glu"))
+    path.write_text("name,ra,dec,sersic_n,size,mag\na,1,2,,5,17\n")
+    with pytest.raises(ValueError, match="renamed and put in another order"):
+        Application.restore_session(str(tmp_path / "s.glu"))
