@@ -135,11 +135,17 @@ def test_many_categories_are_coloured_in_order(data, n):
 
 def test_a_long_legend_is_cut():
     entries = [(f"a source with a long name {k}", "red", "filled") for k in range(20)]
-    kept, columns = fitting_entries(entries, 6.0)
+    kept, columns = fitting_entries(entries, 6.0, inches)
     assert -(-len(kept) // columns) <= 3
     assert kept[-1][0] == f"… and {21 - len(kept)} more"
-    assert fitting_entries(entries[:2], 6.0) == (entries[:2], 2)
-    assert fitting_entries([], 6.0) == ([], 1)
+    assert sum(inches(text) + 0.36 for text, *_ in kept[:columns]) <= 6
+    assert fitting_entries(entries[:2], 6.0, inches) == (entries[:2], 2)
+    assert fitting_entries([], 6.0, inches) == ([], 1)
+    assert len(fitting_entries(entries, 6.0, inches, most_rows=1)[0]) == 3
+
+
+def inches(text):
+    return 0.06 * len(text)
 
 
 def test_choices_of_plain_data():

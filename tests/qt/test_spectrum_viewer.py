@@ -528,6 +528,26 @@ def test_other_instruments_overlay(application, viewer, data):
     assert "'bare' has no 'wavelength'" in viewer.data_artists[2].disabled_message
 
 
+def test_images_are_refused_in_words(application, viewer):
+    image = Data(label="image", flux=np.zeros((3, 4)))
+    application.data_collection.append(image)
+    viewer.add_data(image)
+    settle(viewer)
+    assert "'image' has 2 dimensions" in viewer.summary_label.text()
+
+
+def test_a_subset_alone(application, data, qtbot):
+    application.data_collection.append(data)
+    group = application.data_collection.new_subset_group("bright", data.id["flux"] > 105)
+    viewer = application.new_data_viewer(SpherexSpectrumViewer)
+    viewer.add_subset(group.subsets[0])
+    settle(viewer)
+    rows = np.flatnonzero(data["flux"] > 105)
+    assert viewer.summary_label.text().startswith(f"{rows.size} points of ")
+    click(qtbot, viewer, *pixels(viewer, data, int(rows[4])))
+    assert focused_row(application.session) == (data, rows[4])
+
+
 def test_a_subset_that_does_not_apply_says_so(application, viewer, data):
     other = Data(label="other", a=[1.0, 2.0])
     application.data_collection.append(other)

@@ -4,13 +4,15 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
 _FONT = 8  # points
-_MOST_ROWS = 3
 _HANDLE_INCH = 0.36  # symbol and gaps of one entry
-_LETTER_INCH = 0.6 * _FONT / 72
-_ROW_INCH = 1.55 * _FONT / 72
+_ROW_INCH = 1.32 * _FONT / 72
+#: Rows of the legend in figures up to so many inches high; 3 in higher ones.
+_ROWS = ((2.2, 1), (3.2, 2))
+_LONGEST = 30  # letters
 
 #: Margins of the plot in inches: left, right, bottom, top; right with a colour bar.
 MARGINS = (0.85, 0.2, 0.5, 0.12)
@@ -57,14 +59,21 @@ class Key:
         if wanted == self._drawn_for:
             return
         self._drawn_for = wanted
-        entries, columns = fitting_entries(self._entries, width - MARGINS[0] - MARGINS[1])
+        most = next((rows for up_to, rows in _ROWS if height <= up_to), 3)
+        entries, columns = fitting_entries(self._entries, width - MARGINS[0] - MARGINS[1], self._inches_of, most)
         rows = -(-len(entries) // columns) if entries else 0
         right = RIGHT_WITH_BAR if self._scale else MARGINS[1]
-        top = MARGINS[3] + (rows * _ROW_INCH + 0.06 if rows else 0)
+        top = MARGINS[3] + (rows * _ROW_INCH + 0.05 if rows else 0)
         self.axes.resizer.margins = [MARGINS[0], right, MARGINS[2], top]
         self.axes.resizer.on_resize(None)
         self._draw_legend(entries, columns, width, height)
         self._draw_bar(width, height, right, top)
+
+    def _inches_of(self, text):
+        width, _, _ = self.figure.canvas.get_renderer().get_text_width_height_descent(
+            text, FontProperties(size=_FONT), ismath=False
+        )
+        return width / self.figure.dpi
 
     def _draw_legend(self, entries, columns, width, height):
         if self.legend is not None:
@@ -109,7 +118,7 @@ class Key:
         self.bar.update_ticks()
 
 
-def fitting_entries(entries, width):
+def fitting_entries(entries, width, inches_of, most_rows=3):
     """As many entries as have room in a few rows, and in how many columns.
 
     Parameters
@@ -117,6 +126,9 @@ def fitting_entries(entries, width):
     entries : list of (str, colour, str)
     width : float
         Inches.
+    inches_of : callable
+        Width of a text in inches.
+    most_rows : int
 
     Returns
     -------
@@ -124,23 +136,24 @@ def fitting_entries(entries, width):
         The last one tells how many were left out.
     columns : int
     """
-    entries = [(text if len(text) <= 30 else text[:29] + "…", *rest) for text, *rest in entries]
-    columns = _columns(entries, width)
-    if -(-len(entries) // columns) <= _MOST_ROWS:
+    entries = [(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…", *rest) for text, *rest in entries]
+    widths = [inches_of(text) + _HANDLE_INCH for text, *_ in entries]
+    columns = _columns(widths, width)
+    if -(-len(entries) // columns) <= most_rows:
         return entries, columns
     for n in range(len(entries) - 1, 0, -1):
-        kept = [*entries[:n], (f"… and {len(entries) - n} more", "none", "filled")]
-        columns = _columns(kept, width)
-        if -(-len(kept) // columns) <= _MOST_ROWS:
-            return kept, columns
+        rest = f"… and {len(entries) - n} more"
+        columns = _columns([*widths[:n], inches_of(rest) + _HANDLE_INCH], width)
+        if -(-(n + 1) // columns) <= most_rows:
+            return [*entries[:n], (rest, "none", "filled")], columns
     return entries[:1], 1
 
 
-def _columns(entries, width):
-    for columns in range(len(entries), 1, -1):
-        rows = -(-len(entries) // columns)
-        parts = [entries[k : k + rows] for k in range(0, len(entries), rows)]
-        needed = sum(max(len(text) for text, *_ in part) * _LETTER_INCH + _HANDLE_INCH for part in parts)
-        if needed <= width:
+def _columns(widths, width):
+    """The most columns, filled one after the other, that have room beside each other."""
+    for columns in range(len(widths), 1, -1):
+        rows = -(-len(widths) // columns)
+        parts = [widths[k : k + rows] for k in range(0, len(widths), rows)]
+        if sum(max(part) for part in parts) <= width:
             return len(parts)
     return 1

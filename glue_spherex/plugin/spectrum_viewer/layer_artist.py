@@ -33,7 +33,7 @@ class _SpectrumArtist(MatplotlibLayerArtist):
         self._drawn_for = None
         self.rows = np.zeros(0, dtype=int)
         self.shown = None
-        self.problem = ""
+        self.problem, self.notes = "", []
         self.on_drawn = None  # called after each drawing
         self._make_artists()
         self._viewer_state.add_global_callback(self._update)
@@ -125,7 +125,6 @@ class SpectrumDataArtist(_SpectrumArtist):
         self.mpl_artists += [self.error_bars, self.bandwidth_bars, self.binned_bars, self.binned_markers]
         self.mpl_artists.append(self.jump_lines)
         self.colouring = None
-        self.notes = []
 
     def update(self):
         """Draw again from the dataset as it is now."""

@@ -189,7 +189,8 @@ class SpectrumViewerState(MatplotlibDataViewerState):
     def refresh_components(self):
         """Offer the components of the datasets; where the shown one is gone, take the same quantity elsewhere."""
         quantities = dict(self._quantities)
-        datasets = [data for data in self.datasets if data.size]  # glue cannot tell what an empty component holds
+        # glue cannot tell what an empty component holds
+        datasets = [data for data in self.datasets if data.size and data.ndim == 1]
         with delay_callback(self, "x_att", "y_att"):
             for name, choices in self._att_choices.items():
                 before = getattr(self, name)

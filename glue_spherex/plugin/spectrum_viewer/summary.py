@@ -3,12 +3,13 @@
 import numpy as np
 
 
-def summary(data_artists, limits):
+def summary(artists, limits):
     """Count what is drawn.
 
     Parameters
     ----------
-    data_artists : list of SpectrumDataArtist
+    artists : list of SpectrumDataArtist or SpectrumSubsetArtist
+        The datasets, and subsets whose dataset is not among them.
     limits : (float, float, float, float)
         Of the axes: x from, x to, y from, y to.
 
@@ -21,7 +22,7 @@ def summary(data_artists, limits):
     """
     points = flagged = sources = 0
     notes = []
-    for artist in data_artists:
+    for artist in artists:
         if not artist.enabled or artist.shown is None:
             notes.append(artist.problem)
         elif artist.state.visible:
@@ -29,7 +30,7 @@ def summary(data_artists, limits):
             points += rows.size
             flagged += int(artist.shown.flagged[rows].sum())
             sources += len(np.unique(artist.shown.sources.code[rows]))
-            prefix = f"{artist.layer.label}: " if len(data_artists) > 1 else ""
+            prefix = f"{artist.layer.label}: " if len(artists) > 1 else ""
             notes += [prefix + note for note in artist.notes]
             notes += [prefix + note for note in _outside(artist, limits)]
         else:

@@ -43,8 +43,9 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
     _default_mouse_mode_cls = PickMode
 
     tools = [  # noqa: RUF012 - glue reads it from the class
+        *("spherex:table", "spherex:flag-subsets", "spherex:check-up"),
         *("select:rectangle", "select:xrange", "select:yrange", "select:circle", "select:polygon"),
-        *("spherex:previous", "spherex:next", "spherex:table", "spherex:flag-subsets", "spherex:check-up"),
+        *("spherex:previous", "spherex:next"),
     ]
 
     def __init__(self, session, parent=None, state=None):
@@ -128,7 +129,8 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
 
     def _summarise(self):
         state = self.state
-        line, notes = summary(self.data_artists, (state.x_min, state.x_max, state.y_min, state.y_max))
+        lone = [a for a in self.layers if a.layer is not data_of(a.layer) and not state.layer_state_of(a.layer.data)]
+        line, notes = summary([*self.data_artists, *lone], (state.x_min, state.x_max, state.y_min, state.y_max))
         focus_note = self._focus_note()
         notes = [*notes, focus_note] if focus_note else notes
         self.summary_label.setText("  ·  ".join([line, *notes]))
