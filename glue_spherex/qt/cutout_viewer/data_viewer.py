@@ -94,7 +94,7 @@ class SpherexCutoutViewer(DataViewer):
         self.folder_button.clicked.connect(self.ask_for_folder)
         self.folder_button.hide()
         self.statusBar().addPermanentWidget(self.folder_button)
-        self._removed = ""
+        self._removed, self._ended = "", False
         self._pending = False
         self._drawing = QTimer(self)
         self._drawing.setInterval(0)
@@ -168,7 +168,7 @@ class SpherexCutoutViewer(DataViewer):
         self.page.mark_subsets(marked_rows(self.layers, self.state.focus_data, rows))
 
     def _reader_is_ready(self):
-        return getattr(self, "_reader", None) is not None and not self._closed
+        return getattr(self, "_reader", None) is not None and not self._ended
 
     @told
     def _on_data_update(self, message):
@@ -273,13 +273,11 @@ class SpherexCutoutViewer(DataViewer):
         """
         data, row = self.state.focus_data, self.state.focus_row
         rows = measured_rows(data, self.state.shown_rows()) if data is not None else []
-        if not rows:
-            self._reader.request([])
+        if not rows:  # the first cutout is read all the same, so that the folders are known at the first click
+            self._reader.request(self._requests(measured_rows(data, [0])) if data is not None and data.size else [])
             self.page.say(self._why_nothing())
         else:
-            folders, calibration = tuple(image_folders(data)), calibration_folder(data)
-            size = self.state.allowed_size
-            requests = [CutoutRequest(each, folders, size, calibration) for each in rows]
+            requests = self._requests(rows)
             self.page.show(rows, row, [self._reader.recent(request) for request in requests], moved)
             self._mark_subsets()
             place = next((k for k, each in enumerate(rows) if each.row == row), 0)
@@ -287,6 +285,11 @@ class SpherexCutoutViewer(DataViewer):
             self._reader.request([requests[k] for k in by_distance], forget)
         self._after_arrival()
         self.draw_soon()
+
+    def _requests(self, rows):
+        data = self.state.focus_data
+        folders, calibration = tuple(image_folders(data)), calibration_folder(data)
+        return [CutoutRequest(row, folders, self.state.allowed_size, calibration) for row in rows]
 
     def _why_nothing(self):
         data, row = self.state.focus_data, self.state.focus_row
@@ -311,7 +314,7 @@ class SpherexCutoutViewer(DataViewer):
     def _after_arrival(self):
         """Counting flags."""
         self._pending = False
-        if self._closed:
+        if self._ended:
             return
         problems = self.page.problems
         self.folder_button.setVisible(bool(problems))
@@ -324,7 +327,7 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _on_progress(self, done, total):
         """Telling the progress."""
-        if not self._closed:
+        if not self._ended:
             self.tell(f"Reading the headers of new images: {done} of {total}.")
 
     def tell(self, text):
@@ -351,7 +354,7 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _draw_next(self):
         """Drawing a cutout."""
-        if self._closed or not self.page.draw_next():
+        if self._ended or not self.page.draw_next():
             self._drawing.stop()
 
     # -- mouse ---------------------------------------------------------------------------------------------------------
@@ -362,7 +365,7 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _settle(self):
         """Moving the cutouts."""
-        if not self._closed:
+        if not self._ended:
             self.page.settle()
             self.draw_soon()
 
@@ -429,7 +432,7 @@ class SpherexCutoutViewer(DataViewer):
         super().cleanup()
 
     def _end(self):
-        self._closed = True
+        self._ended = True
         self._reader.close()
         self.state.remove_global_callback(self._on_state)
 
