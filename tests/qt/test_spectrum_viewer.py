@@ -344,6 +344,15 @@ def test_sources_are_ticked(viewer, data, qtbot):
     assert viewer.state.layers[0].sources is None
 
 
+def test_rings_of_hidden_sources_are_hidden(application, viewer, data):
+    application.data_collection.new_subset_group("hot", FlagSubsetState(data.id["flags"], int(Flag.HOT)))
+    process_events()
+    hot = np.flatnonzero(np.arange(60) % 5 == 0)
+    assert viewer.layers[-1].rows.tolist() == hot.tolist()
+    viewer.state.layers[0].show_sources([1])
+    assert viewer.layers[-1].rows.tolist() == hot[hot % 2 == 1].tolist()
+
+
 def test_colours(viewer, data):
     artist, state = viewer.data_artists[0], viewer.state.layers[0]
     state.colour_by = "detector"

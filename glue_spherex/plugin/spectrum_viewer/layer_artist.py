@@ -16,7 +16,7 @@ from .state import SpectrumLayerState, data_of
 
 #: Changes of these do not change what a layer draws.
 _ELSEWHERE = {
-    *("x_min", "x_max", "y_min", "y_max", "focus_data", "focus_row", "order", "title", "layers", "show_legend"),
+    *("x_min", "x_max", "y_min", "y_max", "focus_data", "focus_row", "order", "title", "show_legend"),
     *("x_axislabel", "y_axislabel", "y_range"),
 }
 
@@ -27,6 +27,7 @@ class _SpectrumArtist(MatplotlibLayerArtist):
     """What both kinds of layers have in common: when to draw again, and what to say when it cannot be done."""
 
     _layer_state_cls = SpectrumLayerState
+    _options = ()  # of the viewer, that change what is drawn
 
     def __init__(self, axes, viewer_state, layer_state=None, layer=None):
         super().__init__(axes, viewer_state, layer_state=layer_state, layer=layer)
@@ -94,7 +95,7 @@ class _SpectrumArtist(MatplotlibLayerArtist):
         self.redraw()
 
     def legend_entries(self):
-        """Texts and colours of what is drawn: list of (text, colour, "filled" | "hollow" | "bars")."""
+        """Texts and colours of what is drawn: list of (text, colour, "filled" | "hollow" | "square" | "line")."""
         return []
 
     def update(self):
@@ -210,8 +211,6 @@ class SpectrumDataArtist(_SpectrumArtist):
 
 class SpectrumSubsetArtist(_SpectrumArtist):
     """A subset: rings around its points."""
-
-    _options = ()
 
     def _draw_rows(self):
         state, shown = self.state, self.shown
