@@ -291,6 +291,24 @@ def test_subsets_mark_their_cutouts(viewer, application, spectrum):
     assert [len(panel.subsets.get_segments()) for panel in viewer.page.panels] == [0] * 5
 
 
+def test_follows_two_datasets_of_one_label(viewer, application, spectrum, measured_spectra):
+    second = load_data(str(measured_spectra))
+    second.label = spectrum.label
+    application.data_collection.append(second)
+    other = application.new_data_viewer(SpherexCutoutViewer, data=second)
+    focus_row(application.session, second, 5)
+    for each in (viewer, other):
+        settled(each)
+        assert each.state.focus_data is second
+        assert focused_panel(each).row.row == 5
+        assert each.page.problems == []
+    focus_row(application.session, spectrum, 4)
+    assert viewer.state.focus_data is other.state.focus_data is spectrum
+    application.data_collection.remove(second)
+    settled(viewer)
+    assert focused_panel(viewer).row.row == 4
+
+
 # -- faults ------------------------------------------------------------------------------------------------------------
 
 

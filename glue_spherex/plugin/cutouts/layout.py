@@ -11,7 +11,7 @@ FONT_PT = 8.0
 LINE_SPACING = 1.25
 #: A second row of panels must make them this much larger to be worth the longer way for the eye.
 _WORTH_A_ROW = 1.35
-_COMPACT_BELOW_PX = 120
+_COMPACT_BELOW_PX, _LINES = 120, 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Layout:
     width: float
     above: float
     below: float
+
+    @property
+    def compact(self):
+        """Whether there is room for short texts only."""
+        return self.lines < _LINES
 
     def cell(self, corner):
         """Panel and texts: `Bbox` in pixels."""
@@ -73,7 +78,7 @@ def lay_out(count, width, height, dpi=100.0):
 def _with_columns(count, columns, width, height, dpi):
     rows = ceil(count / columns)
     line = FONT_PT * dpi / 72 * LINE_SPACING
-    for lines in (4, 2):
+    for lines in (_LINES, 2):
         above, below = lines * line + 6, line + 8
         side = min(
             (width - 2 * MARGIN_PX - (columns - 1) * GAP_PX) / columns,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from ...model import Flag
-from ..columns import column_values, find_column
+from ..columns import column_values, find_column, kind_of
 
 _MJD_ZERO = datetime(1858, 11, 17)
 _DID = re.compile(
@@ -77,6 +77,25 @@ class MeasuredRow:
         """The image as text: ``2025W51_1A_0684_2 D3``, or its number; '' for a row without identifier."""
         name = self.obsid or self.did or (str(self.lvf_id) if self.lvf_id else "")
         return f"{name} D{self.detector}" if name and self.detector else name
+
+
+def has_images(data):
+    """Whether the rows of a dataset were measured on images: a spectrum, or a table with IRSA's identifiers.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+
+    Returns
+    -------
+    bool
+    """
+    if data.ndim != 1:
+        return False
+    if kind_of(data) == "spectrum":
+        return True
+    has = {name: find_column(data, name) is not None for name in ("ra", "dec", "obs_publisher_did", "lvf_id")}
+    return has["ra"] and has["dec"] and (has["obs_publisher_did"] or has["lvf_id"])
 
 
 _NUMBERS = {"ra": "ra", "dec": "dec", "wavelength": "wavelength", "mjd": "mjd", "flux": "flux",

@@ -7,11 +7,10 @@ from ...model import Flag
 from .brightness import display_limits, pixel_sample, shown_image
 from .layout import FONT_PT, lay_out, wrapped
 from .mask_layers import count_flags
-from .measured_row import short_title_lines, title_lines
+from .measured_row import flux_text, short_title_lines, title_lines
 from .panel import Panel
-from .positions import catalogue_positions, other_sources
+from .positions import background_box_px, catalogue_positions, other_sources
 
-_DEFAULT_BOX_PX = 15
 _NOTHING = np.zeros(0), np.zeros(0)
 
 
@@ -189,7 +188,7 @@ class CutoutPage:
             panel.put_marks(
                 target=state.show_target,
                 aperture=state.show_aperture,
-                box_px=self._box_px() if state.show_box else 0,
+                box_px=background_box_px(state.focus_data) if state.show_box else 0,
                 sources=self._sources(panel) if state.show_sources else _NOTHING,
                 catalogue=self._catalogue(panel) if state.catalogue is not None else _NOTHING,
             )
@@ -237,24 +236,17 @@ class CutoutPage:
     def _write(self, panel):
         if self._layout is None or panel.row is None:
             return
-        lines, caption = title_lines(panel.row), ""
-        compact = self._layout.lines < len(lines)
-        if compact:
-            lines, flux = short_title_lines(panel.row), lines[2]
+        compact = self._layout.compact
+        lines = short_title_lines(panel.row) if compact else title_lines(panel.row)
+        caption = ""
         if panel.view is None:
             panel.say(panel.problem)
         else:
+            low, high = (f"{value:.3g}" for value in panel.limits)
             _, note = shown_image(panel.view, panel.row, self.state.background)
-            caption = flux if compact else f"{_brief(panel.limits[0])} to {_brief(panel.limits[1])} MJy/sr"
-            caption = "; ".join(text for text in (panel.view.note, note, caption) if text)
+            below = flux_text(panel.row) if compact else f"{low} to {high} MJy/sr"
+            caption = "; ".join(text for text in (panel.view.note, note, below) if text)
         panel.write(lines, self._layout.width, caption)
-
-    def _box_px(self):
-        settings = (self.state.focus_data.meta.get("glue_spherex") or {}).get("settings") or {}
-        try:
-            return int(settings.get("background_box") or _DEFAULT_BOX_PX)
-        except (TypeError, ValueError):
-            return _DEFAULT_BOX_PX
 
     def _sources(self, panel):
         return panel.view.to_pixels(*other_sources(self.state.focus_data, panel.row))
@@ -424,7 +416,3 @@ class CutoutPage:
     def problems(self):
         """The sentences in the panels that have no image, each once."""
         return list(dict.fromkeys(panel.problem for panel in self.panels if panel.problem))
-
-
-def _brief(value):
-    return f"{value:.3g}"

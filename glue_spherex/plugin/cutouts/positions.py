@@ -7,7 +7,17 @@ from ..columns import column_values
 #: Names of position columns (letters and digits, lower case), best first.
 _RA = ("ra", "radeg", "raj2000", "raicrs", "rightascension", "alphaj2000", "ra2000")
 _DEC = ("dec", "dedeg", "decdeg", "dej2000", "decj2000", "deicrs", "decicrs", "declination", "deltaj2000", "dec2000")
+_DEFAULT_BOX_PX = 15
 _DEGREES = ("", "deg", "degree", "degrees")
+
+
+def background_box_px(data):
+    """Side of the box that the local background of a dataset was taken from, pixels; 15 where it does not tell."""
+    settings = (data.meta.get("glue_spherex") or {}).get("settings") or {}
+    try:
+        return max(int(settings.get("background_box") or _DEFAULT_BOX_PX), 1)
+    except (TypeError, ValueError):
+        return _DEFAULT_BOX_PX
 
 
 def other_sources(data, row):
