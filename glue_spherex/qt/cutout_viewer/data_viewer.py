@@ -1,21 +1,18 @@
 """The window of the cutout viewer."""
 
-from functools import wraps
 from typing import ClassVar
 
 from glue.core import Subset
 from glue.core.message import DataCollectionAddMessage, DataUpdateMessage
 from glue_qt.viewers.common.data_viewer import DataViewer
 from glue_qt.viewers.matplotlib import toolbar  # noqa: F401 - registers the tools for pan, zoom and save
-from glue_qt.viewers.matplotlib.widget import MplCanvas
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QToolTip, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QToolTip
 
-from ...plugin.columns import kind_of
 from ...plugin.cutouts.background_reader import BackgroundReader
 from ...plugin.cutouts.finding import add_image_folder, calibration_folder, image_folders
 from ...plugin.cutouts.layers import CutoutLayerArtist, marked_rows
-from ...plugin.cutouts.measured_row import measured_rows
+from ...plugin.cutouts.measured_row import has_images, measured_rows
 from ...plugin.cutouts.page import CutoutPage
 from ...plugin.cutouts.positions import position_columns
 from ...plugin.cutouts.reading import CutoutRequest
@@ -23,6 +20,7 @@ from ...plugin.cutouts.state import CutoutViewerState
 from ...plugin.focus import RowFocusMessage, focus_row, focused_row
 from ...plugin.row_order import step
 from . import tools  # noqa: F401 - registers them
+from .canvas import CutoutCanvas, told
 from .delivery import Delivery
 from .mouse import FocusClick
 from .options_widget import CutoutOptions
@@ -31,31 +29,6 @@ _ROWS_CHANGE = {"focus_data", "focus_row", "n_cutouts", "order", "size_arcmin"}
 _MASK_CHANGES = {"show_mask", "mask_bits", "mask_alpha"}
 _WHEEL_STEP = 1.2
 _START_TEXT = "Drag a SPHEREx spectrum onto this viewer, or select a point in a spectrum viewer, to see its image."
-
-
-def told(method):
-    """What goes wrong in a method is told at the foot of the viewer."""
-
-    @wraps(method)
-    def run(self, *args, **kwargs):
-        try:
-            return method(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever fails, the window lives on and says so
-            self.tell(f"{method.__doc__.splitlines()[0].rstrip('.')} failed: {error or type(error).__name__}")
-            return None
-
-    return run
-
-
-class CutoutCanvas(QWidget):
-    """The canvas of the cutouts."""
-
-    def __init__(self):
-        super().__init__()
-        self.canvas = MplCanvas()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.canvas)
 
 
 class SpherexCutoutViewer(DataViewer):
@@ -134,7 +107,7 @@ class SpherexCutoutViewer(DataViewer):
 
     def add_data(self, data):
         """Show the rows of a spectrum; of any other dataset with positions, its positions."""
-        if not shows_rows_of(data):
+        if not has_images(data):
             if position_columns(data)[0] is None:
                 raise ValueError(
                     f"{data.label!r} is neither a SPHEREx spectrum, whose images could be shown, nor does it have "
@@ -194,7 +167,7 @@ class SpherexCutoutViewer(DataViewer):
     def _on_focus(self, message):
         """Showing the row that was chosen."""
         if message.data is not None and message.row is not None:
-            if not shows_rows_of(message.data):
+            if not has_images(message.data):
                 return
             if message.data not in self.session.data_collection:
                 return
@@ -440,11 +413,3 @@ class SpherexCutoutViewer(DataViewer):
         """Glue's colours were changed in its preferences."""
         self.page.use_colours()
         self.draw_soon()
-
-
-def shows_rows_of(data):
-    """Whether a dataset is one whose rows have images: a spectrum, or a table with IRSA's identifiers."""
-    if isinstance(data, Subset) or data.ndim != 1:
-        return False
-    names = {cid.label for cid in data.main_components}
-    return kind_of(data) == "spectrum" or ({"ra", "dec"} <= names and bool(names & {"obs_publisher_did", "lvf_id"}))
