@@ -99,7 +99,7 @@ def test_click_on_a_cutout_focuses_its_row(viewer, qtbot, spectrum):
     assert focused_row(viewer.session) == (spectrum, row)
     assert viewer.state.focus_row == row
     assert viewer.page.panels[2].row.row == row  # now in the middle
-    qtbot.mouseClick(viewer.canvas, Qt.LeftButton, pos=QPoint(2, viewer.canvas.height() - 2))  # beside the panels
+    qtbot.mouseClick(viewer.canvas, Qt.LeftButton, pos=QPoint(1, 1))  # beside the panels
     assert viewer.state.focus_row == row
 
 
@@ -146,6 +146,19 @@ def test_hover_tells_the_pixel(viewer, qtbot):
     text = viewer.statusBar().currentMessage()
     assert text.startswith(f"x {panel.view.x0_det + x}, y {panel.view.y0_det + y} · ")
     assert "MJy/sr" in text
+
+
+def test_hover_over_a_title_tells_all_of_it(viewer, qtbot, monkeypatch):
+    told = []
+    monkeypatch.setattr("glue_spherex.qt.cutout_viewer.data_viewer.QToolTip.showText", lambda *a: told.append(a[1]))
+    panel = viewer.page.panels[1]
+    qtbot.mouseMove(viewer.canvas, screen(viewer, panel, (0.5, 1.1)))
+    process_events()
+    lines = told[-1].split("\n")
+    assert lines[-2:] == [panel.row.image_name, panel.view.path]
+    assert lines[3] == (", ".join(sorted(Flag.decode(panel.row.flags), key="SOURCE".__eq__)) or "no flag")
+    qtbot.mouseClick(viewer.canvas, Qt.LeftButton, pos=screen(viewer, panel, (0.5, 1.1)))
+    assert viewer.state.focus_row == panel.row.row
 
 
 def test_wheel_zooms_all_cutouts_and_home_undoes_it(viewer, qtbot):

@@ -376,6 +376,17 @@ class CutoutPage:
         """The panel of some axes, None if they are not of this page."""
         return next((panel for panel in self.panels if panel.axes is axes), None)
 
+    def panel_at(self, x, y):
+        """The panel whose image or texts are at a point of the figure, in pixels; None beside them."""
+        return next((panel for panel in self.panels if panel.cell.contains(x, y)), None)
+
+    def about(self, panel):
+        """Everything about the row of a panel, uncut: str of several lines."""
+        lines = [*title_lines(panel.row), panel.row.image_name, panel.problem]
+        if panel.view is not None:
+            lines += [panel.view.path, panel.view.note]
+        return "\n".join(line for line in lines if line)
+
     def flag_counts(self):
         """Number of pixels with each flag in the frames of the cutouts shown, dict of bit to int."""
         state = self.state

@@ -185,7 +185,7 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def focus_panel_at(self, event):
         """Choosing the row of a cutout."""
-        panel = self.page.panel_of(event.inaxes)
+        panel = self.page.panel_at(event.x, event.y)
         if panel is not None and panel.row is not None:
             focus_row(self.session, self.state.focus_data, panel.row.row)
 
@@ -356,6 +356,9 @@ class SpherexCutoutViewer(DataViewer):
         panel = self.page.panel_of(event.inaxes)
         text = self.page.describe(panel, event.xdata, event.ydata) if panel is not None else ""
         self.statusBar().showMessage(text) if text else self.statusBar().clearMessage()
+        around = self.page.panel_at(event.x, event.y)
+        if not text and around is not None:  # over the title, which may be cut, or over an empty frame
+            text = self.page.about(around)
         if text and event.guiEvent is not None:
             QToolTip.showText(self.canvas.mapToGlobal(event.guiEvent.pos()), text, self.canvas)
         else:
