@@ -227,20 +227,23 @@ def test_nearest_in_screen_space():
     assert nearest(x[:0], y[:0], px, py, plot.transData, plot.bbox) == (np.inf, -1)
 
 
-def test_markers_are_filled_or_hollow():
+@pytest.mark.parametrize("log", [False, True])
+def test_markers_are_filled_or_hollow(log):
     figure = Figure((2, 2), dpi=100)
     canvas = FigureCanvasAgg(figure)
     plot = figure.add_axes((0, 0, 1, 1))
     plot.axis("off")
-    plot.set_xlim(0, 2)
-    plot.set_ylim(0, 2)
+    for axis in "xy":
+        plot.set(**{f"{axis}lim": (1, 10**2) if log else (0, 2), f"{axis}scale": "log" if log else "linear"})
     markers = Markers(plot)
     markers.size = 30
     xy = np.array([[0.5, 0.5], [1.5, 1.5], [np.nan, 1.0]])
     palette = np.array([to_rgba("red"), to_rgba("blue")])
-    markers.set_points(xy, np.array([0, 1, 0]), palette, np.array([False, True, False]))
+    markers.set_points(10**xy if log else xy, np.array([0, 1, 0]), palette, np.array([False, True, False]))
     canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())
+    pixels = np.asarray(canvas.buffer_rgba()).astype(int)
     assert pixels[150, 50, :3].tolist() == [255, 0, 0]
     assert pixels[50, 150, :3].tolist() == [255, 255, 255]
-    assert pixels[50, 150 - 20, :3].tolist() == [0, 0, 255] or (pixels[50, 125:140, 2] == 255).all()
+    blue = (pixels[:, :, 2] > 200) & (pixels[:, :, 0] < 80)
+    away = np.hypot(*(np.argwhere(blue) - (50, 150)).T)
+    assert 18 < away.min() < away.max() < 23  # a ring of 15 points, 21 px, around the second point

@@ -185,6 +185,8 @@ def test_keys_step_through_the_source(application, viewer, data, qtbot, order):
         (Qt.Key_Left, Qt.NoModifier, 3),
         (Qt.Key_Right, Qt.ShiftModifier, 13),
         (Qt.Key_Left, Qt.ShiftModifier, 3),
+        (Qt.Key_PageDown, Qt.NoModifier, 13),
+        (Qt.Key_PageUp, Qt.NoModifier, 3),
         (Qt.Key_Left, Qt.ShiftModifier, 0),
         (Qt.Key_End, Qt.NoModifier, 29),
         (Qt.Key_Right, Qt.NoModifier, 29),
@@ -324,6 +326,24 @@ def test_every_option_of_axes(viewer, data):
     assert state.y_range == 95
 
 
+def test_log_axes_of_negative_values_and_back(application):
+    data = made(40, flux=np.linspace(-50, 50, 40))
+    viewer = shown_viewer(application, data)
+    for log in (True, False, True, False):
+        viewer.state.y_log = log
+        process_events()
+        assert viewer.axes.get_yscale() == ("log" if log else "linear")
+        assert (viewer.axes.get_ylim()[0] > 0) == log
+        settle(viewer)
+        assert ("20 rows with a flux of 0 or less are not shown." in viewer.summary_label.text()) == log
+    viewer.state.y_log = True
+    viewer.state.y_unit = "AB mag"
+    process_events()
+    assert viewer.axes.get_yscale() == "linear"
+    viewer.state.y_unit = "µJy"
+    assert viewer.axes.get_ylim()[0] < -50
+
+
 def test_sources_are_ticked(viewer, data, qtbot):
     artist, ui = viewer.data_artists[0], viewer.options.ui
     assert [ui.list_sources.item(k).text() for k in range(2)] == ["star 0  (30 points)", "star 1  (30 points)"]
@@ -333,7 +353,7 @@ def test_sources_are_ticked(viewer, data, qtbot):
     ui.button_none.click()
     settle(viewer)
     assert not artist.rows.size
-    assert "No point can be shown" in viewer.empty_text.get_text()
+    assert "No source of 'spectra' is ticked" in viewer.empty_text.get_text()
     ui.list_sources.setCurrentRow(0)
     ui.button_only.click()
     settle(viewer)

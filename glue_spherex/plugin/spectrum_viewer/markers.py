@@ -43,7 +43,8 @@ class Markers(Artist):
         """Draw the points; called by matplotlib."""
         if not self.get_visible() or not len(self.xy):
             return
-        transform = self.axes.transData
+        transform = self.axes.transData  # renderers apply affine transforms only; a logarithmic scale is none
+        xy, affine = transform.transform_non_affine(self.xy), transform.get_affine()
         radius = renderer.points_to_pixels(self.size) / 2
         gc = renderer.new_gc()
         self._set_gc_clip(gc)
@@ -64,8 +65,8 @@ class Markers(Artist):
                 gc,
                 self.shape,
                 Affine2D().scale(max(shrink, 0.5)),
-                Path(self.xy[rows]),
-                transform,
+                Path(xy[rows]),
+                affine,
                 None if code % 2 else colour,
             )
         gc.restore()

@@ -24,6 +24,7 @@ WORDS = {
     "flux_bkg": "background",
     "flux_bkg_err": "background error",
     "flux_err": "flux error",
+    "flux_err_tractor": "flux error with neighbours fixed",
     "fit_ql": "fit quality",
     "mjd": "MJD (UTC)",
     "lambda_width": "bandwidth",

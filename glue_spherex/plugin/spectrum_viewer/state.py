@@ -65,10 +65,12 @@ class SpectrumViewerState(MatplotlibDataViewerState):
         self.add_callback("layers", self._layers_changed)
         for name in _POSITION:
             self.add_callback(name, self._positions_changed, priority=5000)
-        for name in ("x_att", "redshift", "x_log"):
+        for name in ("x_att", "redshift"):
             self.add_callback(name, self.reset_x, priority=4000)
-        for name in ("y_att", "y_unit", "y_log", "y_range"):
+        for name in ("y_att", "y_unit", "y_range"):
             self.add_callback(name, self.reset_y, priority=4000)
+        self.add_callback("x_log", self.reset_x, priority=500)  # after the scale itself, which glue sets at 1000:
+        self.add_callback("y_log", self.reset_y, priority=500)  # a scale still logarithmic takes no negative limits
         self.update_from_dict(kwargs)
 
     def _update_priority(self, name):

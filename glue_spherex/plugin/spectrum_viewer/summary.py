@@ -33,6 +33,8 @@ def summary(artists, limits):
             prefix = f"{artist.layer.label}: " if len(artists) > 1 else ""
             notes += [prefix + note for note in artist.notes]
             notes += [prefix + note for note in _outside(artist, limits)]
+            if artist.state.sources == []:
+                notes.append(f"No source of {artist.layer.label!r} is ticked (tab Sources of the options).")
         else:
             notes.append(f"{artist.layer.label!r} is switched off in the list of layers.")
     line = f"{points:,} point{'' if points == 1 else 's'} of {sources} source{'' if sources == 1 else 's'} shown"

@@ -26,7 +26,7 @@ from .mouse import PickMode
 from .options_widget import SpectrumOptionsWidget
 
 _HOVER_MS = 50
-_STEPS = {"left": -1, "right": 1, "shift+left": -10, "shift+right": 10}
+_STEPS = {"left": -1, "right": 1, "shift+left": -10, "shift+right": 10, "pageup": -10, "pagedown": 10}
 _ENDS = {"home": 0, "end": -1}
 
 
