@@ -8,7 +8,7 @@ from ..model.detectors import PIXEL_SCALE_ARCSEC
 from .check_up_background import background_box
 from .columns import column_values, find_column, kind_of
 from .finding import Finding, counted
-from .targets import match_sources, sources_in, target_of_source
+from .targets import distance_arcsec, match_sources, sources_in, target_of_source
 
 #: An offset is one if it is this many times its error …
 OFFSET_SIGMA = 3.0
@@ -143,7 +143,7 @@ def neighbours(spectrum, others, radius_arcsec):
     ra, dec = spectrum.source.ra, spectrum.source.dec
     own = sources.ids == spectrum.source.source_id
     found = []
-    for label, number, distance in zip(sources.labels, sources.ids, _distance_arcsec(ra, dec, sources.ra, sources.dec)):
+    for label, number, distance in zip(sources.labels, sources.ids, distance_arcsec(ra, dec, sources.ra, sources.dec)):
         if number != spectrum.source.source_id and distance <= radius_arcsec:
             found.append(Neighbour(label or f"source {number}", float(distance), True))
     known_ra, known_dec = np.r_[sources.ra[own], sources.ra[~own]], np.r_[sources.dec[own], sources.dec[~own]]
@@ -151,9 +151,9 @@ def neighbours(spectrum, others, radius_arcsec):
     for other in others:
         names, ras, decs = _places(other, sources)
         n_catalogues += bool(len(names))
-        distances = _distance_arcsec(ra, dec, ras, decs)
+        distances = distance_arcsec(ra, dec, ras, decs)
         for k in np.flatnonzero(distances <= radius_arcsec):
-            nearest = _distance_arcsec(ras[k], decs[k], known_ra, known_dec)
+            nearest = distance_arcsec(ras[k], decs[k], known_ra, known_dec)
             if not (nearest < ITSELF_ARCSEC).any():
                 name = f"{names[k]} ({other.label})" if names[k] else f"a source of {other.label}"
                 found.append(Neighbour(name, float(distances[k]), False))
@@ -191,11 +191,3 @@ def _column_of(data, names):
         if cid is not None:
             return np.asarray(data.get_data(cid))
     return None
-
-
-def _distance_arcsec(ra, dec, ras, decs):
-    """Angular distance from one place to others, arcsec (haversine formula); NaN where a place is not known."""
-    half_ra, half_dec = np.radians(np.asarray(ras) - ra) / 2, np.radians(np.asarray(decs) - dec) / 2
-    product = np.cos(np.radians(dec)) * np.cos(np.radians(decs))
-    square = np.sin(half_dec) ** 2 + product * np.sin(half_ra) ** 2
-    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(square, 0, 1)))) * 3600

@@ -1,5 +1,6 @@
 """What the dialog of the check-up holds and does, without a window."""
 
+import numpy as np
 from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core import message
 from glue.core.hub import HubListener
@@ -8,7 +9,7 @@ from glue.core.subset import ElementSubsetState, RangeSubsetState
 
 from .check_up import check_up
 from .check_up_report import ReportError, write_report
-from .columns import find_column, spectra_in
+from .columns import find_column, source_numbers, spectra_in
 from .dialogs import listen, offer
 from .flag_selection import free_label
 from .flag_subsets import FlagSubsetState
@@ -52,11 +53,12 @@ def finding_subset(data_collection, data, finding, source_id=None, label=None):
     """
     if finding.rows is None:
         raise ValueError(f"The line on {finding.title.lower()} concerns no rows in particular; there is no subset.")
-    flags = find_column(data, "flags")
-    if finding.flag_mask and flags is not None:
+    flags, sources = find_column(data, "flags"), find_column(data, "source_id")
+    several = source_id is not None and sources is not None and len(rows_by_source(data)) > 1
+    by_number = not several or np.array_equal(source_numbers(data), data.get_data(sources))
+    if finding.flag_mask and flags is not None and by_number:
         state = FlagSubsetState(flags, finding.flag_mask, finding.mode)
-        sources = find_column(data, "source_id")
-        if source_id is not None and sources is not None and len(rows_by_source(data)) > 1:
+        if several:
             state = state & RangeSubsetState(source_id, source_id, sources)
     else:
         state = ElementSubsetState(finding.rows, data=data)

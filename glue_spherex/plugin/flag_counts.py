@@ -92,13 +92,13 @@ def row_groups(data):
     Returns
     -------
     list of RowGroup
-        All rows, then each source if there are several, then each detector that occurs.
+        All rows, then each source if there are several with more than one row, then each detector that occurs.
     """
     groups = [RowGroup("all rows", None)]
     if data.ndim != 1:
         return groups
     sources = rows_by_source(data)
-    if len(sources) > 1:
+    if 1 < len(sources) < data.size:  # in a catalogue each row is a source
         groups += [RowGroup(source.label, source.rows) for source in sources]
     detectors = column_values(data, "det_id")
     if detectors is not None and detectors.dtype.kind in "iuf":

@@ -339,9 +339,12 @@ class FlagDialogState(State, HubListener):
             self._name_follows = not name.strip()
 
     def _edited_changed(self, group):
-        if group is self._edited_before:  # only the list of subsets changed
+        before = self._edited_before
+        if group is before:  # only the list of subsets changed
             return
         self._edited_before = group
+        if before is not None and before not in self.data_collection.subset_groups:
+            self._tell(f"{before.label} was removed; the ticks stay, for a new subset.")
         if group is None:
             self._name_follows = True
             self._suggest_name()

@@ -14,9 +14,10 @@ from glue.core.parse import ParsedCommand, ParsedComponentLink
 from glue.core.subset import AndState, OrState, RangeSubsetState
 
 from ..model import CLEAN_MASK, FIT_MASK, Flag
-from .columns import find_column
+from .columns import find_column, plugin_meta
 from .flag_counts import integer_components
 from .flag_subsets import COLOURS, EVERY_BIT, FlagSubsetState, bit_name, bits_of, in_words, names_in_words
+from .opening import in_ranges, ranges_of
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ def flag_subset_groups(data_collection):
 
 
 def flag_bit_attributes(data, bits, att=None):
-    """Add a column of 0 and 1 per bit, computed from the flags.
+    """Add a column of 0 and 1 per bit, computed from the flags; 0 where they are missing (negative).
 
     Parameters
     ----------
@@ -301,14 +302,17 @@ def flag_bit_attributes(data, bits, att=None):
 
 
 def _bit_attribute(data, bit, att):
-    command = f"({{{att.label}}} >> {bit}) & 1"
+    formula = "(({{{name}}} >> {bit}) & 1) * ({{{name}}} >= 0)"
+    command = formula.format(name=att.label, bit=bit)
     for cid in data.derived_components:
         parsed = getattr(getattr(data.get_component(cid), "link", None), "_parsed", None)
         if parsed is not None and parsed.reference_list == [att] and parsed.render() == command:
             return cid
     name = free_label(bit_name(bit), [cid.label for cid in data.components])
     cid = ComponentID(name, parent=data)
-    data.add_component_link(ParsedComponentLink(cid, ParsedCommand(f"({{flags}} >> {bit}) & 1", {"flags": att})))
+    data.add_component_link(
+        ParsedComponentLink(cid, ParsedCommand(formula.format(name="flags", bit=bit), {"flags": att}))
+    )
     return cid
 
 
@@ -347,6 +351,8 @@ def subset_to_data(subset, data_collection=None, label=None):
     for cid in (*data.main_components, *data.derived_components):
         new.add_component(_copied(data, cid, rows), cid.label)
     new.meta.update(copy.deepcopy(dict(data.meta)))
+    missing = plugin_meta(new).get("missing", {})
+    missing.update({name: ranges_of(in_ranges(missing[name], data.size)[rows]) for name in missing})
     new.style.color = subset.style.color
     if data_collection is not None:
         new.label = free_label(new.label, [other.label for other in data_collection])

@@ -13,12 +13,9 @@ from glue.core.link_helpers import JoinLink, LinkSame
 
 from ..model import COLUMNS
 from .columns import column_values, find_column, kind_of
-from .targets import SAME_PLACE_ARCSEC, match_sources, sources_in
+from .targets import FARTHEST_NAMESAKE_ARCSEC, SAME_PLACE_ARCSEC, distance_arcsec, match_sources, sources_in
 
 LABEL = "SPHEREx"
-
-#: Sources of one name farther apart than this are two sources; proper motions reach some arcminutes in decades.
-FARTHEST_NAMESAKE_ARCSEC = 600.0
 
 #: Of this many spectra all columns are linked, of further ones the essential ones: what glue does with each change of
 #: the data takes a time that grows with the square of the number of links, times the number of datasets.
@@ -212,8 +209,7 @@ def _sources(data):
 
 def _are_near(a, b, rows, others):
     """Whether paired sources can be the same: no farther apart than their names or their motion allow."""
-    east = (b.ra[others] - a.ra[rows] + 180) % 360 - 180
-    distance = 3600 * np.hypot(east * np.cos(np.radians(a.dec[rows])), b.dec[others] - a.dec[rows])
+    distance = distance_arcsec(a.ra[rows], a.dec[rows], b.ra[others], b.dec[others])
     named = (a.labels[rows] == b.labels[others]) & (a.labels[rows] != "")
     return ~(distance > np.where(named, FARTHEST_NAMESAKE_ARCSEC, SAME_PLACE_ARCSEC))
 

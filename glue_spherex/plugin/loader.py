@@ -9,7 +9,8 @@ from glue.core import Data
 
 from ..io import is_spectrum_file, read_spectra
 from ..io.columns import json_like
-from .opening import component_of, descriptions_of, require_file
+from .columns import numbered
+from .opening import component_of, descriptions_of, ranges_of, require_file
 
 #: Above glue's readers for VOTables (1), and FITS files and HDF5 (100).
 PRIORITY = 200
@@ -71,7 +72,7 @@ def spectrum_data(table):
         if column.dtype.kind == "b":
             truth_values.append(name)
         if column.dtype.kind in "biu" and np.any(getattr(column, "mask", False)):
-            missing[name] = _ranges(column.mask)
+            missing[name] = ranges_of(column.mask)
     data.meta.update(json_like(dict(table.meta)))
     data.meta["spherex"] = {
         "kind": "spectrum",
@@ -90,14 +91,7 @@ def _numbered(table):
     if "source_id" not in table.colnames or table["source_id"].dtype.kind in "iu":
         return table, ""
     table, text = table.copy(copy_data=False), np.asarray(table["source_id"]).astype(str)
-    _, first, number = np.unique(text, return_index=True, return_inverse=True)
     name = next(name for name in ("label", "identifier", "source_identifier") if name not in table.colnames)
-    table.replace_column("source_id", np.argsort(np.argsort(first))[number])
+    table.replace_column("source_id", numbered(text))
     table[name] = text
     return table, name
-
-
-def _ranges(mask):
-    """Where a mask is set, as a list of [start, stop], half open."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, dtype=np.int8), [0]])))
-    return edges.reshape(-1, 2).tolist()

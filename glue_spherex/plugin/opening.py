@@ -1,4 +1,4 @@
-"""What the loaders of files share: files that are not there, columns as components, descriptions."""
+"""What the loaders of files share: files that are not there, columns as components, descriptions, missing values."""
 
 import os
 
@@ -53,3 +53,37 @@ def component_of(column):
 def descriptions_of(table):
     """The descriptions of a table's columns, a dict of str, by name."""
     return {name: text for name in table.colnames if (text := table[name].info.description)}
+
+
+def ranges_of(mask):
+    """Where a mask is set.
+
+    Parameters
+    ----------
+    mask : array_like of bool, shape (n,)
+
+    Returns
+    -------
+    list of [start, stop]
+        Half open, ascending.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, dtype=np.int8), [0]])))
+    return edges.reshape(-1, 2).tolist()
+
+
+def in_ranges(ranges, n):
+    """The reverse of `ranges_of`.
+
+    Parameters
+    ----------
+    ranges : list of [start, stop]
+    n : int
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    mask = np.zeros(n, dtype=bool)
+    for start, stop in ranges:
+        mask[start:stop] = True
+    return mask

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns import column_values
+from .columns import source_numbers
 from .targets import sources_in
 
 
@@ -44,9 +44,7 @@ def rows_by_source(data):
     list of SourceRows
         Empty for a dataset without rows.
     """
-    sources = sources_in(data)
-    ids = column_values(data, "source_id")
-    ids = np.zeros(data.size, dtype=int) if ids is None else ids.astype(np.int64)
+    sources, ids = sources_in(data), source_numbers(data)
     order = np.argsort(ids, kind="stable")
     starts = np.searchsorted(ids[order], sources.ids, side="left")
     stops = np.searchsorted(ids[order], sources.ids, side="right")
@@ -92,4 +90,4 @@ def source_with_rows(data, source_id=None):
 
 def source_of_row(data, row):
     """The number of the source that a row belongs to; None for a row that does not exist."""
-    return next((source.source_id for source in rows_by_source(data) if row in source.rows), None)
+    return int(source_numbers(data)[row]) if 0 <= row < data.size else None

@@ -15,6 +15,7 @@ from ..io.errors import TableFileError
 from ..model import COLUMNS, SpectrumError
 from .columns import find_column, kind_of
 from .loader import spectrum_data
+from .opening import in_ranges
 
 _PROVENANCE = {"flags", "fit_ql", "det_id", "lvf_id", "obs_publisher_did", "flux_bkg", "lambda_width", "x_image"}
 
@@ -121,9 +122,7 @@ def _column_names(data):
 def _file_column(data, cid, name, rows):
     about, component = data.meta["spherex"], data.get_component(cid)
     values = np.asarray(data.get_data(cid))
-    missing = np.zeros(len(values), bool)
-    for start, stop in about.get("missing", {}).get(name, ()):
-        missing[start:stop] = True
+    missing = in_ranges(about.get("missing", {}).get(name, ()), len(values))
     values, missing = values[rows], missing[rows]
     if isinstance(component, CategoricalComponent) or values.dtype.kind in "SO":
         values = values.astype(str)

@@ -2,11 +2,11 @@
 
 from qtpy import QtCore
 
-from ..plugin.columns import kind_of, spectra_in
+from ..plugin.columns import spectra_in
 from ..plugin.focus import focus_source, focused_row
 from ..plugin.links import link_all
 from ..plugin.target_data import target_table_from
-from ..plugin.targets import source_of_target, sources_in, target_of_source
+from ..plugin.targets import sources_in, target_list_of
 from .cutout_viewer import SpherexCutoutViewer
 from .spectrum_viewer import SpherexSpectrumViewer
 from .table_viewer import SpherexTableViewer
@@ -73,14 +73,10 @@ def _spectra(application, data):
 
 def _targets(data_collection, data):
     """The target list that a spectrum table was measured for, or else one made of its sources."""
-    first = int(sources_in(data).ids[0]) if data.size else None
-    for targets in data_collection:
-        if kind_of(targets) == "targets" and first is not None and target_of_source(targets, data, first) is not None:
-            found = source_of_target(data_collection, targets, target_of_source(targets, data, first))
-            if found is not None and found[0] is data:
-                return targets
-    targets = target_table_from(data)
-    data_collection.append(targets)
+    targets = target_list_of(data_collection, data)
+    if targets is None:
+        targets = target_table_from(data)
+        data_collection.append(targets)
     return targets
 
 

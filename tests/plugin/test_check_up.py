@@ -425,6 +425,17 @@ def test_subsets_of_lines():
         finding_subset(collection, data, line(data, "dates"))
 
 
+@pytest.mark.parametrize("ids", [["b", "a"], [2.5, 1.5], np.array([2**63 + 1, 1], np.uint64)])
+def test_subset_of_a_source_without_a_number(ids):
+    """The numbers that such sources are given are not in the column."""
+    n = 6
+    data = Data(label="others", source_id=np.repeat(ids, n), flags=np.full(2 * n, HOT), wavelength=np.arange(12.0) + 1)
+    data.add_component(np.ones(12), "flux")
+    collection = DataCollection([data])
+    group = finding_subset(collection, data, line(data, "bad_pixels", 1), 1)
+    assert np.flatnonzero(group.subsets[0].to_mask()).tolist() == list(range(n, 2 * n))
+
+
 def test_report(tmp_path):
     findings = [Finding("position", "warn", "1.2″ off & <away>."), Finding("dates", "good", "Observed.")]
     path = write_report(findings, tmp_path / "report.txt", data_label="my <data>", source_label="star & co")

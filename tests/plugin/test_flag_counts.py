@@ -3,6 +3,7 @@ import pytest
 
 pytest.importorskip("glue")
 
+from astropy.table import MaskedColumn, QTable
 from glue.core import Data, DataCollection
 from glue.core.component import CategoricalComponent
 from glue.core.component_id import ComponentID
@@ -33,6 +34,7 @@ from glue_spherex.plugin.flag_selection import (
 )
 from glue_spherex.plugin.flag_subsets import FlagSubsetState, bits_of, mask_of
 from glue_spherex.plugin.loader import spectrum_data
+from glue_spherex.plugin.translator import to_table
 
 HOT, SOURCE, BAD, FAILED, DICHROIC = (int(Flag[name]) for name in
                                       ("HOT", "SOURCE", "CONTAINS_BAD_PIXEL", "FIT_ERROR", "DICHROIC"))  # fmt: skip
@@ -321,6 +323,48 @@ def test_subset_to_data():
     assert new.meta == data.meta
     assert new.meta["spherex"] is not data.meta["spherex"]
     assert subset_to_data(subset, collection).label == "spectra [DICHROIC] (2)"
+
+
+def test_missing_flags_of_a_copy():
+    """A flag of 0 is not missing because the row that stood in its place before was."""
+    table = QTable({"wavelength": np.arange(1.0, 5.0), "flux": np.ones(4)})
+    table["flags"] = MaskedColumn([0, 0, 0, HOT], mask=[True, False, True, False])
+    data = spectrum_data(table)
+    collection = DataCollection([data])
+    group = collection.new_subset_group("later", data.id["wavelength"] > 1.5)
+    copied = to_table(subset_to_data(group.subsets[0], collection))
+    assert copied["flags"].mask.tolist() == [False, True, False]
+    assert data.meta["spherex"]["missing"]["flags"] == [[0, 1], [2, 3]]
+
+
+def test_a_catalogue_with_a_number_per_row_has_no_sources_to_list():
+    data = Data(label="catalogue", source_id=np.arange(50), flags=np.arange(50))
+    assert list(count_by_group(data, data.id["flags"])) == ["all rows"]
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "b"], [0.5, np.nan, np.nan], np.array([2**63 + 1, 7, 7], np.uint64)])
+def test_sources_that_have_no_number(ids):
+    data = Data(label="others", source_id=np.array(ids), flags=[HOT, HOT, 0])
+    state = FlagDialogState(DataCollection([data]), data)
+    groups = FlagDialogState.group.get_choices(state)
+    assert [None if group.rows is None else group.rows.tolist() for group in groups] == [None, [0], [1, 2]]
+
+
+def test_columns_of_missing_flags():
+    data = Data(label="others", flags=np.array([-1, HOT, 0]))
+    [cid] = flag_bit_attributes(data, [10])
+    assert data[cid].tolist() == FlagSubsetState(data.id["flags"], HOT).to_mask(data).tolist() == [0, 1, 0]
+    assert flag_bit_attributes(data, [10]) == [cid]
+
+
+def test_the_edited_subset_is_deleted():
+    data = spectra()
+    collection = DataCollection([data])
+    [group] = flag_subset(collection, data, HOT)
+    state = FlagDialogState(collection, data, group)
+    collection.remove_subset_group(group)
+    assert state.edited is None
+    assert state.status == "HOT was removed; the ticks stay, for a new subset."
 
 
 def test_subset_to_data_refusals():

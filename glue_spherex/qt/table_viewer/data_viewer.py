@@ -8,6 +8,7 @@ from qtpy import QtCore, QtWidgets
 from ...model import Flag
 from ...plugin.columns import find_column, kind_of, plugin_meta
 from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focus_source, focused_row
+from ...plugin.sources import source_of_row
 from ...plugin.targets import source_of_target, target_of_source
 from .cells import CellDelegate
 
@@ -86,7 +87,7 @@ class SpherexTableViewer(TableViewer):
                 focus_row(self.session, self.data, row)
         elif kind_of(self.data) == "targets" and row != self._following:
             self._following = row
-            found = source_of_target(self.session.data_collection, self.data, row)
+            found = source_of_target(self.session.data_collection, self.data, row, focused_row(self.session)[0])
             if found is None:
                 self.statusBar().showMessage("No spectrum of this target is loaded.")
             else:
@@ -101,9 +102,7 @@ class SpherexTableViewer(TableViewer):
         if data is self.data:
             self._show(row)
         elif data is not None and row is not None and kind_of(self.data) == "targets":
-            cid = find_column(data, "source_id")
-            if cid is not None and row < data.size:
-                self._show(target_of_source(self.data, data, int(data.get_data(cid)[row])))
+            self._show(target_of_source(self.data, data, source_of_row(data, row)))
 
     def _mark_source(self, message):
         if self.data is not None and kind_of(self.data) == "targets":
