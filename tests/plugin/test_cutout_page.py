@@ -266,7 +266,7 @@ def test_a_row_without_wavelength_stands_alone(made_spectrum):
 
 def test_panels_are_drawn_one_by_one_and_reused(shown):
     page, state, canvas = shown
-    assert not page.draw_next()  # the arrangement is new: everything at once
+    assert [page.draw_next() for _ in range(4)] == [True, True, True, False]  # the empty page first, as it is new
     before = np.asarray(canvas.buffer_rgba()).copy()
     artists = len(page.figure.findobj())
     state.cmap = "viridis"

@@ -131,14 +131,19 @@ class CutoutPage:
     def _use(self, count):
         """As many panels as are needed; those that are not stay for later."""
         if count != len(self.panels):
-            while len(self._all) < count:
-                self._new_panel()
+            self.prepare(count)
             for panel in self._all[count:]:
                 panel.hide()
             self.panels = self._all[:count]
             self.arrange(force=True)
         if count:
             self._message.set_text("")
+
+    def prepare(self, count):
+        """Make panels before they are needed: each takes some 50 ms."""
+        while len(self._all) < count:
+            self._new_panel()
+            self._all[-1].hide()
 
     def _new_panel(self):
         panel = Panel(self.figure)
@@ -258,25 +263,29 @@ class CutoutPage:
     # -- drawing -------------------------------------------------------------------------------------------------------
 
     def draw_next(self):
-        """Draw one panel that changed, the focused one first and empty ones last; all if the arrangement changed.
+        """Draw one panel that changed, the focused one first and empty ones last.
 
-        One at a time, so that a window stays alive between them.
+        One at a time, so that a window stays alive between them. If their arrangement changed, the page is wiped first.
 
         Returns
         -------
         bool
             Whether there is more to draw.
         """
+        canvas = self.figure.canvas
+        renderer = canvas.get_renderer()
         if self._whole:
-            self.figure.canvas.draw()
+            renderer.clear()
+            self.figure.patch.draw(renderer)
+            self._message.draw(renderer)
+            canvas.blit(self.figure.bbox)
             self.drawn()
-            return False
+            self._dirty.update(self.panels)
+            return bool(self.panels)
         waiting = [panel for panel in self.panels if panel in self._dirty]
         if waiting:
             panel = min(waiting, key=lambda panel: (panel.view is None and not panel.problem, not panel.focused))
             self._dirty.discard(panel)
-            canvas = self.figure.canvas
-            renderer = canvas.get_renderer()
             self._paper.set_bounds(*panel.cell.bounds)
             self._paper.draw(renderer)
             panel.axes.draw(renderer)

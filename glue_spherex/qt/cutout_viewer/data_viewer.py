@@ -60,6 +60,7 @@ class SpherexCutoutViewer(DataViewer):
         self.figure = self.canvas.fig
         self.page = CutoutPage(self.figure, self.state)
         self.page.on_moved = self._settle_soon
+        self.page.prepare(self.state.n_cutouts)
         self._notice = QLabel()
         self.statusBar().addWidget(self._notice, 1)
         self.folder_button = QPushButton("Name the folder…")
