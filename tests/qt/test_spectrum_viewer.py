@@ -557,6 +557,14 @@ def test_other_instruments_overlay(application, viewer, data):
     assert "'bare' has no 'wavelength'" in viewer.data_artists[2].disabled_message
 
 
+def test_long_notes_do_not_widen_the_window(viewer):
+    before = viewer.minimumSizeHint().width()
+    viewer.summary_label.say(["A sentence that is told here."] * 30)
+    process_events()
+    assert viewer.minimumSizeHint().width() == before
+    assert viewer.summary_label.toolTip().count("\n") == 29
+
+
 def test_images_are_refused_in_words(application, viewer):
     image = Data(label="image", flux=np.zeros((3, 4)))
     application.data_collection.append(image)

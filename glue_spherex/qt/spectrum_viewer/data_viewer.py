@@ -5,7 +5,7 @@ from glue.core import message as msg
 from glue.utils import decorate_all_methods, defer_draw
 from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.matplotlib.data_viewer import MatplotlibDataViewer
-from qtpy import QtCore, QtWidgets
+from qtpy import QtCore
 
 from ...plugin.columns import column_values
 from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focused_row
@@ -24,6 +24,7 @@ from . import tools as _tools  # noqa: F401
 from .layer_style_editor import SpectrumLayerStyleEditor
 from .mouse import PickMode
 from .options_widget import SpectrumOptionsWidget
+from .summary_label import SummaryLabel
 
 _HOVER_MS = 50
 _STEPS = {"left": -1, "right": 1, "shift+left": -10, "shift+right": 10, "pageup": -10, "pagedown": 10}
@@ -54,8 +55,7 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         self.empty_text = self.axes.text(
             *(0.5, 0.5, ""), transform=self.axes.transAxes, ha="center", va="center", wrap=True, color="#666666"
         )
-        self.summary_label = QtWidgets.QLabel()
-        self.summary_label.setStyleSheet("QLabel { font-size: 11px; padding: 0 6px; }")
+        self.summary_label = SummaryLabel()
         self.statusBar().addPermanentWidget(self.summary_label, 1)
         self._pending_steps, self._hovered = 0, None
         self._step_timer, self._hover_timer, self._summary_timer = (
@@ -133,8 +133,7 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         line, notes = summary([*self.data_artists, *lone], (state.x_min, state.x_max, state.y_min, state.y_max))
         focus_note = self._focus_note()
         notes = [*notes, focus_note] if focus_note else notes
-        self.summary_label.setText("  ·  ".join([line, *notes]))
-        self.summary_label.setToolTip("\n".join([line, *notes]))
+        self.summary_label.say([line, *notes])
         drawn = any(len(artist.rows) for artist in self.layers)
         text = "" if drawn or not self.layers else "\n".join(["No point can be shown.", *notes])
         if self.empty_text.get_text() != text:
@@ -362,6 +361,7 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
 
     # regions
 
+    @messagebox_on_error("The region cannot be made a subset")
     def apply_roi(self, roi, override_mode=None):
         """Make a subset of what stands inside a region."""
         self.redraw()  # takes the drawn region away

@@ -43,7 +43,7 @@ class SpectrumLayerStyleEditor(QtWidgets.QWidget):
         self._show(word == FIXED or one_source, "color_color", "label_color")
         self._show(word == FLAG, "combosel_flag", "label_flag")
         self._show(
-            not word,
+            not word and data_of(self.state.layer).get_kind(by) == "numerical",
             *("combosel_colour_map", "label_colour_map", "valuetext_colour_min", "label_colour_min"),
             *("valuetext_colour_max", "label_colour_max"),
         )
