@@ -436,6 +436,20 @@ def test_subset_of_a_source_without_a_number(ids):
     assert np.flatnonzero(group.subsets[0].to_mask()).tolist() == list(range(n, 2 * n))
 
 
+@pytest.mark.parametrize("n", [7, 10, 20, 100])
+def test_points_of_a_flat_spectrum_rarely_stand_apart(n):
+    """20,000 points at random wavelengths, errors that differ by a factor of 1.6; at the ends the line is uncertain."""
+    rng = np.random.default_rng(4)
+    size = 20000 // n * n
+    error = np.exp(rng.normal(0, 0.5, size))
+    data = Data(label="flat", wavelength=rng.uniform(1, 2, size), flux=100 + error * rng.normal(size=size))
+    data.add_component(error, "flux_err")
+    data.add_component(np.arange(size) // n, "det_id")
+    distance = distance_from_neighbours(SourceSpectrum.of(data))
+    assert np.isfinite(distance).all()
+    assert (distance > 5).sum() <= 2
+
+
 def test_report(tmp_path):
     findings = [Finding("position", "warn", "1.2″ off & <away>."), Finding("dates", "good", "Observed.")]
     path = write_report(findings, tmp_path / "report.txt", data_label="my <data>", source_label="star & co")
