@@ -27,6 +27,7 @@ from .options_widget import SpectrumOptionsWidget
 from .summary_label import SummaryLabel
 
 _HOVER_MS = 50
+_INSIDE = 0.15  #: how far from the border, as a part of the axes, a point is brought that lay outside
 _STEPS = {"left": -1, "right": 1, "shift+left": -10, "shift+right": 10, "pageup": -10, "pagedown": 10}
 _ENDS = {"home": 0, "end": -1}
 
@@ -228,7 +229,7 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
             return
         to_axes = self.axes.transData + self.axes.transAxes.inverted()
         place = to_axes.transform(self.overlay.marked)
-        shift = [0.0 if 0 <= part <= 1 else part - 0.5 for part in place]
+        shift = [0.0 if 0 <= part <= 1 else part - min(max(part, _INSIDE), 1 - _INSIDE) for part in place]
         if not any(shift):
             return
         corners = to_axes.inverted().transform([shift, [shift[0] + 1, shift[1] + 1]])
