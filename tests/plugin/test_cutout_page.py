@@ -364,11 +364,11 @@ def test_hover_tells_pixel_value_and_flags(shown, field):
     with fits.open(field.images[1]) as hdus:
         value = hdus["IMAGE"].data[panel.view.y0 + y, panel.view.x0 + x]
         flags = hdus["FLAGS"].data[panel.view.y0 + y, panel.view.x0 + x]
-    text = page.describe(panel, u, v)
+    text = panel.describe(u, v)
     assert text.startswith(f"x {panel.view.x0_det + x}, y {panel.view.y0_det + y} · {value:.5g} MJy/sr · ")
     assert text.endswith(", ".join(Flag.decode(int(flags))) or "no flag")
-    assert page.describe(panel, 1e4, 0) == "not on the image"
-    assert page.describe(panel, None, None) == ""
+    assert panel.describe(1e4, 0) == "not on the image"
+    assert panel.describe(None, None) == ""
 
 
 def test_mask_colours_counts_and_presets():

@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from ...model import Flag
 from .brightness import display_limits, pixel_sample, shown_image
 from .layout import FONT_PT, lay_out, wrapped
 from .mask_layers import count_flags
@@ -389,13 +388,6 @@ class CutoutPage:
         """The panel whose image or texts are at a point of the figure, in pixels; None beside them."""
         return next((panel for panel in self.panels if panel.cell.contains(x, y)), None)
 
-    def about(self, panel):
-        """Everything about the row of a panel, uncut: str of several lines."""
-        lines = [*title_lines(panel.row), panel.row.image_name, panel.problem]
-        if panel.view is not None:
-            lines += [panel.view.path, panel.view.note]
-        return "\n".join(line for line in lines if line)
-
     def flag_counts(self):
         """Number of pixels with each flag in the frames of the cutouts shown, dict of bit to int."""
         state = self.state
@@ -404,33 +396,6 @@ class CutoutPage:
             for panel in self.panels
             if panel.view is not None
         )
-
-    def describe(self, panel, x, y):
-        """What lies under a point of a panel.
-
-        Parameters
-        ----------
-        panel : Panel
-        x, y : float, arcsec
-            In the panel's own coordinates.
-
-        Returns
-        -------
-        str
-            Detector pixel (0-based), brightness and flags; '' where there is no pixel.
-        """
-        view = panel.view
-        if view is None or x is None:
-            return ""
-        column, row = np.round(panel.pixels_to_plane.inverted().transform((x, y))).astype(int)
-        ny, nx = view.shape
-        if not (0 <= column < nx and 0 <= row < ny):
-            return "not on the image"
-        image, _ = shown_image(view, panel.row, self.state.background)
-        value = image[row, column]
-        names = ", ".join(Flag.decode(int(view.flags[row, column]))) or "no flag"
-        brightness = f"{value:.5g} MJy/sr" if np.isfinite(value) else "no value"
-        return f"x {view.x0_det + column}, y {view.y0_det + row} · {brightness} · {names}"
 
     @property
     def problems(self):

@@ -9,9 +9,11 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Rectangle
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
+from ...model import Flag
 from .brightness import colours_of
 from .layout import FONT_PT, LINE_SPACING, elided, wrapped
 from .mask_layers import mask_overlay, under_mask
+from .measured_row import title_lines
 
 #: Radius in which pixels' flags count for a measurement, pixels.
 APERTURE_PX = 2.5
@@ -238,6 +240,39 @@ class Panel:
         for text, letter, way in ((self.east, "E", east), (self.north, "N", north)):
             text.set_text(letter)
             text.set_position(start + 1.42 * reach * way)
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    def about(self):
+        """Everything about the row, uncut: str of several lines."""
+        lines = [*title_lines(self.row), self.row.image_name, self.problem]
+        if self.view is not None:
+            lines += [self.view.path, self.view.note]
+        return "\n".join(line for line in lines if line)
+
+    def describe(self, x, y):
+        """What lies under a point.
+
+        Parameters
+        ----------
+        x, y : float, arcsec
+            In the panel's own coordinates.
+
+        Returns
+        -------
+        str
+            Detector pixel (0-based), brightness as it is drawn, and flags; '' where there is no image.
+        """
+        if self.view is None or x is None:
+            return ""
+        column, row = np.round(self.pixels_to_plane.inverted().transform((x, y))).astype(int)
+        ny, nx = self.view.shape
+        if not (0 <= column < nx and 0 <= row < ny):
+            return "not on the image"
+        value = self._pixels[row, column]
+        names = ", ".join(Flag.decode(int(self.view.flags[row, column]))) or "no flag"
+        brightness = f"{value:.5g} MJy/sr" if np.isfinite(value) else "no value"
+        return f"x {self.view.x0_det + column}, y {self.view.y0_det + row} · {brightness} · {names}"
 
 
 def _directions(view, orientation):

@@ -85,7 +85,7 @@ class CutoutViewerState(ViewerState):
     catalogue = CallbackProperty(None, docstring="Dataset whose positions are shown")
     show_mask = CallbackProperty(True, docstring="Show flags")
     mask_bits = CallbackProperty(DEFAULT_BITS, docstring="Flags shown, as a bitmask")
-    mask_alpha = CallbackProperty(0.7, docstring="Opacity of the mask, 0 to 1")
+    mask_alpha = CallbackProperty(0.75, docstring="Opacity of the mask, 0 to 1")
 
     def __init__(self, **kwargs):
         super().__init__()

@@ -355,11 +355,11 @@ class SpherexCutoutViewer(DataViewer):
     def _on_hover(self, event):
         """Describing a pixel."""
         panel = self.page.panel_of(event.inaxes)
-        text = self.page.describe(panel, event.xdata, event.ydata) if panel is not None else ""
+        text = panel.describe(event.xdata, event.ydata) if panel is not None else ""
         self.statusBar().showMessage(text) if text else self.statusBar().clearMessage()
         around = self.page.panel_at(event.x, event.y)
         if not text and around is not None:  # over the title, which may be cut, or over an empty frame
-            text = self.page.about(around)
+            text = around.about()
         if text and event.guiEvent is not None:
             QToolTip.showText(self.canvas.mapToGlobal(event.guiEvent.pos()), text, self.canvas)
         else:
