@@ -162,3 +162,15 @@ def test_from_a_bad_point_to_a_session(application, loaded, bad_row, qtbot, tmp_
         np.testing.assert_array_equal(subset.to_mask(), expected)
     finally:
         again.close()
+
+
+def test_two_results_of_the_same_targets_share_the_list(application, loaded, measured_spectra):
+    arranged(application)
+    again = application.load_data(str(measured_spectra))
+    viewers = arrange_viewers(application, again)
+    arrange_viewers(application, again)
+    process_events()
+    assert [kind_of(data) for data in application.data_collection] == ["spectrum", "targets", "spectrum"]
+    assert focused_row(application.session)[0] is again
+    viewers[SpherexTableViewer]._chosen(2)
+    assert focused_row(application.session)[0] is again

@@ -1,6 +1,7 @@
 """glue's table viewer, whose current row is the focused row or the chosen target."""
 
 import numpy as np
+from glue.core.message import DataAddComponentMessage, DataRemoveComponentMessage, NumericalDataChangedMessage
 from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.table import TableViewer
 from qtpy import QtCore, QtWidgets
@@ -41,6 +42,8 @@ class SpherexTableViewer(TableViewer):
         super().register_to_hub(hub)
         hub.subscribe(self, RowFocusMessage, handler=lambda message: self._mark(message.data, message.row))
         hub.subscribe(self, SourceFocusMessage, handler=lambda message: self._mark_source(message))
+        for kind in (NumericalDataChangedMessage, DataAddComponentMessage, DataRemoveComponentMessage):
+            hub.subscribe(self, kind, handler=self._data_replaced, filter=lambda message: message.data is self.data)
         self._mark(*focused_row(self.session))
 
     def _on_layers_changed(self, *args):
@@ -51,6 +54,13 @@ class SpherexTableViewer(TableViewer):
         self.ui.table.selectionModel().currentRowChanged.connect(self._current_changed)
         self._fit_columns()
         self._mark(*focused_row(self.session))
+
+    def _data_replaced(self, message):
+        """Begin anew if the dataset has other rows or columns than the table shows; glue leaves it as it is."""
+        shown = self.model.order.size, self.ui.table.horizontalHeader().count()
+        if shown != (self.data.size, self.model.columnCount()):
+            self.data = None
+            self._on_layers_changed()
 
     def showEvent(self, event):
         """Fit the columns once their text can be measured."""
@@ -99,9 +109,9 @@ class SpherexTableViewer(TableViewer):
         """Mark the focused row, or the target that it was measured for."""
         if self.data is None:
             return
-        if data is self.data:
+        if data is None or data is self.data:
             self._show(row)
-        elif data is not None and row is not None and kind_of(self.data) == "targets":
+        elif row is not None and kind_of(self.data) == "targets":
             self._show(target_of_source(self.data, data, source_of_row(data, row)))
 
     def _mark_source(self, message):
