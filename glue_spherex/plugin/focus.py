@@ -7,6 +7,9 @@ from glue.core.message import Message
 
 from .columns import column_values, source_numbers
 
+#: In which colour all viewers mark it.
+FOCUS_COLOUR = "#d6006c"
+
 _focused = WeakKeyDictionary()  # session -> (weak reference to the data, row)
 
 

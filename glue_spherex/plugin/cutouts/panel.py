@@ -10,6 +10,7 @@ from matplotlib.patches import Circle, Rectangle
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from ...model import Flag
+from ..focus import FOCUS_COLOUR
 from .brightness import colours_of
 from .layout import FONT_PT, LINE_SPACING, elided, wrapped
 from .mask_layers import mask_overlay, under_mask
@@ -17,8 +18,6 @@ from .measured_row import title_lines
 
 #: Radius in which pixels' flags count for a measurement, pixels.
 APERTURE_PX = 2.5
-#: The focused cutout's frame; the spectrum viewer marks the point in the same colour.
-FOCUS_COLOUR = "#d6006c"
 TARGET_COLOUR, SOURCES_COLOUR, CATALOGUE_COLOUR = "#00d5ff", "#ffd43b", "#ff6bd6"
 _EMPTY_COLOUR, _HATCH_COLOUR = "#c9ccd1", "#aeb2b9"
 _OUTLINE = [patheffects.withStroke(linewidth=2.2, foreground="black", alpha=0.75)]

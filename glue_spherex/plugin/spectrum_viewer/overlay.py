@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-_FOCUS_COLOUR = "#d6006c"
+from ..focus import FOCUS_COLOUR
+
 _FONT, _PAD = 8, 4.5  # of the text and of the frame around it, in points
 
 
@@ -20,7 +21,7 @@ class Overlay:
         self.axes = axes
         self.canvas = axes.figure.canvas
         self.mark = Line2D(
-            [], [], ls="none", marker="o", ms=13, mfc="none", mec=_FOCUS_COLOUR, mew=2.2, animated=True, zorder=90000
+            [], [], ls="none", marker="o", ms=13, mfc="none", mec=FOCUS_COLOUR, mew=2.2, animated=True, zorder=90000
         )
         axes.add_line(self.mark)
         self.text = axes.annotate(
