@@ -71,10 +71,10 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
         truth = Table.read(field.truth)
         figure = folder / "spectra.png"
         draw_spectra(result.spectra, truth, figure)
-    summary = _summary(result.spectra, truth) + (
-        f"\n{_spoiled(truth)}\nimages:  {field.folder / 'images'}\nspectra: {folder / 'result' / 'spectra.vot'}\npicture: {figure}"
-    )
-    return Demo(folder, folder / "result" / "spectra.vot", folder / "result" / "targets.ecsv", figure, summary)
+    spectra = folder / "result" / "spectra.vot"
+    lines = [_summary(result.spectra, truth), _spoiled(truth)]
+    lines += [f"images:  {field.folder / 'images'}", f"spectra: {spectra}", f"picture: {figure}"]
+    return Demo(folder, spectra, folder / "result" / "targets.ecsv", figure, "\n".join(lines))
 
 
 def _with_truth(spectra, truth):

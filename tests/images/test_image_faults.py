@@ -30,7 +30,8 @@ def test_missing_psf(make_image):
     assert read_record(path).psf_kind == ""
     with SpectralImage.open(path) as image:
         assert np.isfinite(image.cutout(0, 5, 0, 5).image).any()  # pixels need no PSF
-        for needs in (lambda: image.psf_source, lambda: image.used, lambda: image.psf(0), lambda: image.psf_zones(0, 0)):
+        asking = lambda: image.psf_source, lambda: image.used, lambda: image.psf(0), lambda: image.psf_zones(0, 0)
+        for needs in asking:
             with pytest.raises(
                 ImageFileError, match=f"{path}: there is no HDU named PSF or EPSF, and no average_psf or epsf"
             ):

@@ -10,14 +10,13 @@ from matplotlib.patches import Circle, Rectangle
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from ...model import Flag
+from ...photometry.quality import RADIUS_PX
 from ..focus import FOCUS_COLOUR
 from .brightness import colours_of
 from .layout import FONT_PT, LINE_SPACING, elided, wrapped
 from .mask_layers import mask_overlay, under_mask
 from .measured_row import title_lines
 
-#: Radius in which pixels' flags count for a measurement, pixels.
-APERTURE_PX = 2.5
 TARGET_COLOUR, SOURCES_COLOUR, CATALOGUE_COLOUR = "#00d5ff", "#ffd43b", "#ff6bd6"
 _EMPTY_COLOUR, _HATCH_COLOUR = "#c9ccd1", "#aeb2b9"
 _OUTLINE = [patheffects.withStroke(linewidth=2.2, foreground="black", alpha=0.75)]
@@ -85,7 +84,7 @@ class Panel:
         self.catalogue = axes.plot([], [], "+", color=CATALOGUE_COLOUR, ms=9, mew=1.5, transform=on_pixels, **outlined)[
             0
         ]
-        self.aperture = Circle((0, 0), APERTURE_PX, fill=False, ec=TARGET_COLOUR, lw=1.1, transform=on_pixels, zorder=4)
+        self.aperture = Circle((0, 0), RADIUS_PX, fill=False, ec=TARGET_COLOUR, lw=1.1, transform=on_pixels, zorder=4)
         self.box = Rectangle((0, 0), 1, 1, fill=False, ec="#94d82d", lw=1.3, ls="--", transform=on_pixels, zorder=4)
         for patch in (self.aperture, self.box):
             axes.add_patch(patch)
