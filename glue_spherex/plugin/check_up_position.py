@@ -7,6 +7,7 @@ import numpy as np
 from ..model.detectors import PIXEL_SCALE_ARCSEC
 from .check_up_background import background_box
 from .columns import column_values, find_column, kind_of
+from .cutouts.positions import position_columns
 from .finding import Finding, counted
 from .targets import distance_arcsec, match_sources, sources_in, target_of_source
 
@@ -25,8 +26,6 @@ BLENDING_PX = 5.0
 
 _NAMED = 3
 _OFFSETS = ("offset_east", "offset_north", "offset_east_err", "offset_north_err")
-_RA_NAMES = ("ra", "raj2000", "ra_icrs", "ra_deg", "_ra")
-_DEC_NAMES = ("dec", "dej2000", "decj2000", "de_icrs", "dec_deg", "_de", "_dec")
 _LABEL_NAMES = ("label", "name", "source_name", "designation", "id", "source_id")
 
 
@@ -174,12 +173,13 @@ def _places(data, measured):
         sources = sources_in(data)
         new = match_sources(sources, measured) < 0
         return list(sources.labels[new]), sources.ra[new], sources.dec[new]
-    ra, dec = _column_of(data, _RA_NAMES), _column_of(data, _DEC_NAMES)
-    if ra is None or dec is None or ra.dtype.kind not in "iuf" or dec.dtype.kind not in "iuf":
+    pair = position_columns(data) if not kind_of(data) else (None, None)  # images are no sources
+    if None in pair:
         return [], empty, empty
+    ra, dec = (np.asarray(data.get_data(cid), dtype=float) for cid in pair)
     labels = _column_of(data, _LABEL_NAMES)
     names = [f"row {row}" for row in range(data.size)] if labels is None else [str(label) for label in labels]
-    return names, ra.astype(float), dec.astype(float)
+    return names, ra, dec
 
 
 def _column_of(data, names):

@@ -13,6 +13,7 @@ from glue.core.link_helpers import JoinLink, LinkSame
 
 from ..model import COLUMNS
 from .columns import column_values, find_column, kind_of
+from .cutouts.positions import position_columns
 from .targets import FARTHEST_NAMESAKE_ARCSEC, SAME_PLACE_ARCSEC, distance_arcsec, match_sources, sources_in
 
 LABEL = "SPHEREx"
@@ -22,7 +23,6 @@ LABEL = "SPHEREx"
 MOST_LINKED_WHOLE = 4
 ESSENTIAL = ("wavelength", "flux", "flux_err", "flags", "mjd", "det_id", "lvf_id")
 
-_SKY = {("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs"), ("right ascension", "declination")}
 _OF_SOURCES = ("source_id", "label")  # equal numbers mean the same only in lists of the same sources
 
 
@@ -148,11 +148,7 @@ def _sky(data):
     if kind_of(data) == "image":
         ids = data.world_component_ids
         return (ids[1], ids[0]) if len(ids) == 2 else None
-    labels = {cid.label.lower(): cid for cid in reversed([*data.main_components, *data.derived_components])}
-    if kind_of(data):
-        pair = find_column(data, "ra"), find_column(data, "dec")
-    else:
-        pair = next(((labels[a], labels[d]) for a, d in sorted(_SKY) if a in labels and d in labels), (None, None))
+    pair = (find_column(data, "ra"), find_column(data, "dec")) if kind_of(data) else position_columns(data)
     return pair if None not in pair and _in_degrees(data, pair) else None
 
 

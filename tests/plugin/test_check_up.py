@@ -13,6 +13,7 @@ from glue_spherex import Flag, __version__
 from glue_spherex.model import CHANNELS
 from glue_spherex.model.spectrum import COLUMNS, new_table
 from glue_spherex.plugin.check_up import check_up, clean_points_per_channel, distance_from_neighbours
+from glue_spherex.plugin.check_up_position import neighbours
 from glue_spherex.plugin.check_up_report import ReportError, report_html, report_text, write_report
 from glue_spherex.plugin.check_up_state import finding_subset
 from glue_spherex.plugin.finding import LEVELS, TITLES, Finding
@@ -434,6 +435,19 @@ def test_subset_of_a_source_without_a_number(ids):
     collection = DataCollection([data])
     group = finding_subset(collection, data, line(data, "bad_pixels", 1), 1)
     assert np.flatnonzero(group.subsets[0].to_mask()).tolist() == list(range(n, 2 * n))
+
+
+def test_images_and_positions_in_other_units_are_no_neighbours():
+    """The centre of an image may lie anywhere near the source."""
+    data = spectra()
+    place = {"ra": data["ra"][:1] + 1e-3, "dec": data["dec"][:1]}
+    images = Data(label="images", **place)
+    images.meta["spherex"] = {"kind": "images"}
+    hours = Data(label="hours", **place)
+    hours.get_component("ra").units = "hourangle"
+    assert neighbours(SourceSpectrum.of(data), [images, hours], 60) == ([], 0)
+    found, n_catalogues = neighbours(SourceSpectrum.of(data), [Data(label="degrees", **place)], 60)
+    assert (len(found), n_catalogues) == (1, 1)
 
 
 @pytest.mark.parametrize("n", [7, 10, 20, 100])
