@@ -2,7 +2,7 @@
 
 from qtpy import QtCore
 
-from ..plugin.columns import spectra_in
+from ..plugin.columns import kind_of, spectra_in
 from ..plugin.focus import focus_source, focused_row
 from ..plugin.links import link_all
 from ..plugin.target_data import target_table_from
@@ -29,7 +29,8 @@ def arrange_viewers(application, data=None):
     ----------
     application : glue_qt.app.GlueApplication
     data : glue.core.Data, optional
-        A spectrum table; by default the one whose row is focused, else the one that was loaded last.
+        A spectrum table; by default, and for a target list, the one whose row is focused, else the one that was loaded
+        last.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def arrange_viewers(application, data=None):
     Raises
     ------
     ValueError
-        If there is no spectrum table.
+        If there is no spectrum table, or it has no rows.
     """
     data = _spectra(application, data)
     targets = _targets(application.data_collection, data)
@@ -53,21 +54,25 @@ def arrange_viewers(application, data=None):
         shown = {SpherexTableViewer: targets, SpherexSpectrumViewer: data, SpherexCutoutViewer: data}
         viewers = {kind: application.new_data_viewer(kind, data=shown[kind]) for kind in PLACES}
     Layout.of(application.current_tab).place(viewers)
-    if focused_row(application.session)[0] is not data and data.size:
+    if focused_row(application.session)[0] is not data:
         focus_source(application.session, data, int(sources_in(data).ids[0]))
     return viewers
 
 
 def _spectra(application, data):
     known = spectra_in(application.data_collection)
-    if data is None:
+    if data is None or kind_of(data) == "targets":
         focused = focused_row(application.session)[0]
         data = focused if focused in known else (known[-1] if known else None)
-    if data not in known:
+    if data is None:
         raise ValueError(
             "Arrange viewers: there is no SPHEREx spectrum here; open one with File > Open (a result of "
             "glue-spherex or of IRSA's Spectrophotometry Tool)."
         )
+    if data not in known:
+        raise ValueError(f"Arrange viewers: {data.label!r} is no SPHEREx spectrum; choose one.")
+    if data.size == 0:
+        raise ValueError(f"Arrange viewers: {data.label!r} has no rows, so there is nothing to show.")
     return data
 
 

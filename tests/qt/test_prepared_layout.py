@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from glue.core import Data
 from glue_qt.utils import process_events
 from qtpy.QtCore import QPoint, Qt
 
@@ -13,6 +14,7 @@ from glue_spherex.plugin.focus import focus_source, focused_row
 from glue_spherex.qt.arrange import PLACES, arrange_viewers
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
 from glue_spherex.qt.flag_subsets import flag_subsets_dialog
+from glue_spherex.qt.menu import arrange_layer
 from glue_spherex.qt.spectrum_viewer import SpherexSpectrumViewer
 from glue_spherex.qt.table_viewer import SpherexTableViewer
 
@@ -174,3 +176,29 @@ def test_two_results_of_the_same_targets_share_the_list(application, loaded, mea
     assert focused_row(application.session)[0] is again
     viewers[SpherexTableViewer]._chosen(2)
     assert focused_row(application.session)[0] is again
+
+
+def test_a_spectrum_without_rows_and_data_of_others(application, loaded):
+    empty, others = without_rows(loaded), Data(label="others", x=[1.0])
+    application.data_collection.extend([empty, others])
+    with pytest.raises(ValueError, match="'empty' has no rows, so there is nothing to show"):
+        arrange_viewers(application, empty)
+    with pytest.raises(ValueError, match="'empty' has no rows, so there is nothing to show"):
+        application.new_data_viewer(SpherexTableViewer, data=empty)
+    with pytest.raises(ValueError, match="'others' is no SPHEREx spectrum"):
+        arrange_viewers(application, others)
+
+
+def without_rows(data):
+    """A spectrum with the columns of another and no rows."""
+    empty = Data(label="empty")
+    for cid in data.main_components:
+        empty.add_component(np.zeros(0), cid.label)
+    empty.meta["spherex"] = {"kind": "spectrum", "columns": [cid.label for cid in empty.main_components]}
+    return empty
+
+
+def test_from_the_target_list(application, loaded):
+    viewers = arranged(application)
+    targets = viewers[SpherexTableViewer].data
+    assert arrange_layer(targets, application.data_collection) == viewers

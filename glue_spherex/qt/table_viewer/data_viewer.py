@@ -46,6 +46,13 @@ class SpherexTableViewer(TableViewer):
             hub.subscribe(self, kind, handler=self._data_replaced, filter=lambda message: message.data is self.data)
         self._mark(*focused_row(self.session))
 
+    @messagebox_on_error("The table cannot be shown")
+    def add_data(self, data):
+        """Show a table; one without rows, which glue cannot, is refused in a sentence."""
+        if data.size == 0:
+            raise ValueError(f"{data.label!r} has no rows, so there is nothing to show.")
+        return super().add_data(data)
+
     def _on_layers_changed(self, *args):
         before = self.model
         super()._on_layers_changed(*args)
