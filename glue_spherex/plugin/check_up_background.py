@@ -1,11 +1,13 @@
 """Check-up: the local background, how large it is, how many pixels it has, and where it jumps."""
 
+from collections import Counter
+
 import numpy as np
 
 from ..model import DETECTORS, ujy_per_mjy_sr
 from ..model.detectors import PIXEL_SCALE_ARCSEC
 from ..photometry.background import WANTED_PIXELS
-from ..photometry.background_jumps import background_jumps
+from ..photometry.background_jumps import NEEDED_POINTS, background_jumps
 from .finding import Finding, counted, share
 
 #: Radius of the circle in which measurements are judged, pixels.
@@ -77,6 +79,10 @@ def background_jump_line(spectrum):
     background, wavelength = spectrum.column("flux_bkg"), spectrum.column("wavelength")
     if background is None or wavelength is None:
         return Finding("background_jumps", "note", "Jumps of the background cannot be judged: flux_bkg is missing.")
+    known = np.isfinite(background) & np.isfinite(wavelength)
+    if max(Counter(spectrum.detector[known].tolist()).values(), default=0) < NEEDED_POINTS:
+        text = f"Jumps of the background cannot be judged: no detector has {NEEDED_POINTS} points."
+        return Finding("background_jumps", "note", text)
     error = spectrum.column("flux_bkg_err")
     jumps = np.flatnonzero(background_jumps(wavelength, background, error, spectrum.detector))
     n = int(np.isfinite(background).sum())

@@ -40,7 +40,6 @@ _DATA_MESSAGES = (
 )
 _SUBSET_MESSAGES = (message.SubsetCreateMessage, message.SubsetUpdateMessage, message.SubsetDeleteMessage)
 
-
 _MANY_BITS = 32  # of a mask with more bits, only those that occur are listed
 
 
@@ -85,7 +84,7 @@ class FlagDialogState(State, HubListener):
         self.data_collection = data_collection
         self._name_follows = True
         self._updating = False
-        self._edited_before = None
+        self._edited_before = self._edited_selection = None
         FlagDialogState.mode.set_choices(self, list(MODE_WORDS))
         FlagDialogState.mode.set_display_func(self, MODE_WORDS.get)
         FlagDialogState.data.set_display_func(self, lambda dataset: "" if dataset is None else dataset.label)
@@ -109,7 +108,7 @@ class FlagDialogState(State, HubListener):
         self.add_callback("edited", self._edited_changed)
         self.add_callback("value_text", self._decode)
         listen(self, data_collection.hub, _DATA_MESSAGES, self._on_data_message)
-        listen(self, data_collection.hub, _SUBSET_MESSAGES, self._refresh_edited)
+        listen(self, data_collection.hub, _SUBSET_MESSAGES, self._on_subset_message)
         self._count()
         if subset_group is not None:
             self.edit(subset_group)
@@ -349,12 +348,16 @@ class FlagDialogState(State, HubListener):
             self._name_follows = True
             self._suggest_name()
             return
+        self._show_edited()
+
+    def _show_edited(self):
+        group = self.edited
         selection, att = selection_of(group.subset_state)
         owner = next((dataset for dataset in self.data_collection if att in dataset.components), None)
         if owner is None:
             self._fail(f"The data of {group.label!r} are no longer loaded, so it cannot be edited.")
             return
-        self._name_follows = False
+        self._name_follows, self._edited_selection = False, selection
         self.data = owner
         self.att = att
         with delay_callback(self, "mask", "mode", "detectors"):
@@ -372,6 +375,14 @@ class FlagDialogState(State, HubListener):
             self.decoded = str(error)
             return
         self.decoded = "\n".join(describe_flags(value)) or "0: no flag is set"
+
+    def _on_subset_message(self, message_):
+        self._refresh_edited()
+        if self.edited is not None and getattr(message_.subset, "group", None) is self.edited:
+            selection = selection_of(self.edited.subset_state)[0]
+            if selection not in (self._edited_selection, self.selection):  # changed elsewhere
+                self._show_edited()
+            self._edited_selection = selection
 
     def _on_data_message(self, *args):
         before = self.data

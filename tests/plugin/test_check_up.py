@@ -450,6 +450,14 @@ def test_images_and_positions_in_other_units_are_no_neighbours():
     assert (len(found), n_catalogues) == (1, 1)
 
 
+def test_jumps_of_a_few_points_cannot_be_judged():
+    data = spectra()
+    finding = line(data, "background_jumps", row_filter=np.arange(N) % 17 < 5)
+    assert (finding.level, finding.rows) == ("note", None)
+    assert "no detector has 6 points" in finding.text
+    assert line(data, "background_jumps", row_filter=np.arange(N) % 17 < 6).level == "good"
+
+
 @pytest.mark.parametrize("n", [7, 10, 20, 100])
 def test_points_of_a_flat_spectrum_rarely_stand_apart(n):
     """20,000 points at random wavelengths, errors that differ by a factor of 1.6; at the ends the line is uncertain."""

@@ -367,6 +367,20 @@ def test_the_edited_subset_is_deleted():
     assert state.status == "HOT was removed; the ticks stay, for a new subset."
 
 
+def test_the_edited_subset_is_changed_elsewhere():
+    data = spectra()
+    collection = DataCollection([data])
+    [group] = flag_subset(collection, data, HOT)
+    states = [FlagDialogState(collection, data, group) for _ in range(2)]
+    states[1].mask, states[1].name = FAILED, "failed"
+    states[1].apply()
+    assert states[0].mask == FAILED
+    assert (group.label, states[1].name) == ("failed", "failed")
+    assert states[1].status == "Subset failed was changed."
+    group.subset_state = ElementSubsetState([0], data=data)
+    assert [state.edited for state in states] == [None, None]
+
+
 def test_subset_to_data_refusals():
     data, image = spectra(), Data(label="image", flags=np.ones((2, 2), dtype=int))
     collection = DataCollection([data, image])
