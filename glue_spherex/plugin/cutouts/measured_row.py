@@ -178,9 +178,9 @@ def short_title_lines(row):
 
 
 def date_text(mjd):
-    """A modified Julian date as calendar date and time; a sentence where there is none."""
+    """A modified Julian date as calendar date and time, to the nearest minute; a sentence where there is none."""
     try:
-        return (_MJD_ZERO + timedelta(days=mjd)).strftime("%Y-%m-%d %H:%M")
+        return (_MJD_ZERO + timedelta(minutes=round(mjd * 1440))).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError):
         return "no date"
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ...model import Flag
-from ..columns import column_values
+from ..columns import column_values, find_column
+from ..cutouts.measured_row import date_text
 from .quantities import WORDS, unit_text
 
 
@@ -68,17 +69,11 @@ def _split(label):
 
 
 def _image(data, row):
-    detector, mjd = _value(data, "det_id", row), _value(data, "mjd", row)
+    detector, mjd = _value(data, "det_id", row), _number(data, "mjd", row)
     words = [] if detector is None else [f"detector {detector}"]
-    if mjd is not None and np.isfinite(mjd):
-        words.append(f"{_utc(float(mjd))} UTC")
+    if np.isfinite(mjd):
+        words.append(f"{date_text(mjd)} UTC")
     return ", ".join(words)
-
-
-def _utc(mjd):
-    """A modified Julian date as a calendar date, to the minute."""
-    minutes = round(mjd * 1440) - 40587 * 1440
-    return str(np.datetime64("1970-01-01T00:00") + np.timedelta64(minutes, "m")).replace("T", " ")
 
 
 def _flags(data, row):
@@ -91,13 +86,20 @@ def _flags(data, row):
 
 
 def _quality(data, row):
-    quality, background = _value(data, "fit_ql", row), _value(data, "flux_bkg", row)
+    quality, background = _number(data, "fit_ql", row), _number(data, "flux_bkg", row)
     words = []
-    if quality is not None and np.isfinite(quality):
+    if np.isfinite(quality):
         words.append(f"{WORDS['fit_ql']} {quality:.3g}")
-    if background is not None and np.isfinite(background):
-        words.append(f"background {background:.4g} {unit_text('MJy / sr')}")
+    if np.isfinite(background):
+        unit = unit_text(data.get_component(find_column(data, "flux_bkg")).units)
+        words.append(f"background {background:.4g} {unit}".rstrip())
     return ", ".join(words)
+
+
+def _number(data, name, row):
+    """A value of a column of numbers; NaN where there is none."""
+    value = _value(data, name, row)
+    return float(value) if isinstance(value, (int, float, np.integer, np.floating)) else np.nan
 
 
 def _value(data, name, row):
