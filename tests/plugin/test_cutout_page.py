@@ -24,10 +24,11 @@ from glue_spherex.plugin.cutouts.mask_layers import (
 )
 from glue_spherex.plugin.cutouts.measured_row import measured_rows, title_lines
 from glue_spherex.plugin.cutouts.page import CutoutPage
-from glue_spherex.plugin.cutouts.positions import catalogue_positions, other_sources, position_columns
+from glue_spherex.plugin.cutouts.positions import catalogue_positions, other_sources
 from glue_spherex.plugin.cutouts.reading import read_cutout
 from glue_spherex.plugin.cutouts.state import CutoutViewerState
 from glue_spherex.plugin.loader import spectrum_data
+from glue_spherex.plugin.positions import position_columns
 
 
 @pytest.fixture(scope="module")

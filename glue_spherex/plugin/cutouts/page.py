@@ -1,14 +1,18 @@
 """The page of cutouts: which panel shows what, in the way the state asks for."""
 
+from math import ceil
+
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from ...model.detectors import PIXEL_SCALE_ARCSEC
+from ..columns import background_box_px
 from .brightness import display_limits, pixel_sample, shown_image
 from .layout import FONT_PT, lay_out, wrapped
 from .mask_layers import count_flags
 from .measured_row import flux_text, short_title_lines, title_lines
 from .panel import Panel
-from .positions import background_box_px, catalogue_positions, other_sources
+from .positions import catalogue_positions, other_sources
 
 _NOTHING = np.zeros(0), np.zeros(0)
 
@@ -199,7 +203,8 @@ class CutoutPage:
 
     def _put_compass(self):
         for panel in self.panels:
-            panel.compass(self.state.show_compass and panel is self.panels[0], self.state.orientation)
+            roomy = self._layout is not None and self._layout.lines > 0
+            panel.compass(self.state.show_compass and roomy and panel is self.panels[0], self.state.orientation)
 
     def restyle_mask(self):
         """Draw the flags as the state says now."""
@@ -250,6 +255,8 @@ class CutoutPage:
             _, note = shown_image(panel.view, panel.row, self.state.background)
             below = flux_text(panel.row) if compact else f"{low} to {high} MJy/sr"
             caption = "; ".join(text for text in (panel.view.note, note, below) if text)
+        if not self._layout.lines:  # resting the mouse on the panel tells all of it
+            lines, caption = [], ""
         panel.write(lines, self._layout.width, caption)
 
     def _sources(self, panel):
@@ -401,3 +408,16 @@ class CutoutPage:
     def problems(self):
         """The sentences in the panels that have no image, each once."""
         return list(dict.fromkeys(panel.problem for panel in self.panels if panel.problem))
+
+    @property
+    def box_note(self):
+        """A sentence where the box of the background is wanted but larger than the cutouts; '' otherwise."""
+        state = self.state
+        if not (self.panels and state.show_box) or state.view is not None:
+            return ""
+        px = background_box_px(state.focus_data)
+        turned = 1.0 if state.orientation == "detector" else 2**0.5
+        needed = ceil(px * turned * PIXEL_SCALE_ARCSEC / 6) / 10
+        if px * PIXEL_SCALE_ARCSEC / 60 < state.allowed_size:
+            return ""
+        return f"The box of the background, {px} pixels, is larger than the cutouts; a size of {needed:g} arcmin shows it."
