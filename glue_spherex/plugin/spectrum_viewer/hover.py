@@ -4,7 +4,7 @@ import numpy as np
 
 from ...model import Flag
 from ..columns import column_values, find_column
-from ..cutouts.measured_row import date_text
+from ..texts import date_text, with_error
 from .quantities import WORDS, unit_text
 
 
@@ -38,26 +38,6 @@ def _position(row, axes, shown):
         error = np.nan if errors is None else errors[row]
         lines.append(f"{name} {with_error(values[row], error)} {unit}".rstrip())
     return lines
-
-
-def with_error(value, error):
-    """A number with as many digits as its error deserves: ``22942 ± 311``, ``3.911 ± 0.017``.
-
-    Parameters
-    ----------
-    value, error : float
-        An error of 0 or NaN is not shown.
-
-    Returns
-    -------
-    str
-    """
-    if not (np.isfinite(error) and error > 0):
-        return f"{value:.3f}" if 1e4 <= abs(value) < 1e6 else f"{value:.5g}"
-    if not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.4g} ± {error:.2g}"
-    decimals = min(max(1 - int(np.floor(np.log10(error))), 0), 6)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def _split(label):
