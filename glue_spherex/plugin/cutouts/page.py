@@ -1,11 +1,8 @@
 """The page of cutouts: which panel shows what, in the way the state asks for."""
 
-from math import ceil
-
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from ...model.detectors import PIXEL_SCALE_ARCSEC
 from ..columns import background_box_px
 from .brightness import display_limits, pixel_sample, shown_image
 from .layout import FONT_PT, lay_out, wrapped
@@ -408,16 +405,3 @@ class CutoutPage:
     def problems(self):
         """The sentences in the panels that have no image, each once."""
         return list(dict.fromkeys(panel.problem for panel in self.panels if panel.problem))
-
-    @property
-    def box_note(self):
-        """A sentence where the box of the background is wanted but larger than the cutouts; '' otherwise."""
-        state = self.state
-        if not (self.panels and state.show_box) or state.view is not None:
-            return ""
-        px = background_box_px(state.focus_data)
-        turned = 1.0 if state.orientation == "detector" else 2**0.5
-        needed = ceil(px * turned * PIXEL_SCALE_ARCSEC / 6) / 10
-        if px * PIXEL_SCALE_ARCSEC / 60 < state.allowed_size:
-            return ""
-        return f"The box of the background, {px} pixels, is larger than the cutouts; a size of {needed:g} arcmin shows it."

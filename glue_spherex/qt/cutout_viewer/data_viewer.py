@@ -230,8 +230,10 @@ class SpherexCutoutViewer(DataViewer):
             self.page.restyle_mask()
         elif changed == {"view"}:
             self.page.apply_view()
+            self._tell_problems()
         elif changed - {"layers", "title"}:
             self.page.restyle()
+            self._tell_problems()
             self._show_counts()
         self.draw_soon()
 
@@ -289,13 +291,15 @@ class SpherexCutoutViewer(DataViewer):
     def _after_arrival(self):
         """Counting flags."""
         self._pending = False
-        if self._ended:
-            return
+        if not self._ended:
+            self._tell_problems()
+            self._show_counts()
+
+    def _tell_problems(self):
         problems = self.page.problems
         self.folder_button.setVisible(bool(problems))
         first = " ".join(problems[:1]) + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
-        self.tell(first or self.page.box_note)
-        self._show_counts()
+        self.tell(first or self.state.box_note)
 
     def _show_counts(self):
         self.options.show_counts(self.page.flag_counts())
