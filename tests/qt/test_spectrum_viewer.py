@@ -778,3 +778,16 @@ def test_session(application, tmp_path, qtbot):
         assert restored.summary_label.text() == viewer.summary_label.text()
     finally:
         again.close()
+
+
+def test_two_datasets_coloured_by_different_numbers(application, viewer, data):
+    other = made(30, n_sources=1)
+    other.label = "other"
+    application.data_collection.append(other)
+    viewer.add_data(other)
+    viewer.data_artists[0].state.colour_by = data.id["mjd"]
+    viewer.data_artists[1].state.colour_by = other.id["fit_ql"]
+    settle(viewer)
+    viewer._summarise()
+    assert viewer.key.bar.ax.get_ylabel() == "fit quality of other"
+    assert "The colours of 'spectra' mean: MJD (UTC)" in viewer.summary_label.toolTip()

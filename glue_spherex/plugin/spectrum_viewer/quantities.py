@@ -29,6 +29,8 @@ WORDS = {
     "mjd": "MJD (UTC)",
     "lambda_width": "bandwidth",
     "det_id": "detector",
+    "deep_flg": "deep field",
+    "local_bkg_flg": "local background",
     "source_id": "source number",
     "x_image": "x on the detector",
     "y_image": "y on the detector",
