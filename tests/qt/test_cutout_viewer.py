@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from glue_spherex.model import Flag
 from glue_spherex.plugin.cutouts.mask_layers import ALL_BITS, ALL_BUT_SOURCE
+from glue_spherex.plugin.cutouts.reading import CutoutRequest
 from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.row_order import ordered_rows
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
@@ -550,3 +551,30 @@ def test_held_key_makes_nothing_new(viewer, qtbot, spectrum):
     settled(viewer)
     assert viewer.state.focus_row == order[max(min(20, len(order) - 1) - 15, 0)]
     assert len(viewer.figure.findobj()) == artists
+
+
+def test_progress_goes_when_the_last_cutout_arrives_unchanged(viewer):
+    panel = focused_panel(viewer)
+    viewer._on_progress(2, 2)
+    assert "headers" in viewer._notice.text()
+    viewer._on_arrived(CutoutRequest(panel.row, ()), panel.view)
+    process_events()
+    assert viewer._notice.text() == ""
+
+
+def test_a_box_larger_than_the_cutouts_is_told_until_it_fits(viewer):
+    viewer.options.bool_show_box.setChecked(True)
+    assert "is larger than the cutouts" in viewer._notice.text()
+    viewer.state.size_arcmin = 2.5
+    settled(viewer)
+    assert viewer._notice.text() == ""
+
+
+def test_renamed_datasets_are_offered_by_their_new_names(viewer, application):
+    stars = Data(label="stars", ra=[1.0], dec=[2.0])
+    application.data_collection.append(stars)
+    stars.label = "bright stars"
+    combo = viewer.options.combo_catalogue
+    assert "bright stars" in [combo.itemText(place) for place in range(combo.count())]
+    application.data_collection.remove(stars)
+    assert "bright stars" not in [combo.itemText(place) for place in range(combo.count())]

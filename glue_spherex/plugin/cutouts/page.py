@@ -226,10 +226,14 @@ class CutoutPage:
         limits = state.fixed_limits
         if state.limits == "common":
             samples = [self._sample(panel) for panel in self.panels if panel.view is not None]
-            limits = display_limits(samples, state.percentile)
+            limits = display_limits(samples, state.allowed_percentile)
         for panel in panels:
             if panel.view is not None:
-                own = display_limits([self._sample(panel)], state.percentile) if state.limits == "each" else limits
+                own = (
+                    display_limits([self._sample(panel)], state.allowed_percentile)
+                    if state.limits == "each"
+                    else limits
+                )
                 panel.put_brightness(own, state.stretch, state.cmap)
                 self._put_mask(panel)
             self._write(panel)

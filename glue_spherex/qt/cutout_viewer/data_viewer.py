@@ -281,11 +281,13 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _on_arrived(self, request, view):
         """Drawing a cutout."""
-        if self._reader_is_ready() and self.page.receive(request.row, view):
+        if not self._reader_is_ready():
+            return
+        if self.page.receive(request.row, view):
             self.draw_soon()
-            if not self._pending:
-                self._pending = True
-                QTimer.singleShot(0, self._after_arrival)
+        if not self._pending:  # also where nothing changed: the foot may still tell of headers being read
+            self._pending = True
+            QTimer.singleShot(0, self._after_arrival)
 
     @told
     def _after_arrival(self):
