@@ -19,6 +19,7 @@ from glue_spherex.plugin.loader import spectrum_data
 from glue_spherex.plugin.row_order import ordered_rows
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
 from glue_spherex.qt.spectrum_viewer import SpherexSpectrumViewer
+from glue_spherex.qt.spectrum_viewer.layer_style_editor import SpectrumLayerStyleEditor
 from glue_spherex.qt.table_viewer import SpherexTableViewer
 
 
@@ -402,6 +403,20 @@ def rgb(colour):
     from matplotlib.colors import to_rgb
 
     return to_rgb(colour)
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "abc"])
+def test_colour_limits_that_are_none(viewer, data, text):
+    artist = viewer.data_artists[0]
+    artist.state.colour_by = data.id["mjd"]
+    editor = SpectrumLayerStyleEditor(artist)
+    editor.ui.valuetext_colour_max.setText(text)
+    editor.ui.valuetext_colour_max.editingFinished.emit()
+    settle(viewer)
+    scale = artist.colouring.scale
+    assert np.isfinite([scale.low, scale.high]).all()
+    if text != "abc":  # glue takes that as 0
+        assert 60800 < scale.high < 60860
 
 
 def test_style_editor_shows_what_matters(viewer, data):

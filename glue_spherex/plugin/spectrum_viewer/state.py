@@ -269,6 +269,17 @@ class SpectrumLayerState(MatplotlibLayerState):
         with delay_callback(self, "colour_min", "colour_max"):
             self.colour_min, self.colour_max = colour_limits(data_of(self.layer), self.colour_by)
 
+    @property
+    def usable_colour_limits(self):
+        """``colour_min`` and ``colour_max`` as numbers; those of the column where one of them is none, as ``nan``."""
+        try:
+            low, high = float(self.colour_min), float(self.colour_max)
+        except (TypeError, ValueError):  # an emptied field holds no time (NaT)
+            low = high = np.nan
+        if np.isfinite([low, high]).all() or isinstance(self.colour_by, str) or self.colour_by is None:
+            return low, high
+        return colour_limits(data_of(self.layer), self.colour_by)
+
     def show_sources(self, keys):
         """Choose the sources of the dataset that are shown.
 
