@@ -11,11 +11,14 @@ from glue.core.data_factories import load_data
 from glue.core.subset import ElementSubsetState
 from glue_qt.app import GlueApplication
 from glue_qt.utils import process_events
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QFileDialog
+from matplotlib.backend_bases import MouseEvent
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QFileDialog, QToolTip
 
 from glue_spherex.model import Flag
 from glue_spherex.plugin.cutouts.mask_layers import ALL_BITS, ALL_BUT_SOURCE
+from glue_spherex.plugin.cutouts.measured_row import title_lines
 from glue_spherex.plugin.cutouts.reading import CutoutRequest
 from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.row_order import ordered_rows
@@ -160,6 +163,23 @@ def test_hover_over_a_title_tells_all_of_it(viewer, qtbot, monkeypatch):
     assert lines[3] == (", ".join(sorted(Flag.decode(panel.row.flags), key="SOURCE".__eq__)) or "no flag")
     qtbot.mouseClick(viewer.canvas, Qt.LeftButton, pos=screen(viewer, panel, (0.5, 1.1)))
     assert viewer.state.focus_row == panel.row.row
+
+
+def test_hover_over_a_small_cutout_tells_its_row(viewer, monkeypatch):
+    told = []
+    monkeypatch.setattr(QToolTip, "showText", lambda place, text, widget: told.append(text))
+    viewer.state.n_cutouts = 25
+    viewer.viewer_size = (500, 220)
+    settled(viewer)
+    assert not viewer.page.has_texts
+    panel = focused_panel(viewer)
+    assert panel.title.get_text() == panel.caption.get_text() == ""
+    place = QPointF(screen(viewer, panel))
+    middle = panel.axes.bbox.x0 + panel.axes.bbox.width / 2, panel.axes.bbox.y0 + panel.axes.bbox.height / 2
+    gui = QMouseEvent(QEvent.MouseMove, place, place, Qt.NoButton, Qt.NoButton, Qt.NoModifier)
+    viewer._on_hover(MouseEvent("motion_notify_event", viewer.canvas, *middle, guiEvent=gui))
+    assert told[-1].startswith("x ")
+    assert title_lines(panel.row)[0] in told[-1]
 
 
 def test_wheel_zooms_all_cutouts_and_home_undoes_it(viewer, qtbot):

@@ -366,8 +366,8 @@ class SpherexCutoutViewer(DataViewer):
         text = panel.describe(event.xdata, event.ydata) if panel is not None else ""
         self.statusBar().showMessage(text) if text else self.statusBar().clearMessage()
         around = self.page.panel_at(event.x, event.y)
-        if not text and around is not None:  # over the title, which may be cut, or over an empty frame
-            text = around.about()
+        if around is not None and not (text and self.page.has_texts):  # over a title, which may be cut, an empty frame
+            text = "\n".join(part for part in (text, around.about()) if part)
         if text and event.guiEvent is not None:
             QToolTip.showText(self.canvas.mapToGlobal(event.guiEvent.pos()), text, self.canvas)
         else:
