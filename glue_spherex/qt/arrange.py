@@ -126,6 +126,9 @@ class Layout(QtCore.QObject):
             Viewer by its class, a key of `PLACES`.
         """
         self._places = {viewer.parent(): (PLACES[kind], None) for kind, viewer in viewers.items()}
+        for window in self._places:
+            window.showNormal()
+            window.raise_()
         self._apply()
 
     def eventFilter(self, watched, event):
