@@ -74,9 +74,7 @@ def _spectra(application, data):
             "glue-spherex or of IRSA's Spectrophotometry Tool). " + _OTHER_SPECTRA
         )
     if data not in known:
-        raise ValueError(
-            f"Arrange viewers: {data.label!r} is no SPHEREx spectrum; choose one. {_OTHER_SPECTRA}"
-        )
+        raise ValueError(f"Arrange viewers: {data.label!r} is no SPHEREx spectrum; choose one. {_OTHER_SPECTRA}")
     if data.size == 0:
         raise ValueError(f"Arrange viewers: {data.label!r} has no rows, so there is nothing to show.")
     return data

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from glue.core import Subset
 from glue.core.message import DataCollectionAddMessage, DataUpdateMessage
+from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.common.data_viewer import DataViewer
 from glue_qt.viewers.matplotlib import toolbar  # noqa: F401 - registers the tools for pan, zoom and save
 from qtpy.QtCore import Qt, QTimer
@@ -107,6 +108,7 @@ class SpherexCutoutViewer(DataViewer):
         else:
             self._look_at(*focused_row(self.session))
 
+    @messagebox_on_error("The dataset cannot be shown as cutouts")
     def add_data(self, data):
         """Show the rows of a spectrum; of any other dataset with positions, its positions."""
         if not has_images(data):

@@ -54,7 +54,7 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         super().__init__(session, parent=parent, state=state)
         self.overlay, self.key = Overlay(self.axes), Key(self.axes)
         self.empty_text = self.axes.text(
-            *(0.5, 0.5, ""), transform=self.axes.transAxes, ha="center", va="center", wrap=True, color="#666666"
+            *(0.5, 0.5, ""), transform=self.axes.transAxes, ha="center", va="center", wrap=True, color="#666666", size=9
         )
         for text in (self.empty_text, self.axes.xaxis.label, self.axes.yaxis.label):
             text.set_parse_math(False)  # names of columns and sources are text, also with $
