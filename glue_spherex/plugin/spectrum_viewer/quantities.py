@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from astropy import units as u
 
-from ..columns import find_column, kind_of
+from ..columns import find_column, kind_of, plugin_meta
 from .column_names import bandwidth_name, error_name, read_name, unit_in_name
 from .flux_units import is_flux
 
@@ -105,7 +105,7 @@ def name_of(data, cid):
     -------
     str
     """
-    loaded = (data.meta.get("spherex") or {}).get("columns", [])
+    loaded = plugin_meta(data).get("columns", [])
     if cid.label in loaded:
         return cid.label
     place = next((place for place, other in enumerate(data.main_components) if other is cid), len(loaded))
