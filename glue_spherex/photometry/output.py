@@ -161,7 +161,7 @@ def target_outcomes(targets, measured):
                 "row": [rejected.row + 1 for rejected in targets.rejected],
                 "status": ["rejected"] * len(targets.rejected),
                 "reason": [rejected.reason[:500] for rejected in targets.rejected],
-                "label": [_label(targets, rejected.row) for rejected in targets.rejected],
+                "label": [row_label(targets, rejected.row) for rejected in targets.rejected],
             }
         )
     table = vstack([known, lost], metadata_conflicts="silent") if len(lost) else known
@@ -178,8 +178,8 @@ def target_outcomes(targets, measured):
     return table
 
 
-def _label(targets, row):
-    """The name in a row of the list, also where the row could not become a source."""
+def row_label(targets, row):
+    """The name in a row of a target list, also where the row could not become a source."""
     name = targets.columns.get("name")
     return str(targets.table[name][row]) if name in targets.table.colnames else ""
 

@@ -17,6 +17,8 @@ _IMAGE_COLUMNS = (
     ("seconds", "s", "time that the image took"),
     ("n_sources", "", "sources with a row"),
     ("status", "", "measured, empty (no source on it), failed, or unreadable"),
+    ("size", "byte", "of the file when its headers were read"),
+    ("mtime_ns", "ns", "time of the file's last change, since 1970-01-01, when its headers were read"),
     ("psf_header_mended", "", "whether the transposed zone centres of versions up to 6.5.5 were put right"),
     ("wavelength_source", "", "CWAVE: calibration map; WCS-WAVE: table in the file, good to 1 nm"),
     ("solid_angle_source", "", "SAPM: solid-angle map; OMEGA_MEDIAN: header; WCS: pixel area of the WCS"),
@@ -71,16 +73,15 @@ class Measurement:
 def assemble(sources, images, measured, settings, interrupted):
     from astropy.table import Table
 
-    results = [result for _, result in measured]
-    columns = _joined([result.rows for result in results if result.rows])
+    columns = _joined([result.rows for result in measured if result.rows])
     order = np.lexsort((columns["lvf_id"], columns["mjd"], columns["source_id"]))
     columns = {name: values[order] for name, values in columns.items()}
     centroid = columns.pop("centroid")
     labels = np.array([source.label for source in sources], dtype=str)
     columns["label"] = labels[columns["source_id"]] if len(order) else np.array([], dtype=str)
     spectra = new_table(columns)
-    spectra.meta["glue_spherex"] = _provenance(images, results, settings)
-    about = [result.about for result in results]
+    spectra.meta["glue_spherex"] = _provenance(images, measured, settings)
+    about = [result.about for result in measured]
     about += [
         {"path": str(path), "status": "unreadable", "reason": reason}
         for path, reason in getattr(images, "failures", ())
@@ -126,9 +127,9 @@ def _provenance(images, results, settings):
 def _times_failed(measured, n_sources):
     """Number of images that may hold each source and could not be measured, shape (n,)."""
     count = np.zeros(n_sources, dtype=int)
-    for match, result in measured:
+    for result in measured:
         if result.about["status"] == "failed":
-            count[match.sources] += 1
+            count[result.sources] += 1
     return count
 
 

@@ -1,0 +1,467 @@
+"""Where jobs are handed in, looked after and fetched: what programs call."""
+
+import os
+import shutil
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from ..photometry.errors import PhotometryError
+from ..photometry.output import EXTENSIONS
+from . import lock
+from .errors import JobError
+from .job_state import LOG_NAME, RESULTS_NAME, Phase, clean_title
+from .queue import bury_dead, start_waiting
+from .request_files import Request, read_request, write_request
+from .store import JobStore
+
+_LOG_BYTES = 1 << 20
+
+
+def submit(
+    targets,
+    image_folders,
+    calibration=None,
+    settings=None,
+    *,
+    title="",
+    workers=1,
+    scheduler=None,
+    flux_correction=True,
+    spectrum_format="votable",
+    output=None,
+    origin="",
+):
+    """Hand in a measurement; it runs in a process of its own, now or when its turn has come.
+
+    Parameters
+    ----------
+    targets : Targets, Source or sequence of Source
+        From `glue_spherex.read_targets`, or made by hand.
+    image_folders : path or sequence of paths
+    calibration : path, optional
+    settings : Settings, optional
+    title : str, optional
+        Of the job; the number of targets and the date by default.
+    workers : int, optional
+        Processes that share the images.
+    scheduler : str, optional
+        Address of a Dask cluster that measures instead.
+    flux_correction : bool, optional
+    spectrum_format : str, optional
+        Of the files with spectra; see `glue_spherex.photometry.output.EXTENSIONS`.
+    output : path, optional
+        Result folder; in the folder of the job by default.
+    origin : str or list of str, optional
+        Where the targets come from, for the record.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If the store cannot be used, or the folder of the job cannot be written.
+    PhotometryError
+        If there is no target, or a setting is not allowed.
+    """
+    targets = _as_targets(targets)
+    folders = [image_folders] if isinstance(image_folders, str | os.PathLike) else image_folders
+    request = Request(
+        tuple(_absolute(folder) for folder in folders),
+        calibration and _absolute(calibration),
+        flux_correction,
+        settings or _default_settings(),
+        workers,
+        scheduler,
+        spectrum_format,
+        output and _absolute(output),
+        origin if isinstance(origin, list) else str(origin),
+    )
+    _check(request)
+    return _hand_in(request, targets, title)
+
+
+def _default_settings():
+    from ..photometry.settings import Settings
+
+    return Settings()
+
+
+def _absolute(path):
+    return os.path.abspath(os.fspath(path))
+
+
+def _as_targets(targets):
+    """A target list of whatever was given."""
+    from astropy.table import QTable
+
+    from ..io import Targets
+    from ..photometry.pipeline import checked_sources
+
+    if not isinstance(targets, Targets):
+        sources = checked_sources(targets)
+        return Targets(sources, np.arange(len(sources)), [], QTable(), {})
+    checked_sources(targets.sources)
+    return targets
+
+
+def _check(request):
+    if not request.image_folders:
+        raise JobError("images: no folder is given; at least one is needed.")
+    for what, folder in [("images", f) for f in request.image_folders] + [("calibration", request.calibration)]:
+        if folder is not None and not os.path.exists(folder):
+            raise JobError(f"{what}: there is no folder {folder}.")
+    if isinstance(request.workers, bool) or not isinstance(request.workers, int) or not 1 <= request.workers <= 1024:
+        raise JobError(f"workers is {request.workers!r}; a whole number from 1 to 1024 is needed.")
+    if request.spectrum_format not in EXTENSIONS:
+        raise JobError(f"format is {request.spectrum_format!r}; allowed are {', '.join(EXTENSIONS)}.")
+
+
+def _hand_in(request, targets, title):
+    with JobStore() as store:
+        job_id = store.new_folder()
+        folder = store.folder(job_id)
+        n = len(targets.sources)
+        date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - the user's own time
+        title = clean_title(title) or f"{targets.sources[0].label if n == 1 else f'{n} targets'}, {date}".lstrip(", ")
+        try:
+            write_request(folder, request, targets)
+            store.insert(job_id, title, n, request.output)
+        except (OSError, JobError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, JobError):
+                raise
+            raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
+        start_waiting(store)
+        return store.job(job_id)
+
+
+def jobs():
+    """All jobs, the newest first.
+
+    Jobs whose worker has died are found out, and the queue moves on.
+
+    Returns
+    -------
+    list of Job
+    """
+    with JobStore() as store:
+        _look_after(store)
+        return store.jobs()
+
+
+def job(job_id):
+    """One job.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If there is none of this id.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        return store.job(job_id)
+
+
+def _look_after(store):
+    if bury_dead(store) or (store.in_phase(Phase.QUEUED) and not store.in_phase(Phase.EXECUTING)):
+        start_waiting(store)
+
+
+def cancel(job_id):
+    """Stop a job: at once if it waits, after the images at work if it runs. What is measured is kept.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If there is no such job, or it has ended already.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        with store.transaction():
+            known = store.job(job_id)
+            if not known.phase.is_active:
+                raise JobError(f"job {job_id} has ended already ({known.phase}); there is nothing to cancel.")
+            if known.phase is Phase.EXECUTING:
+                store.update(job_id, cancelled=1, message="stops after the images at work")
+            else:
+                store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message="aborted before it began")
+        return store.job(job_id)
+
+
+def resume(job_id):
+    """Let a job go on that was aborted, has failed, or lost its worker; images that failed are tried again.
+
+    What has been measured is not measured again.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If there is no such job, it waits or runs, nothing is left to do, or its folder is gone.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        with store.transaction():
+            known = store.job(job_id)
+            if known.phase.is_active:
+                raise JobError(f"job {job_id} is {known.phase}; it need not be resumed.")
+            if not known.can_resume:
+                raise JobError(f"job {job_id} is {known.phase} without failures; nothing is left to do.")
+            _check_folder(known)
+            store.queue(job_id)
+        start_waiting(store)
+        return store.job(job_id)
+
+
+def rerun(job_id, *, title=None):
+    """Hand in what a job measured as a new job: with the same program and files it gives the same numbers.
+
+    Parameters
+    ----------
+    job_id : str
+    title : str, optional
+        That of the old job by default.
+
+    Returns
+    -------
+    Job
+        The new one. Its result folder is its own.
+    """
+    known = job(job_id)
+    asked, targets = request(job_id)
+    return _hand_in(replace(asked, output=None), targets, known.title if title is None else title)
+
+
+def remove(job_id):
+    """Delete a job with its folder. A result folder elsewhere stays.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Raises
+    ------
+    JobError
+        If there is no such job, it is running, or its folder cannot be deleted.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        with store.transaction():
+            known = store.job(job_id)
+            if known.phase is Phase.EXECUTING:
+                raise JobError(f"job {job_id} is running; cancel it first.")
+            try:
+                if known.folder.is_symlink():
+                    known.folder.unlink()
+                elif known.folder.exists():
+                    shutil.rmtree(known.folder)
+            except OSError as error:
+                raise JobError(
+                    f"the folder {str(known.folder)!r} cannot be deleted ({error.filename}: {error.strerror}); the "
+                    "job stays in the list."
+                ) from error
+            store.delete(job_id)
+
+
+def request(job_id):
+    """What a job was asked to do.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    request : Request
+    targets : Targets
+    """
+    known = job(job_id)
+    _check_folder(known)
+    return read_request(known.folder)
+
+
+def result_folder(job_id):
+    """Where the result of a job is.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    Path
+        Holds ``spectra.vot`` and the other files of a result.
+
+    Raises
+    ------
+    JobError
+        If the job has no result yet, or it is gone.
+    """
+    known = job(job_id)
+    if known.phase is not Phase.COMPLETED:
+        raise JobError(f"job {job_id} is {known.phase}: {known.message or 'it has no result'}.")
+    if not (known.result / "settings.json").exists():
+        raise JobError(f"the result of job {job_id} is no longer in {str(known.result)!r}.")
+    return known.result
+
+
+def partial_spectra(job_id):
+    """The spectra as far as they are measured, also while the job runs.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    QTable
+        The same columns and order as in the result; ``meta["glue_spherex"]`` as well.
+
+    Raises
+    ------
+    JobError
+        If there is no such job, or its folder is gone.
+    """
+    from ..photometry.result_store import ResultStore
+    from ..photometry.result_tables import assemble
+
+    known = job(job_id)
+    asked, targets = request(job_id)
+    results = []
+    if (known.folder / RESULTS_NAME).exists():
+        try:
+            with ResultStore(known.folder / RESULTS_NAME) as store:
+                results = list(store.results())
+        except PhotometryError as error:
+            raise JobError(str(error)) from error
+    complete = known.phase is Phase.COMPLETED
+    return assemble(targets.sources, _Folders(asked.image_folders), results, asked.settings, not complete).spectra
+
+
+class _Folders:
+    """What the spectra say about the images, without looking at them."""
+
+    def __init__(self, folders):
+        self.folders = folders
+        self.failures = ()
+
+
+def failures(job_id):
+    """The images of a job that failed.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    list of (str, str)
+        Path and reason.
+    """
+    from ..photometry.result_store import ResultStore
+
+    path = job(job_id).folder / RESULTS_NAME
+    if not path.exists():
+        return []
+    with ResultStore(path) as store:
+        return store.failures()
+
+
+def log(job_id):
+    """What the workers of a job have said, at most the last MiB; '' if nothing.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    str
+    """
+    path = Path(job(job_id).folder) / LOG_NAME
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+            return file.read(_LOG_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def set_running_limit(number):
+    """Choose how many jobs run at the same time.
+
+    Parameters
+    ----------
+    number : int
+        1 to 64; more wait for their turn.
+    """
+    with JobStore() as store:
+        store.set_running_limit(number)
+        start_waiting(store)
+
+
+def _check_folder(known):
+    if not known.folder.is_dir():
+        raise JobError(
+            f"the folder of job {known.id}, {str(known.folder)!r}, is gone: somebody has deleted or moved it. "
+            "The job can only be removed."
+        )
+
+
+class JobWatch:
+    """Notices changes of the jobs at next to no cost, for a display that is kept up to date.
+
+    Use it in one thread, and close it.
+    """
+
+    def __init__(self):
+        self._store = JobStore()
+        self._seen = None
+        self._alive = {}
+
+    def close(self):
+        """Close the store."""
+        self._store.close()
+
+    def changed(self):
+        """Whether jobs have changed since the last call; yes, the first time.
+
+        A worker that has died is noticed as well: `jobs` then says so.
+        """
+        seen = self._store.change_counter()
+        if seen != self._seen:
+            self._seen = seen
+            self._alive = {found.id: found.folder for found in self._store.in_phase(Phase.EXECUTING)}
+            return True
+        dead = [job_id for job_id, folder in self._alive.items() if not lock.is_held(folder)]
+        for job_id in dead:
+            del self._alive[job_id]
+        return bool(dead)
