@@ -126,7 +126,7 @@ def _hand_in(request, targets, title):
         job_id = store.new_folder()
         folder = store.folder(job_id)
         n = len(targets.sources)
-        date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - the user's own time
+        date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # the user's own time
         title = clean_title(title) or f"{targets.sources[0].label if n == 1 else f'{n} targets'}, {date}".lstrip(", ")
         try:
             write_request(folder, request, targets)

@@ -1,7 +1,7 @@
-"""The lock that a worker holds on the folder of its job: it says who is alive, whatever the clock and the process ids say.
+"""The lock that a worker holds on the folder of its job: it says who is alive, whatever clocks and process ids say.
 
-The lock belongs to an open file. Whoever starts a worker takes it and hands it over, so that there is no moment without;
-the kernel lets it go when the worker ends, however that comes about.
+The lock belongs to an open file. Whoever starts a worker takes it and hands it over, so that there is no moment
+without; the kernel lets it go when the worker ends, however that comes about.
 """
 
 import fcntl

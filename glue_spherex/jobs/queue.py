@@ -86,10 +86,12 @@ def bury_dead(store):
 def _died(job):
     if job.pid is None:
         return f"its worker process could not begin; {LOG_NAME} in its folder may say why"
-    kept = f" {job.images_done} of {job.images_total} images are done" if job.images_total else ""
+    kept = (
+        f"{job.images_done} of {job.images_total} images are done and kept" if job.images_total else "nothing is lost"
+    )
     return (
-        f"its worker ended unexpectedly: it was killed, crashed, or the computer was restarted;{kept or ' no image was'}"
-        f"{' and kept' if kept else ' done'}; resume the job to go on"
+        "its worker ended unexpectedly (it was killed, it crashed, or the computer was restarted); "
+        f"{kept}; resume the job to go on"
     )
 
 

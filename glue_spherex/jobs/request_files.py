@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ class Request:
     image_folders: tuple
     calibration: str | None = None
     flux_correction: bool = True
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     workers: int = 1
     scheduler: str | None = None
     spectrum_format: str = "votable"
@@ -58,6 +58,10 @@ class Request:
         from ..images import FolderCollection
 
         return FolderCollection(self.image_folders, self.calibration, flux_correction=self.flux_correction)
+
+    def as_dict(self):
+        """JSON-like values."""
+        return asdict(self)
 
     def described(self):
         """What was asked for beside the settings, as JSON-like values for the result folder."""
@@ -74,7 +78,7 @@ def write_request(folder, request, targets):
     request : Request
     targets : Targets
     """
-    _write_json(folder / REQUEST_NAME, {"layout": LAYOUT, **asdict(request)})
+    _write_json(folder / REQUEST_NAME, {"layout": LAYOUT, **request.as_dict()})
     content = {
         "layout": LAYOUT,
         "sources": [_source_dict(source) for source in targets.sources],
@@ -111,7 +115,7 @@ def read_request(folder):
     folder = Path(folder)
     values, content = _read_json(folder / REQUEST_NAME), _read_json(folder / TARGETS_NAME)
     try:
-        known = {field.name for field in fields(Request)}
+        known = {spec.name for spec in fields(Request)}
         given = {name: value for name, value in values.items() if name in known}
         given["settings"] = Settings(**given["settings"])
         request = Request(**given | {"image_folders": tuple(given["image_folders"])})

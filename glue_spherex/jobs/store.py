@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import time
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,10 +39,7 @@ STEPS = (
         "CREATE TABLE choices (name TEXT PRIMARY KEY, value)",
     ),
 )
-_FIELDS = (
-    "id title kind phase result submitted started ended n_sources images_done images_total measurements failures "
-    "seconds rate seconds_left message cancelled pid"
-).split()
+_FIELDS = tuple(field.name for field in fields(Job) if field.name != "folder")
 _WRITABLE = frozenset(_FIELDS) - {"id", "kind"} | {"turn", "attempts"}
 
 
@@ -144,7 +142,9 @@ class JobStore:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise JobError(f"the folder of a job cannot be made in {str(self.home)!r}: {error.strerror}.") from error
+                raise JobError(
+                    f"the folder of a job cannot be made in {str(self.home)!r}: {error.strerror}."
+                ) from error
             return job_id
 
     def insert(self, job_id, title, n_sources, result=None, kind="measure"):

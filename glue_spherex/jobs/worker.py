@@ -169,9 +169,7 @@ class Run:
         _LOG.info("%d images to measure, %d are done", len(matches), self._done_before)
         self._report(message="measures", force=True)
         with executor_of(request.workers, request.scheduler) as executor:
-            for _, result in measured_images(
-                targets.sources, images, matches, request.settings, executor, self.stop
-            ):
+            for _, result in measured_images(targets.sources, images, matches, request.settings, executor, self.stop):
                 results.add(result)
                 self._count(result)
         results.flush()
