@@ -120,7 +120,10 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
 
 
 def _forget_previous(folder):
-    """Remove the spectra that an earlier run listed in its settings, so that results never mix."""
+    """Remove what a killed run left unfinished, and the spectra that an earlier one listed: results never mix."""
+    for part in [*folder.glob(".*.part"), *folder.glob("spectra/.*.part")]:
+        if re.fullmatch(r"\..+\.[0-9a-f]{12}\.part", part.name):
+            part.unlink(missing_ok=True)
     try:
         listed = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))["spectra"]
         names = [str(name) for name in listed]

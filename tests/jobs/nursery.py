@@ -10,13 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import astropy.table  # noqa: F401 - what a worker needs is imported once, for all of them
+
+import glue_spherex.images.collection
+import glue_spherex.io.spectra
+import glue_spherex.io.targets
+import glue_spherex.io.votable_write
+import glue_spherex.jobs.executors  # noqa: F401
 from glue_spherex.jobs import worker
 from glue_spherex.jobs.queue import claim_next
 from glue_spherex.jobs.store import JobStore
-from glue_spherex.photometry import output, pipeline, result_store, result_tables  # noqa: F401 - imported once
+from glue_spherex.photometry import output, pipeline, result_store, result_tables  # noqa: F401
 
 
-def work(home, slow=0.0, batch=0.25, fault=None, at=0):
+def work(home, slow=0.0, batch=0.25, fault=None, at=None):
     result_store.BATCH_SECONDS = batch
     real = pipeline.measure_match
     with JobStore(home) as store:
@@ -26,7 +33,7 @@ def work(home, slow=0.0, batch=0.25, fault=None, at=0):
         def measure_match(sources, images, match, settings):
             time.sleep(slow)
             path = Path(match.record.path)
-            if fault and path == sorted(path.parent.glob("*.fits"))[at]:
+            if str(path) == at:
                 FAULTS[fault](path)
             result = real(sources, images, match, settings)
             measured.write(f"{path}\n")
