@@ -231,7 +231,8 @@ def _measure(options):
         table = target_outcomes(targets, result.targets)
         request = {
             "targets": options.targets or options.target,
-            "calibration": options.calibration,
+            "image_folders": [os.path.abspath(folder) for folder in options.images],
+            "calibration": options.calibration and os.path.abspath(options.calibration),
             "flux_correction": not options.no_flux_correction,
         }
         write_result(result, folder, spectrum_format=options.format, targets=table, request=request)

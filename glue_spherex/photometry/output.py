@@ -16,6 +16,7 @@ import numpy as np
 from ..io import write_spectra
 from ..io.files import replacing
 from .errors import PhotometryError
+from .provenance import provenance
 
 LOCK_NAME = ".glue-spherex.lock"
 SETTINGS_NAME = "settings.json"
@@ -109,6 +110,7 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
         settings = {
             **spectra.meta["glue_spherex"],
             "request": request or {},
+            "made": provenance(measurement.settings, request or {}, folder),
             "interrupted": measurement.interrupted,
             "spectra": written,
         }

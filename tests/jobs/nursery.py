@@ -1,7 +1,7 @@
 """A process with everything imported, whose children work on jobs at once: workers to be killed by the dozen.
 
-It reads JSON lines: {"home", "options"}: start a worker for the next waiting job, and print its pid; {"wait": pid}: wait
-for it. A worker writes the path of each image that it measures to the file ``measured`` in the job's folder.
+It reads JSON lines: {"home", "options"}: start a worker for the next waiting job, and print its pid; {"wait": pid}:
+wait for it. A worker writes the path of each image that it measures to the file ``measured`` in the job's folder.
 """
 
 import json
@@ -57,12 +57,17 @@ def _replace(path):
 FAULTS = {"vanishes": os.unlink, "is truncated": _truncate, "is replaced": _replace}
 
 
+def _answer(text):
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main():
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
             os.waitpid(order["wait"], 0)
-            print("ended", flush=True)
+            _answer("ended")
             continue
         pid = os.fork()
         if pid == 0:
@@ -73,7 +78,7 @@ def main():
             finally:
                 sys.stdout.flush()
                 os._exit(status)
-        print(pid, flush=True)
+        _answer(pid)
 
 
 main()

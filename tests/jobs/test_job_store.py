@@ -124,9 +124,14 @@ def test_a_locked_store(store, monkeypatch):
 
 def test_a_transaction_is_all_or_nothing(store):
     job_id = add(store)
-    with pytest.raises(RuntimeError), store.transaction():
-        store.update(job_id, message="changed")
-        raise RuntimeError
+
+    def change():
+        with store.transaction():
+            store.update(job_id, message="changed")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change()
     assert store.job(job_id).message == "waits for its turn"
 
 

@@ -114,8 +114,7 @@ def test_what_cannot_be_submitted(field, tmp_path):
     with pytest.raises(JobError, match="images: there is no folder"):
         jobs.submit(Source(1, 2), tmp_path / "missing")
     with pytest.raises(JobError, match="calibration: there is no folder"):
-        submit_with = {"calibration": tmp_path / "missing"}
-        jobs.submit(Source(1, 2), field.folder / "images", **submit_with)
+        jobs.submit(Source(1, 2), field.folder / "images", tmp_path / "missing")
     with pytest.raises(JobError, match="workers is 0"):
         submit(field, workers=0)
     with pytest.raises(JobError, match="format is 'doc'"):
