@@ -207,7 +207,8 @@ def _measure(options):
     from .images import FolderCollection  # noqa: F401 - imported here, so that `index_seconds` is the index alone
     from .jobs import executor_of
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
-    from .photometry.pipeline import run
+    from .photometry.result_store import temporary_store
+    from .photometry.stored_run import run_stored
 
     start = time.perf_counter()
     settings = _settings(options)
@@ -219,26 +220,29 @@ def _measure(options):
     if options.output is None:
         raise ValueError("--output is missing: name the folder for the result")
     images, index_seconds = _folder_collection(options)
-    with result_folder(options.output) as folder:
+    request = {
+        "targets": options.targets or options.target,
+        "image_folders": list(images.folders),
+        "calibration": options.calibration and os.path.abspath(options.calibration),
+        "flux_correction": not options.no_flux_correction,
+    }
+    with result_folder(options.output) as folder, temporary_store(folder) as results:
         begin = time.perf_counter()
         with (
             progress_bar("images") as progress,
             stop_on_interrupt() as stopped,
             executor_of(options.workers, options.scheduler) as pool,
         ):
-            result = run(targets.sources, images, settings, executor=pool, progress=progress, cancelled=stopped)
+            result = run_stored(
+                targets.sources, images, settings, results, executor=pool, cancelled=stopped,
+                progress=lambda done, total, _: progress(done, total),
+            )  # fmt: skip
         measure_seconds = time.perf_counter() - begin
         table = target_outcomes(targets, result.targets)
-        request = {
-            "targets": options.targets or options.target,
-            "image_folders": [os.path.abspath(folder) for folder in options.images],
-            "calibration": options.calibration and os.path.abspath(options.calibration),
-            "flux_correction": not options.no_flux_correction,
-        }
         write_result(result, folder, spectrum_format=options.format, targets=table, request=request)
     summary = {
         "images": sum(row["status"] == "measured" for row in result.images),
-        "measurements": len(result.spectra),
+        "measurements": result.n_rows,
         "failed_images": sum(row["status"] in ("failed", "unreadable") for row in result.images),
         "rejected_targets": len(targets.rejected),
         "seconds": round(time.perf_counter() - start, 4),
@@ -248,7 +252,7 @@ def _measure(options):
     _tell(options, targets, result, summary, folder / f"spectra{EXTENSIONS[options.format]}")
     if result.interrupted:
         return INTERRUPTED
-    if not len(result.spectra):
+    if not result.n_rows:
         reasons = [row["reason"] for row in result.images if row["reason"]] or list(table["reason"])
         print(f"glue-spherex: nothing could be measured: {reasons[0]}", file=sys.stderr)
         return NOTHING
@@ -307,12 +311,10 @@ def _tell(options, targets, result, summary, spectra):
         notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
         notes.append(f"{summary['failed_images']} images failed; images.ecsv says why")
-    rows = result.spectra
-    releases = rows.meta["glue_spherex"]["releases"]
+    releases = result.about["releases"]
     if len({name.removesuffix("_deep") for name in releases}) > 1:
         notes.append(f"the spectra mix releases with different gains: {', '.join(releases)} (column data_collection)")
-    same = [rows[name][1:] == rows[name][:-1] for name in ("source_id", "lvf_id")]
-    if (same[0] & same[1]).any():  # rows are in order of source, time and exposure
+    if result.repeats:
         notes.append("some exposures are there more than once, in different files; images.ecsv lists them")
     for note in notes:
         print(f"glue-spherex: {note}", file=sys.stderr)

@@ -129,76 +129,60 @@ class Run:
     def _measure(self):
         from ..photometry.output import result_folder
         from ..photometry.result_store import ResultStore
+        from ..photometry.stored_run import run_stored
+        from .executors import executor_of
 
         (self._job.folder / RESERVE_NAME).write_bytes(b"\0" * RESERVE_BYTES)
         request, targets = read_request(self._job.folder)
         self._job.result.mkdir(parents=True, exist_ok=True)
         with ResultStore(self._job.folder / RESULTS_NAME) as results:
-            images = self._measure_images(request, targets, results)
+            images = request.collection()
+            images.refresh(progress=self._indexed, cancelled=self.stop)
             if self._stop:
+                return self._stopped()
+            self._counts |= {"measurements": results.counts()[1], "failures": len(images.failures)}
+            with executor_of(request.workers, request.scheduler) as executor:
+                measurement = run_stored(
+                    targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
+                    cancelled=self.stop, begun=self._begun,
+                )  # fmt: skip
+            if measurement.interrupted:
                 return self._stopped()
             self._report(message="writes the result", force=True)
             with result_folder(self._job.result) as folder:
-                return self._write(request, targets, images, results, folder)
+                return self._write(request, targets, measurement, folder)
 
-    def _measure_images(self, request, targets, results):
-        """Measure what is not yet in `results`; the collection of images."""
-        from ..photometry.pipeline import check_engine, find, measured_images
-        from .executors import executor_of
+    def _indexed(self, done, total):
+        self._report(message=f"reads headers of images, {done} of {total}")
 
-        check_engine(request.settings)
-        images = request.collection()
-        images.refresh(
-            progress=lambda done, total: self._report(message=f"reads headers of images, {done} of {total}"),
-            cancelled=self.stop,
-        )
-        if self._stop:
-            return images
-        matches = find(targets.sources, images, request.settings)
-        known = results.measured_paths()
-        matches = [match for match in matches if match.record.path not in known]
-        looked_at, measurements, failed = results.counts()
-        self._done_before = looked_at - failed
-        self._counts = {
-            "images_done": self._done_before,
-            "images_total": self._done_before + len(matches),
-            "measurements": measurements,
-            "failures": len(images.failures),
-        }
-        self._measuring_since = time.monotonic()
-        _LOG.info("%d images to measure, %d are done", len(matches), self._done_before)
+    def _begun(self, done, total):
+        self._counts |= {"images_done": done, "images_total": total}
+        self._done_before, self._measuring_since = done, time.monotonic()
+        _LOG.info("%d images to measure, %d are done", total - done, done)
         self._report(message="measures", force=True)
-        with executor_of(request.workers, request.scheduler) as executor:
-            for _, result in measured_images(targets.sources, images, matches, request.settings, executor, self.stop):
-                results.add(result)
-                self._count(result)
-        results.flush()
-        return images
 
-    def _count(self, result):
-        self._counts["images_done"] += 1
+    def _progress(self, done, total, result):
+        self._counts["images_done"] = done
         self._counts["measurements"] += result.about["n_sources"]
         if result.about["status"] == "failed":
             self._counts["failures"] += 1
             _LOG.info("%s failed: %s", result.about["path"], result.about["reason"])
         self._report(message="measures")
 
-    def _write(self, request, targets, images, results, folder):
+    def _write(self, request, targets, measurement, folder):
         """Write the result folder; phase and message of the job."""
         from ..photometry.output import target_outcomes, write_result
-        from ..photometry.result_tables import assemble
 
-        measurement = assemble(targets.sources, images, list(results.results()), request.settings, interrupted=False)
         table = target_outcomes(targets, measurement.targets)
         write_result(
             measurement, folder, spectrum_format=request.spectrum_format, targets=table, request=request.described()
         )
-        if not len(measurement.spectra):
+        if not measurement.n_rows:
             reasons = [row["reason"] for row in measurement.images if row["reason"]] or list(table["reason"])
             return Phase.ERROR, f"nothing could be measured: {reasons[0]}"
         failures = self._counts["failures"]
         note = f"; {failures} images failed, images.ecsv in the result says why" if failures else ""
-        return Phase.COMPLETED, f"{len(measurement.spectra)} measurements of {len(targets)} sources{note}"
+        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {len(targets)} sources{note}"
 
     def _stopped(self):
         counts = self._counts

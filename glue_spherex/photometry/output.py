@@ -15,6 +15,7 @@ import numpy as np
 
 from ..io import write_spectra
 from ..io.files import replacing
+from ..io.spectra import write_blocks
 from .errors import PhotometryError
 from .provenance import provenance
 
@@ -70,7 +71,7 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
 
     Parameters
     ----------
-    measurement : Measurement
+    measurement : Measurement or StoredMeasurement
     folder : path-like
         Exists and can be written; see `result_folder`.
     spectrum_format : str
@@ -92,23 +93,18 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
     """
     folder = Path(folder)
     extension = EXTENSIONS[spectrum_format]
-    spectra = measurement.spectra
+    paths = []
     try:
         _forget_previous(folder)
         _write_table(targets if targets is not None else measurement.targets, folder / "targets.ecsv")
         _write_table(measurement.images, folder / "images.ecsv")
-        write_spectra(spectra, folder / f"spectra{extension}")
         (folder / "spectra").mkdir(exist_ok=True)
-        paths = []
-        starts = np.searchsorted(spectra["source_id"], np.arange(len(measurement.targets) + 1))
-        for name, start, stop in zip(spectrum_names(measurement.targets), starts[:-1], starts[1:]):
-            if start == stop:
-                continue
-            paths.append(folder / "spectra" / f"{name}{extension}")
-            write_spectra(spectra[start:stop], paths[-1])
+        names = spectrum_names(measurement.targets)
+        blocks = _with_single_files(measurement.blocks(), folder / "spectra", names, extension, paths)
+        write_blocks(blocks, folder / f"spectra{extension}", head=measurement.head(), n_rows=measurement.n_rows)
         written = [f"spectra{extension}", *(f"spectra/{path.name}" for path in paths)]
         settings = {
-            **spectra.meta["glue_spherex"],
+            **measurement.about,
             "request": request or {},
             "made": provenance(measurement.settings, request or {}, folder),
             "interrupted": measurement.interrupted,
@@ -119,6 +115,16 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotometryError(f"the result cannot be written to {str(folder)!r}: {reason}") from error
     return paths
+
+
+def _with_single_files(blocks, folder, names, extension, paths):
+    """Yield spectra in pieces, and write the file of each single source on the way; `paths` grows."""
+    for spectra in blocks:
+        numbers, starts = np.unique(spectra["source_id"], return_index=True)
+        for number, start, stop in zip(numbers, starts, [*starts[1:], len(spectra)]):
+            paths.append(folder / f"{names[number]}{extension}")
+            write_spectra(spectra[start:stop], paths[-1])
+        yield spectra
 
 
 def _forget_previous(folder):

@@ -6,9 +6,10 @@ is as if it had not been measured. Others may read while it is written.
 
 import json
 import os
+import shutil
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ from .pipeline import ImageResult
 SCHEMA_VERSION = 1
 #: Seconds of work that a crash may cost: results are written together, because a transaction takes its time.
 BATCH_SECONDS = 0.25
+TEMPORARY_NAME = ".glue-spherex-results.sqlite"
 _BUSY_SECONDS = 30
+_LITTLE_BYTES = 1 << 20
 _TEXTS = tuple(spec.name for spec in COLUMNS if spec.dtype == "text" and spec.name != "label")
+_ID = np.dtype("<i4")
 #: A row of results on disk; texts are the same for all rows of an image.
 ROW = np.dtype(
     [(spec.name, DTYPES[spec.dtype]) for spec in COLUMNS if spec.dtype != "text"] + [("centroid", np.float64, 5)]
@@ -68,7 +72,7 @@ class ResultStore:
             self._database.executescript(
                 "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS images (path BLOB PRIMARY KEY, status TEXT NOT NULL, "
                 "about TEXT NOT NULL, texts TEXT NOT NULL, sources BLOB NOT NULL, n_rows INTEGER NOT NULL, "
-                f"rows BLOB NOT NULL); PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+                f"source_ids BLOB NOT NULL, rows BLOB NOT NULL); PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
             )
 
     @contextmanager
@@ -76,7 +80,18 @@ class ResultStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise PhotometryError(f"the results cannot be kept in {str(self.path)!r}: {error}.") from error
+            raise PhotometryError(
+                f"the results cannot be kept in {str(self.path)!r}: {self._reason(error)}."
+            ) from error
+
+    def _reason(self, error):
+        """What SQLite says; a full disk has several names there."""
+        text = str(error)
+        if "full" in text or "disk I/O" in text:
+            with suppress(OSError):
+                if shutil.disk_usage(self.path.parent).free < _LITTLE_BYTES:
+                    return "No space left on device"
+        return text
 
     def __enter__(self):
         return self
@@ -109,7 +124,9 @@ class ResultStore:
         if self._waiting:
             with self._reasons(), self._database:
                 self._database.execute("BEGIN IMMEDIATE")
-                self._database.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", self._waiting)
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._waiting
+                )
             self._waiting = []
         self._written = time.monotonic()
 
@@ -132,16 +149,113 @@ class ResultStore:
             rows = self._database.execute("SELECT path, about FROM images WHERE status = 'failed'").fetchall()
         return sorted((os.fsdecode(path), json.loads(about)["reason"]) for path, about in rows)
 
+    def _by_path(self, columns):
+        """Row numbers and columns of all images, by path."""
+        with self._reasons():
+            lines = self._database.execute(f"SELECT path, rowid, {columns} FROM images").fetchall()
+        return [line[1:] for line in sorted(lines, key=lambda line: os.fsdecode(line[0]))]
+
+    def about(self):
+        """The lines of the table of images, by path."""
+        return [json.loads(about) for _, about in self._by_path("about")]
+
+    def texts(self):
+        """The different texts of each column of text: dict of str to list of str."""
+        with self._reasons():
+            lines = self._database.execute("SELECT DISTINCT texts FROM images WHERE n_rows > 0").fetchall()
+        found = [json.loads(texts) for (texts,) in lines]
+        return {name: sorted({texts[name] for texts in found}) for name in _TEXTS}
+
+    def failed_images(self, n_sources):
+        """Number of images that may hold each source and could not be measured, shape (n_sources,)."""
+        count = np.zeros(n_sources, dtype=int)
+        with self._reasons():
+            for (sources,) in self._database.execute("SELECT sources FROM images WHERE status = 'failed'"):
+                count[np.frombuffer(sources, dtype="<i8")] += 1
+        return count
+
+    def rows_per_source(self, n_sources):
+        """Number of measurements of each source, shape (n_sources,)."""
+        count = np.zeros(n_sources, dtype=int)
+        with self._reasons():
+            for (numbers,) in self._database.execute("SELECT source_ids FROM images"):
+                count += np.bincount(np.frombuffer(numbers, dtype=_ID), minlength=n_sources)
+        return count
+
+    def columns(self, first, stop):
+        """The measurements of the sources with the numbers `first` to `stop` - 1.
+
+        Parameters
+        ----------
+        first, stop : int
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n,)
+            The columns of `measure_image`, image by image, by path.
+        """
+        parts, texts = [], []
+        for rowid, some_texts, numbers in self._with_numbers():
+            begin, end = np.searchsorted(np.frombuffer(numbers, dtype=_ID), (first, stop))
+            if begin < end:
+                parts.append(self._slice(rowid, begin, end))
+                texts.append(json.loads(some_texts))
+        rows = np.concatenate(parts) if parts else np.zeros(0, dtype=ROW)
+        counts = np.array([len(part) for part in parts], dtype=int)
+        columns = {name: rows[name] for name in ROW.names}
+        return columns | {
+            name: np.repeat(np.array([text[name] for text in texts], dtype=str), counts) for name in _TEXTS
+        }
+
+    def _with_numbers(self):
+        """Yield row number, texts, and source numbers of each image with measurements, by path."""
+        for rowid, n_rows in self._by_path("n_rows"):
+            if n_rows:
+                with self._reasons():
+                    yield self._database.execute(
+                        "SELECT rowid, texts, source_ids FROM images WHERE rowid = ?", (rowid,)
+                    ).fetchone()
+
+    def _slice(self, rowid, begin, end):
+        with self._reasons(), self._database.blobopen("images", "rows", rowid, readonly=True) as blob:
+            blob.seek(int(begin) * ROW.itemsize)
+            return np.frombuffer(blob.read(int(end - begin) * ROW.itemsize), dtype=ROW)
+
     def results(self):
         """Yield the `ImageResult` of each image, by path."""
-        with self._reasons():
-            paths = [path for (path,) in self._database.execute("SELECT path FROM images")]
-        for path in sorted(paths, key=os.fsdecode):
+        for rowid, _ in self._by_path("n_rows"):
             with self._reasons():
                 row = self._database.execute(
-                    "SELECT about, texts, sources, rows FROM images WHERE path = ?", (path,)
+                    "SELECT about, texts, sources, rows FROM images WHERE rowid = ?", (rowid,)
                 ).fetchone()
             yield _unpacked(*row)
+
+
+@contextmanager
+def temporary_store(folder):
+    """A `ResultStore` in a folder for the time of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        A result folder that nobody else writes to.
+
+    Yields
+    ------
+    ResultStore
+    """
+    path = folder / TEMPORARY_NAME
+    _delete(path)  # of a run that was killed
+    try:
+        with ResultStore(path) as results:
+            yield results
+    finally:
+        _delete(path)
+
+
+def _delete(path):
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _packed(result):
@@ -150,8 +264,9 @@ def _packed(result):
     rows, texts = np.zeros(n, dtype=ROW), {}
     if n:
         texts = {name: str(result.rows[name][0]) for name in _TEXTS}
+        order = np.argsort(result.rows["source_id"], kind="stable")  # for the search in `columns`
         for name in ROW.names:
-            rows[name] = result.rows[name]
+            rows[name] = np.asarray(result.rows[name])[order]
     about = result.about
     sources = np.asarray(result.sources, dtype="<i8")
     return (
@@ -161,6 +276,7 @@ def _packed(result):
         json.dumps(texts),
         sources.tobytes() if about["status"] == "failed" else b"",
         n,
+        rows["source_id"].astype(_ID).tobytes(),
         rows.tobytes(),
     )
 
