@@ -27,10 +27,13 @@ def add_jobs(commands, new_command):
     show.add_argument("--json", action="store_true", help="a JSON object on standard output")
     for name, run, text in (
         ("cancel", _cancel, "stop a job; what is measured is kept"),
-        ("resume", _resume, "let a job go on where it stopped, and try images that failed again"),
         ("rerun", _rerun, "measure the same once more, as a new job"),
     ):
         new_command(actions, name, run, text).add_argument("id", metavar="ID")
+    resume = new_command(actions, "resume", _resume, "let a job go on where it stopped; images that failed are retried")
+    resume.add_argument("id", metavar="ID")
+    resume.add_argument("--workers", type=positive, metavar="N", help="other number of processes from now on")
+    resume.add_argument("--scheduler", metavar="ADDRESS", help="other Dask cluster from now on; '' for none")
     remove = new_command(actions, "remove", _remove, "delete a job with its folder; a result folder elsewhere stays")
     remove.add_argument("id", metavar="ID")
     remove.add_argument("--yes", action="store_true", help="do not ask")
@@ -108,7 +111,7 @@ def _cancel(options):
 def _resume(options):
     from .jobs import resume
 
-    return _say(resume(options.id))
+    return _say(resume(options.id, workers=options.workers, scheduler=options.scheduler))
 
 
 def _rerun(options):

@@ -1,23 +1,22 @@
-"""Where jobs are handed in, looked after and fetched: what programs call."""
+"""Where jobs are handed in and looked after: what programs call."""
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
-from ..photometry.errors import PhotometryError
 from ..photometry.output import EXTENSIONS
-from . import lock
+from ..photometry.settings import Settings
 from .errors import JobError
-from .job_state import LOG_NAME, RESULTS_NAME, Phase, clean_title
+from .job_state import Phase, clean_title
 from .queue import bury_dead, start_waiting
-from .request_files import Request, read_request, write_request
+from .request_files import Request, check_folder, read_request, write_request
 from .store import JobStore
 
-_LOG_BYTES = 1 << 20
+_WAIT_SECONDS = 0.2
 
 
 def submit(
@@ -74,7 +73,7 @@ def submit(
         tuple(_absolute(folder) for folder in folders),
         calibration and _absolute(calibration),
         flux_correction,
-        settings or _default_settings(),
+        settings or Settings(),
         workers,
         scheduler,
         spectrum_format,
@@ -83,12 +82,6 @@ def submit(
     )
     _check(request)
     return _hand_in(request, targets, title)
-
-
-def _default_settings():
-    from ..photometry.settings import Settings
-
-    return Settings()
 
 
 def _absolute(path):
@@ -209,7 +202,7 @@ def cancel(job_id):
         return store.job(job_id)
 
 
-def resume(job_id):
+def resume(job_id, *, workers=None, scheduler=None):
     """Let a job go on that was aborted, has failed, or lost its worker; images that failed are tried again.
 
     What has been measured is not measured again.
@@ -217,6 +210,10 @@ def resume(job_id):
     Parameters
     ----------
     job_id : str
+    workers : int, optional
+        Other number of processes from now on.
+    scheduler : str, optional
+        Other Dask cluster from now on; '' for none.
 
     Returns
     -------
@@ -235,10 +232,47 @@ def resume(job_id):
                 raise JobError(f"job {job_id} is {known.phase}; it need not be resumed.")
             if not known.can_resume:
                 raise JobError(f"job {job_id} is {known.phase} without failures; nothing is left to do.")
-            _check_folder(known)
+            check_folder(known)
+            if workers is not None or scheduler is not None:
+                _change_request(known.folder, workers, scheduler)
             store.queue(job_id)
         start_waiting(store)
         return store.job(job_id)
+
+
+def _change_request(folder, workers, scheduler):
+    asked, targets = read_request(folder)
+    if workers is not None:
+        asked = replace(asked, workers=workers)
+    if scheduler is not None:
+        asked = replace(asked, scheduler=scheduler or None)
+    _check(asked)
+    try:
+        write_request(folder, asked, targets)
+    except OSError as error:
+        raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
+
+
+def wait(job_id, timeout=None):
+    """Wait until a job has ended.
+
+    Parameters
+    ----------
+    job_id : str
+    timeout : float, optional
+        Seconds; no end by default.
+
+    Returns
+    -------
+    Job
+        Still active if the time was not enough.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        known = job(job_id)
+        if not known.phase.is_active or (end is not None and time.monotonic() >= end):
+            return known
+        time.sleep(_WAIT_SECONDS)
 
 
 def rerun(job_id, *, title=None):
@@ -256,7 +290,8 @@ def rerun(job_id, *, title=None):
         The new one. Its result folder is its own.
     """
     known = job(job_id)
-    asked, targets = request(job_id)
+    check_folder(known)
+    asked, targets = read_request(known.folder)
     return _hand_in(replace(asked, output=None), targets, known.title if title is None else title)
 
 
@@ -291,130 +326,6 @@ def remove(job_id):
             store.delete(job_id)
 
 
-def request(job_id):
-    """What a job was asked to do.
-
-    Parameters
-    ----------
-    job_id : str
-
-    Returns
-    -------
-    request : Request
-    targets : Targets
-    """
-    known = job(job_id)
-    _check_folder(known)
-    return read_request(known.folder)
-
-
-def result_folder(job_id):
-    """Where the result of a job is.
-
-    Parameters
-    ----------
-    job_id : str
-
-    Returns
-    -------
-    Path
-        Holds ``spectra.vot`` and the other files of a result.
-
-    Raises
-    ------
-    JobError
-        If the job has no result yet, or it is gone.
-    """
-    known = job(job_id)
-    if known.phase is not Phase.COMPLETED:
-        raise JobError(f"job {job_id} is {known.phase}: {known.message or 'it has no result'}.")
-    if not (known.result / "settings.json").exists():
-        raise JobError(f"the result of job {job_id} is no longer in {str(known.result)!r}.")
-    return known.result
-
-
-def partial_spectra(job_id):
-    """The spectra as far as they are measured, also while the job runs.
-
-    Parameters
-    ----------
-    job_id : str
-
-    Returns
-    -------
-    QTable
-        The same columns and order as in the result; ``meta["glue_spherex"]`` as well.
-
-    Raises
-    ------
-    JobError
-        If there is no such job, or its folder is gone.
-    """
-    from ..photometry.result_store import ResultStore
-    from ..photometry.result_tables import assemble
-
-    known = job(job_id)
-    asked, targets = request(job_id)
-    results = []
-    if (known.folder / RESULTS_NAME).exists():
-        try:
-            with ResultStore(known.folder / RESULTS_NAME) as store:
-                results = list(store.results())
-        except PhotometryError as error:
-            raise JobError(str(error)) from error
-    complete = known.phase is Phase.COMPLETED
-    return assemble(targets.sources, _Folders(asked.image_folders), results, asked.settings, not complete).spectra
-
-
-class _Folders:
-    """What the spectra say about the images, without looking at them."""
-
-    def __init__(self, folders):
-        self.folders = folders
-        self.failures = ()
-
-
-def failures(job_id):
-    """The images of a job that failed.
-
-    Parameters
-    ----------
-    job_id : str
-
-    Returns
-    -------
-    list of (str, str)
-        Path and reason.
-    """
-    from ..photometry.result_store import ResultStore
-
-    path = job(job_id).folder / RESULTS_NAME
-    if not path.exists():
-        return []
-    with ResultStore(path) as store:
-        return store.failures()
-
-
-def log(job_id):
-    """What the workers of a job have said, at most the last MiB; '' if nothing.
-
-    Parameters
-    ----------
-    job_id : str
-
-    Returns
-    -------
-    str
-    """
-    path = Path(job(job_id).folder) / LOG_NAME
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
-            return file.read(_LOG_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
 def set_running_limit(number):
     """Choose how many jobs run at the same time.
 
@@ -426,42 +337,3 @@ def set_running_limit(number):
     with JobStore() as store:
         store.set_running_limit(number)
         start_waiting(store)
-
-
-def _check_folder(known):
-    if not known.folder.is_dir():
-        raise JobError(
-            f"the folder of job {known.id}, {str(known.folder)!r}, is gone: somebody has deleted or moved it. "
-            "The job can only be removed."
-        )
-
-
-class JobWatch:
-    """Notices changes of the jobs at next to no cost, for a display that is kept up to date.
-
-    Use it in one thread, and close it.
-    """
-
-    def __init__(self):
-        self._store = JobStore()
-        self._seen = None
-        self._alive = {}
-
-    def close(self):
-        """Close the store."""
-        self._store.close()
-
-    def changed(self):
-        """Whether jobs have changed since the last call; yes, the first time.
-
-        A worker that has died is noticed as well: `jobs` then says so.
-        """
-        seen = self._store.change_counter()
-        if seen != self._seen:
-            self._seen = seen
-            self._alive = {found.id: found.folder for found in self._store.in_phase(Phase.EXECUTING)}
-            return True
-        dead = [job_id for job_id, folder in self._alive.items() if not lock.is_held(folder)]
-        for job_id in dead:
-            del self._alive[job_id]
-        return bool(dead)

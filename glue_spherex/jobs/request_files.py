@@ -131,6 +131,15 @@ def read_request(folder):
     return request, targets
 
 
+def check_folder(known):
+    """Raise a `JobError` if the folder of a job is gone."""
+    if not known.folder.is_dir():
+        raise JobError(
+            f"the folder of job {known.id}, {str(known.folder)!r}, is gone: somebody has deleted or moved it. "
+            "The job can only be removed."
+        )
+
+
 def _source_dict(source):
     profile = source.profile
     return {name: getattr(source, name) for name in _SOURCE} | {"profile": profile and asdict(profile)}

@@ -117,6 +117,17 @@ def nursery():
 
 
 @pytest.fixture
+def finished(nursery, no_workers):
+    """``finished(job)``: let a quick worker do a job that waits, and return it."""
+
+    def work(waiting):
+        nursery.wait(nursery.start())
+        return job(waiting.id)
+
+    return work
+
+
+@pytest.fixture
 def no_workers(monkeypatch):
     """Jobs wait for the workers of the nursery."""
     monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: [])

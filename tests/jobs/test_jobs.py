@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -39,13 +41,18 @@ def test_a_job_gives_what_measure_gives(field, plain, ended, same_result):
         jobs.cancel(job.id)
 
 
-def test_workers_and_rerun_give_the_same(field, plain, ended, same_result):
+def test_two_workers_give_the_same(field, plain, ended, same_result):
     job = submit(field, workers=2)
     assert ended(job.id).phase is Phase.COMPLETED, jobs.log(job.id)
     same_result(jobs.result_folder(job.id), plain)
-    again = ended(jobs.rerun(job.id).id)
-    assert again.id != job.id
-    same_result(again.result, plain)
+
+
+def test_rerun_gives_the_same(field, tmp_path, finished, same_result):
+    first = finished(submit(field, title="stars", output=tmp_path / "mine"))
+    job = jobs.rerun(first.id)
+    assert job.id != first.id
+    assert (job.title, job.result) == ("stars", job.folder / "result")
+    same_result(finished(job).result, first.result)
 
 
 def test_the_request_comes_back_exactly(tmp_path):
@@ -70,7 +77,7 @@ def test_the_request_comes_back_exactly(tmp_path):
     assert same.table["name"][1] == "bad 'one'"
 
 
-def test_a_damaged_or_newer_request(field, ended, no_workers):
+def test_a_damaged_or_newer_request(field, no_workers):
     job = submit(field)
     path = job.folder / "job.json"
     good = json.loads(path.read_text())
@@ -98,11 +105,11 @@ def test_titles_are_harmless(field, no_workers, title):
     assert [known.id for known in jobs.jobs()] == [job.id]
 
 
-def test_names_of_targets_are_harmless(field, ended):
+def test_names_of_targets_are_harmless(field, finished):
     first = read_targets(field.targets).sources[0]
     names = ["../../evil", "a" * 10_000, "'\"\x00\x1b", "/etc/passwd", "$(touch x)"]
     sources = [Source(first.ra + k * 1e-3, first.dec, name) for k, name in enumerate(names)]
-    done = ended(jobs.submit(sources, field.folder / "images").id)
+    done = finished(jobs.submit(sources, field.folder / "images"))
     assert done.phase is Phase.COMPLETED, done.message
     assert len(list((done.result / "spectra").iterdir())) == 5
     assert all(path.parent == done.result / "spectra" for path in done.result.rglob("*.vot") if path.stem != "spectra")
@@ -122,20 +129,20 @@ def test_what_cannot_be_submitted(field, tmp_path):
     assert jobs.jobs() == []
 
 
-def test_nothing_to_measure_is_an_error_with_a_reason(field, ended):
-    done = ended(jobs.submit(Source(10, 80), field.folder / "images").id)
+def test_nothing_to_measure_is_an_error_with_a_reason(field, finished):
+    done = finished(jobs.submit(Source(10, 80), field.folder / "images"))
     assert done.phase is Phase.ERROR
     assert "none of the 1 sources lies on any" in done.message
     with pytest.raises(JobError, match="is ERROR: none of the 1 sources"):
         jobs.result_folder(done.id)
 
 
-def test_rejected_rows_are_in_the_result(field, tmp_path, ended):
+def test_rejected_rows_are_in_the_result(field, tmp_path, finished):
     from astropy.table import Table
 
     lines = field.targets.read_text().splitlines()
     (tmp_path / "list.csv").write_text("\n".join([lines[0], "400,0,far,,,,,,,", *lines[1:]]) + "\n")
-    done = ended(jobs.submit(read_targets(tmp_path / "list.csv"), field.folder / "images").id)
+    done = finished(jobs.submit(read_targets(tmp_path / "list.csv"), field.folder / "images"))
     table = Table.read(done.result / "targets.ecsv")
     assert table["status"].tolist() == ["rejected", "measured", "measured"]
     assert table["label"][0] == "far"
@@ -163,6 +170,21 @@ def test_cancel_and_resume(field, plain, ended, no_workers, nursery, same_result
     same_result(jobs.result_folder(job.id), plain)
 
 
+def test_resume_elsewhere(field, finished):
+    job = submit(field, scheduler="tcp://lost:1", workers=3)
+    jobs.cancel(job.id)
+    with pytest.raises(JobError, match="workers is -1"):
+        jobs.resume(job.id, workers=-1)
+    jobs.resume(job.id, workers=1, scheduler="")
+    assert (jobs.request(job.id)[0].workers, jobs.request(job.id)[0].scheduler) == (1, None)
+    assert finished(job).phase is Phase.COMPLETED
+    assert jobs.wait(job.id).phase is Phase.COMPLETED
+
+
+def test_wait_gives_up(field, no_workers):
+    assert jobs.wait(submit(field).id, timeout=0.01).phase is Phase.QUEUED
+
+
 def test_cancel_before_it_begins(field, no_workers):
     job = submit(field)
     assert jobs.cancel(job.id).phase is Phase.ABORTED
@@ -171,10 +193,8 @@ def test_cancel_before_it_begins(field, no_workers):
         jobs.resume(job.id)
 
 
-def test_failed_images_are_tried_again(field, tmp_path, plain, ended, same_result):
+def test_failed_images_are_tried_again(field, tmp_path, finished):
     """An image on a disk that was away: the job is resumed when it is back."""
-    import shutil
-
     folder = tmp_path / "images"
     shutil.copytree(field.folder / "images", folder)
     collection = FolderCollection(folder, field.calibration)
@@ -183,22 +203,20 @@ def test_failed_images_are_tried_again(field, tmp_path, plain, ended, same_resul
     content, stamp = path.read_bytes(), path.stat().st_mtime_ns
     path.write_bytes(b"")
     job = jobs.submit(read_targets(field.targets), folder, field.calibration)
-    done = ended(job.id)
+    done = finished(job)
     assert (done.phase, done.failures, done.measurements) == (Phase.COMPLETED, 1, 46)
     assert "1 images failed" in done.message
     path.write_bytes(content)
-    import os
-
     os.utime(path, ns=(stamp, stamp))
     jobs.resume(job.id)
-    done = ended(job.id)
+    done = finished(job)
     assert (done.phase, done.failures, done.measurements) == (Phase.COMPLETED, 0, 48)
     assert (done.result / "spectra" / "pair-1a.vot").exists()
 
 
-def test_remove(field, tmp_path, ended):
+def test_remove(field, tmp_path, finished):
     job = submit(field, output=tmp_path / "mine")
-    done = ended(job.id)
+    done = finished(job)
     assert jobs.result_folder(job.id) == tmp_path / "mine"
     jobs.remove(job.id)
     assert not job.folder.exists()
