@@ -40,6 +40,9 @@ class ResultStore:
     ----------
     path : path-like
         Made if it does not exist.
+    temporary : bool, optional
+        Whether the file is of no use after a crash, and nobody else looks at it: it then works on any file system,
+        also where files cannot be locked.
 
     Raises
     ------
@@ -47,12 +50,14 @@ class ResultStore:
         If the file cannot be used, naming it and the reason.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, *, temporary=False):
         self.path = Path(path)
+        self._temporary = temporary
         self._waiting = []
         self._written = time.monotonic()
         with self._reasons():
-            self._database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+            name = f"{self.path.absolute().as_uri()}?nolock=1" if temporary else self.path
+            self._database = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=temporary)
             try:
                 self._prepare()
             except BaseException:
@@ -66,8 +71,8 @@ class ResultStore:
                 f"{self.path} was written by a newer version of this program (layout {version}, known is "
                 f"{SCHEMA_VERSION}); update glue-spherex to use it."
             )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(f"PRAGMA journal_mode = {'OFF' if self._temporary else 'WAL'}")
+        self._database.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
         if version < SCHEMA_VERSION:
             self._database.executescript(
                 "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS images (path BLOB PRIMARY KEY, status TEXT NOT NULL, "
@@ -247,7 +252,7 @@ def temporary_store(folder):
     path = folder / TEMPORARY_NAME
     _delete(path)  # of a run that was killed
     try:
-        with ResultStore(path) as results:
+        with ResultStore(path, temporary=True) as results:
             yield results
     finally:
         _delete(path)
