@@ -1,6 +1,8 @@
 """What can be had of a job: what it was asked to do, its results, its log."""
 
 import os
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from ..photometry.errors import PhotometryError
 from . import lock
@@ -55,12 +57,14 @@ def result_folder(job_id):
     return known.result
 
 
-def partial_spectra(job_id):
+def partial_spectra(job_id, source_id=None):
     """The spectra as far as they are measured, also while the job runs.
 
     Parameters
     ----------
     job_id : str
+    source_id : int, optional
+        Number of a source, for its spectrum alone.
 
     Returns
     -------
@@ -70,30 +74,36 @@ def partial_spectra(job_id):
     Raises
     ------
     JobError
-        If there is no such job, or its folder is gone.
+        If there is no such job or source, or the folder of the job is gone.
     """
-    from ..photometry.result_store import ResultStore
-    from ..photometry.result_tables import assemble
+    from ..photometry.result_tables import provenance_of, spectra_of
 
-    known = job(job_id)
     asked, targets = request(job_id)
-    results = []
-    if (known.folder / RESULTS_NAME).exists():
-        try:
-            with ResultStore(known.folder / RESULTS_NAME) as store:
-                results = list(store.results())
-        except PhotometryError as error:
-            raise JobError(str(error)) from error
-    complete = known.phase is Phase.COMPLETED
-    return assemble(targets.sources, _Folders(asked.image_folders), results, asked.settings, not complete).spectra
+    first, stop = (0, len(targets)) if source_id is None else (source_id, source_id + 1)
+    if not 0 <= first < len(targets):
+        raise JobError(f"source {source_id!r}: job {job_id} has the sources 0 to {len(targets) - 1}.")
+    with _results(job_id) as results:
+        spectra, _ = spectra_of(results.columns(first, stop), targets.sources[first:stop], first)
+        spectra.meta["glue_spherex"] = provenance_of(_Folders(asked.image_folders), results.about(), asked.settings)
+    return spectra
 
 
-class _Folders:
-    """What the spectra say about the images, without looking at them."""
+@contextmanager
+def _results(job_id):
+    """The results of a job, for reading."""
+    from ..photometry.result_store import ResultStore
 
-    def __init__(self, folders):
-        self.folders = folders
-        self.failures = ()
+    try:
+        with ResultStore(job(job_id).folder / RESULTS_NAME, reader=True) as results:
+            yield results
+    except PhotometryError as error:
+        raise JobError(str(error)) from error
+
+
+class _Folders(NamedTuple):
+    """The folders of the images, for what spectra say about themselves."""
+
+    folders: tuple
 
 
 def failures(job_id):
@@ -108,13 +118,8 @@ def failures(job_id):
     list of (str, str)
         Path and reason.
     """
-    from ..photometry.result_store import ResultStore
-
-    path = job(job_id).folder / RESULTS_NAME
-    if not path.exists():
-        return []
-    with ResultStore(path) as store:
-        return store.failures()
+    with _results(job_id) as results:
+        return results.failures()
 
 
 def log(job_id):

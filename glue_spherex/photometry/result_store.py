@@ -33,6 +33,12 @@ ROW = np.dtype(
 )
 
 
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS images (path BLOB PRIMARY KEY, status TEXT NOT NULL, about TEXT NOT NULL, "
+    "texts TEXT NOT NULL, sources BLOB NOT NULL, n_rows INTEGER NOT NULL, source_ids BLOB NOT NULL, rows BLOB NOT NULL)"
+)
+
+
 class ResultStore:
     """The results of a run, by image.
 
@@ -43,6 +49,9 @@ class ResultStore:
     temporary : bool, optional
         Whether the file is of no use after a crash, and nobody else looks at it: it then works on any file system,
         also where files cannot be locked.
+    reader : bool, optional
+        Whether nothing is written: for a look while somebody else measures. A file that is not there, or has just been
+        begun, is an empty store.
 
     Raises
     ------
@@ -50,19 +59,24 @@ class ResultStore:
         If the file cannot be used, naming it and the reason.
     """
 
-    def __init__(self, path, *, temporary=False):
+    def __init__(self, path, *, temporary=False, reader=False):
         self.path = Path(path)
-        self._temporary = temporary
+        self._temporary, self._reader = temporary, reader
         self._waiting = []
         self._written = time.monotonic()
         with self._reasons():
-            name = f"{self.path.absolute().as_uri()}?nolock=1" if temporary else self.path
-            self._database = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=temporary)
+            self._database = self._connected()
             try:
                 self._prepare()
             except BaseException:
                 self._database.close()
                 raise
+
+    def _connected(self):
+        if self._reader and not self.path.exists():
+            return sqlite3.connect(":memory:", isolation_level=None)
+        name = f"{self.path.absolute().as_uri()}?nolock=1" if self._temporary else self.path
+        return sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, uri=self._temporary)
 
     def _prepare(self):
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
@@ -71,14 +85,22 @@ class ResultStore:
                 f"{self.path} was written by a newer version of this program (layout {version}, known is "
                 f"{SCHEMA_VERSION}); update glue-spherex to use it."
             )
+        if self._reader:
+            return self._begin_reading(version)
         self._database.execute(f"PRAGMA journal_mode = {'OFF' if self._temporary else 'WAL'}")
         self._database.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
         if version < SCHEMA_VERSION:
-            self._database.executescript(
-                "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS images (path BLOB PRIMARY KEY, status TEXT NOT NULL, "
-                "about TEXT NOT NULL, texts TEXT NOT NULL, sources BLOB NOT NULL, n_rows INTEGER NOT NULL, "
-                f"source_ids BLOB NOT NULL, rows BLOB NOT NULL); PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
-            )
+            self._database.executescript(f"BEGIN IMMEDIATE; {_TABLE}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+
+    def _begin_reading(self, version):
+        """See one state of the file, whatever is written meanwhile."""
+        if version == 0:
+            self._database.close()
+            self._database = sqlite3.connect(":memory:", isolation_level=None)
+            self._database.execute(_TABLE)
+        self._database.execute("PRAGMA query_only = 1")
+        self._database.execute("BEGIN")
+        self._database.execute("SELECT 1 FROM images LIMIT 1").fetchone()  # the state of this moment
 
     @contextmanager
     def _reasons(self):

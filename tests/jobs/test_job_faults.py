@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from glue_spherex import FolderCollection, jobs, read_targets
+from glue_spherex import FolderCollection, Source, jobs, read_targets
 from glue_spherex.jobs import JobError, JobStore, JobWatch, Phase
 from glue_spherex.photometry.result_store import ResultStore
 
@@ -84,7 +84,7 @@ def test_a_real_worker_killed_with_its_processes(field, plain, ended, until, sam
     """The processes of a killed worker end as well, and the queue moves on."""
     watch = JobWatch()
     jobs.set_running_limit(1)
-    job, second = submit(field, workers=2), submit(field)
+    job, second = submit(field, workers=2), jobs.submit(Source(10, 80), field.folder / "images")
     until(lambda: jobs.job(job.id).pid is not None)
     assert watch.changed()
     pid = jobs.job(job.id).pid
@@ -97,9 +97,9 @@ def test_a_real_worker_killed_with_its_processes(field, plain, ended, until, sam
     until(lambda: not any(_alive(child) for child in children))
     until(watch.changed)
     watch.close()
-    assert ended(second.id).phase is Phase.COMPLETED
+    assert "none of the 1 sources" in ended(second.id).message
     if jobs.job(job.id).phase is Phase.ERROR:
-        jobs.resume(job.id)
+        jobs.resume(job.id, workers=1)
     assert ended(job.id).phase is Phase.COMPLETED
     same_result(jobs.result_folder(job.id), plain)
 

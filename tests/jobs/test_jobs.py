@@ -35,6 +35,11 @@ def test_a_job_gives_what_measure_gives(field, plain, ended, same_result):
     partial, whole = jobs.partial_spectra(job.id), read_spectra(plain / "spectra.vot")
     for name in partial.colnames:
         np.testing.assert_array_equal(np.asarray(partial[name]), np.asarray(whole[name]))
+    one = jobs.partial_spectra(job.id, source_id=1)
+    np.testing.assert_array_equal(one["flux"], whole["flux"][whole["source_id"] == 1])
+    assert set(one["source_id"]) == {1}
+    with pytest.raises(JobError, match=r"source 2: .* has the sources 0 to 1"):
+        jobs.partial_spectra(job.id, source_id=2)
     with pytest.raises(JobError, match="nothing is left to do"):
         jobs.resume(job.id)
     with pytest.raises(JobError, match="ended already"):
@@ -187,6 +192,8 @@ def test_wait_gives_up(field, no_workers):
 
 def test_cancel_before_it_begins(field, no_workers):
     job = submit(field)
+    assert len(jobs.partial_spectra(job.id)) == 0
+    assert jobs.failures(job.id) == []
     assert jobs.cancel(job.id).phase is Phase.ABORTED
     assert jobs.resume(job.id).phase is Phase.QUEUED
     with pytest.raises(JobError, match="need not be resumed"):

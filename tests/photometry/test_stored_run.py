@@ -124,6 +124,25 @@ def test_a_store_that_cannot_be_used(tmp_path):
     assert (tmp_path / "newer").read_bytes() == before
 
 
+def test_a_reader_sees_one_state_and_writes_nothing(images, targets, tmp_path):
+    path = tmp_path / "results.sqlite"
+    with ResultStore(path, reader=True) as nothing:
+        assert nothing.counts() == (0, 0, 0)
+        assert len(nothing.columns(0, 4)["flux"]) == 0
+    assert not path.exists()
+    path.touch()  # begun this moment
+    with ResultStore(path, reader=True) as nothing:
+        assert nothing.failures() == []
+    assert path.stat().st_size == 0
+    with ResultStore(path) as results:
+        run_stored(targets.sources, images, Settings(detectors=[2]), results)
+        with ResultStore(path, reader=True) as look:
+            run_stored(targets.sources, images, Settings(detectors=[5]), results)
+            assert look.counts() == (12, 36, 0)
+            assert len(look.columns(1, 2)["flux"]) == 12
+        assert results.counts() == (24, 72, 0)
+
+
 def test_a_temporary_store_leaves_nothing(tmp_path):
     with temporary_store(tmp_path) as results:
         assert results.counts() == (0, 0, 0)
