@@ -71,10 +71,10 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
         truth = Table.read(field.truth)
         figure = folder / "spectra.png"
         draw_spectra(result.spectra, truth, figure)
-    summary = _summary(result.spectra, truth) + (
-        f"\nimages:  {field.folder / 'images'}\nspectra: {folder / 'result' / 'spectra.vot'}\npicture: {figure}"
-    )
-    return Demo(folder, folder / "result" / "spectra.vot", folder / "result" / "targets.ecsv", figure, summary)
+    spectra = folder / "result" / "spectra.vot"
+    lines = [_summary(result.spectra, truth), _spoiled(truth)]
+    lines += [f"images:  {field.folder / 'images'}", f"spectra: {spectra}", f"picture: {figure}"]
+    return Demo(folder, spectra, folder / "result" / "targets.ecsv", figure, "\n".join(lines))
 
 
 def _with_truth(spectra, truth):
@@ -99,6 +99,13 @@ def _summary(spectra, truth):
             f"{np.median(flux[clean] / true[clean]):>10.4f} {scatter:>12.2f}"
         )
     return "\n".join(lines)
+
+
+def _spoiled(truth):
+    """Where the point lies that a bad pixel spoils, in words."""
+    label, file = truth.meta["bad_point_label"], truth.meta["bad_point_file"]
+    (row,) = truth[(truth["label"] == label) & (truth["file"] == file)]
+    return f"{label} has a point to look at, at {row['wavelength']:.3f} µm: a bad pixel lies on the star's core"
 
 
 def draw_spectra(spectra, truth, path):

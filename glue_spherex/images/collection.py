@@ -182,7 +182,7 @@ class FolderCollection:
 
     def _missing_psf(self, record):
         try:
-            SpectralImage(record, self.calibration)
+            SpectralImage(record, self.calibration).psf_source  # noqa: B018 - asks for it
         except ImageFileError as error:
             return str(error).removeprefix(f"{record.path}: ")
         return ""

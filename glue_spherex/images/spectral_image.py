@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,6 +76,16 @@ class Cutout:
         return good & (self.variance > 0) & np.isfinite(self.ujy) & (self.ujy > 0)
 
 
+class _PSFSource(NamedTuple):
+    """The PSFs of an image: zones, hash, first byte of plane 0, the calibration file (None: the image's own), name."""
+
+    zones: object
+    key: str
+    offset: int
+    file: object
+    name: str
+
+
 class SpectralImage:
     """A Level-2 spectral image: pixels, sky, wavelength and PSF at every position.
 
@@ -100,10 +111,10 @@ class SpectralImage:
     psf_source : str
         'PSF' or 'EPSF' for the file's own HDU, else the name of a calibration file.
 
-    Raises
-    ------
-    ImageFileError
-        If neither the file nor the calibration folder has a PSF.
+    Notes
+    -----
+    Pixels can be read from a file without PSFs; whatever needs one (`psf`, `psf_zones`, `psf_source`, `used`) raises
+    ImageFileError where neither the file nor the calibration folder has any.
     """
 
     def __init__(self, record, calibration=None, flux_correction=True):
@@ -119,24 +130,26 @@ class SpectralImage:
         self.solid_angle_source = "SAPM" if self._solid_angle else (
             "OMEGA_MEDIAN" if record.omega_median_arcsec2 > 0 else "WCS")  # fmt: skip
         self.wavelength_source = "CWAVE" if self._wavelengths else ("WCS-WAVE" if record.wave else "none")
-        self._find_psf()
 
-    def _find_psf(self):
+    @cached_property
+    def _psf(self):
         record = self.record
         if record.zones is not None:
-            self._zones, self._psf_key = record.zones, record.psf_key
-            self._psf_file, self._psf_offset = None, record.psf_offset
-            self.psf_source = "EPSF" if record.psf_kind == "effective" else "PSF"
-            return
+            source = "EPSF" if record.psf_kind == "effective" else "PSF"
+            return _PSFSource(record.zones, record.psf_key, record.psf_offset, None, source)
         product = self.calibration.psf_planes(record.detector, record.release)
         if product is None:
             raise ImageFileError(
                 f"{record.path}: there is no HDU named PSF or EPSF, and no average_psf or epsf file of detector "
                 f"{record.detector} and release {record.release} in a calibration folder; one of them is needed."
             )
-        self._psf_file, planes = product
-        self._zones, self._psf_key, self._psf_offset = planes.zones, planes.key, planes.offset
-        self.psf_source = self._psf_file.name
+        file, planes = product
+        return _PSFSource(planes.zones, planes.key, planes.offset, file, file.name)
+
+    @property
+    def psf_source(self):
+        """Where the PSFs come from; `ImageFileError` if neither the file nor the calibration folder has one."""
+        return self._psf.name
 
     @property
     def used(self):
@@ -275,7 +288,7 @@ class SpectralImage:
 
     def psf_zones(self, x_det, y_det):
         """Number of the PSF zone nearest to each detector position, shape (n,)."""
-        return self._zones.nearest(x_det, y_det)
+        return self._psf.zones.nearest(x_det, y_det)
 
     def psf(self, zone):
         """PSF of a zone; the zones used last are kept, for all files with the same PSFs.
@@ -289,7 +302,7 @@ class SpectralImage:
         PSF
         """
         zone = int(zone)
-        return PSF_CACHE.get(self._psf_key, zone, lambda: self._read_psf(zone))
+        return PSF_CACHE.get(self._psf.key, zone, lambda: self._read_psf(zone))
 
     def psf_at(self, x_det, y_det):
         """PSF at a position, interpolated between the zones around it.
@@ -303,7 +316,7 @@ class SpectralImage:
         PSF
             A new one for every call; bilinear between the centres of the zones.
         """
-        zones, weights = self._zones.around(x_det, y_det)
+        zones, weights = self._psf.zones.around(x_det, y_det)
         psfs = [self.psf(zone) for zone in zones]
         if len(psfs) == 1:
             return psfs[0]
@@ -311,9 +324,10 @@ class SpectralImage:
         return PSF(kernel, psfs[0].oversampling, psfs[0].kind)
 
     def _read_psf(self, zone):
-        if self._psf_file is None:
-            return read_plane(self._file(), self.record.path, self._zones, self._psf_offset, zone)
-        return read_plane(self._psf_file.fd, self._psf_file.path, self._zones, self._psf_offset, zone)
+        source = self._psf
+        if source.file is None:
+            return read_plane(self._file(), self.record.path, source.zones, source.offset, zone)
+        return read_plane(source.file.fd, source.file.path, source.zones, source.offset, zone)
 
     def wavelength(self, x_det, y_det):
         """Central wavelength and bandwidth at detector positions.

@@ -40,7 +40,7 @@ def is_spectrum_file(path):
     -------
     bool
     """
-    names = column_names(path)
+    names = set(column_names(path))
     return "flux" in names and bool(names & {"lambda", "wavelength"}) and len(names & _TELLTALE) >= 2
 
 
@@ -53,18 +53,18 @@ def column_names(path):
 
     Returns
     -------
-    set of str
-        Empty for whatever is no table.
+    list of str
+        In the order of the file, each once; empty for whatever is no table.
     """
     try:
-        return _names_in(path)
+        return list(dict.fromkeys(_names_in(path)))
     except PARSER_ERRORS:
-        return set()
+        return []
 
 
 def _names_in(path):
     if not stat.S_ISREG(os.stat(path).st_mode):
-        return set()
+        return []
     with open(path, "rb") as raw:
         head = raw.read(_LOOK_BYTES)
     if head.startswith(b"\x1f\x8b"):
@@ -74,9 +74,9 @@ def _names_in(path):
     if kind == "parquet":
         import pyarrow.parquet
 
-        return set(pyarrow.parquet.read_schema(path).names)
+        return pyarrow.parquet.read_schema(path).names
     if kind in _NAMES_IN:
-        return {name.decode("ascii", "replace").strip() for name in re.findall(_NAMES_IN[kind], head)}
+        return [name.decode("ascii", "replace").strip() for name in re.findall(_NAMES_IN[kind], head)]
     lines = (line for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip())
     line = next((line for line in lines if not line.startswith(("#", "\\"))), "")
-    return {name.strip(" \"'") for name in re.split(r"[,\t;|]", line)}
+    return [name.strip(" \"'") for name in re.split(r"[,\t;|]", line)]

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import contextmanager
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from ..photometry.errors import PhotometryError
 from . import lock
@@ -82,9 +82,10 @@ def partial_spectra(job_id, source_id=None):
     first, stop = (0, len(targets)) if source_id is None else (source_id, source_id + 1)
     if not 0 <= first < len(targets):
         raise JobError(f"source {source_id!r}: job {job_id} has the sources 0 to {len(targets) - 1}.")
+    images = SimpleNamespace(folders=asked.image_folders, calibration=SimpleNamespace(path=asked.calibration or ""))
     with _results(job_id) as results:
         spectra, _ = spectra_of(results.columns(first, stop), targets.sources[first:stop], first)
-        spectra.meta["glue_spherex"] = provenance_of(_Folders(asked.image_folders), results.about(), asked.settings)
+        spectra.meta["glue_spherex"] = provenance_of(images, results.about(), asked.settings)
     return spectra
 
 
@@ -98,12 +99,6 @@ def _results(job_id):
             yield results
     except PhotometryError as error:
         raise JobError(str(error)) from error
-
-
-class _Folders(NamedTuple):
-    """The folders of the images, for what spectra say about themselves."""
-
-    folders: tuple
 
 
 def failures(job_id):

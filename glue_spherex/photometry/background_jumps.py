@@ -1,8 +1,8 @@
 """Where the local background jumps between neighbouring wavelengths.
 
 A spectrum is put together from exposures of many days, and the zodiacal light differs from one to the next: from
-point to point the background scatters (by 20 % in simulated fields), and that is no fault. A jump is a difference that stands out of
-this scatter.
+point to point the background scatters (by 20 % in simulated fields), and that is no fault. A jump is a difference that
+stands out of this scatter.
 """
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 #: A difference is a jump if it is this many times the usual one of its detector. With Gaussian scatter one
 #: difference in 1.7 million is; fields of 120 exposures, where the background scatters by 20 %, reach 3.
 JUMP_SCATTER = 5.0
+#: What is usual is not well known from few differences: with n of them, more by this number over n is needed. Then
+#: Gaussian scatter makes a jump in at most 1 of 500 detectors, whatever the number of points.
+FEW_POINTS = 5.0
 #: … and this many times its own error, so that a background of few pixels makes no jump …
 JUMP_SIGMA = 5.0
 #: … and this part of the level: less cannot be told from the change of the zodiacal light with wavelength.
@@ -64,7 +67,8 @@ def _jumps_in_order(background, error):
     """Points at a jump, for the points of one detector in the order of wavelength."""
     difference = np.diff(background)
     low, high = np.percentile(difference, [_GAUSSIAN_16, _GAUSSIAN_84])
-    limit = np.maximum(JUMP_SCATTER * (high - low) / 2, JUMP_SIGMA * np.hypot(error[1:], error[:-1]))
+    scatter = (high - low) / 2 * (1 + FEW_POINTS / difference.size)
+    limit = np.maximum(JUMP_SCATTER * scatter, JUMP_SIGMA * np.hypot(error[1:], error[:-1]))
     limit = np.maximum(limit, JUMP_FRACTION * np.abs(np.median(background)))
     jump = np.abs(difference) > limit
     before, after = np.r_[False, jump], np.r_[jump, False]

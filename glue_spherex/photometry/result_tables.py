@@ -190,6 +190,7 @@ def provenance_of(images, about, settings):
         "version": __version__,
         "settings": settings.as_dict(),
         "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
+        "calibration_folder": str(getattr(getattr(images, "calibration", None), "path", "")),
         "releases": sorted({line["data_collection"] for line in about}),
     }
 

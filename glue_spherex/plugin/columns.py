@@ -61,17 +61,18 @@ def find_column(data, name):
     -------
     glue.core.ComponentID or None
         The component of that name; else the one that stands where the column was loaded, unless it is called as
-        another column; None where there is none.
+        another column; None where there is none, or where columns were put in another order as well.
     """
     for cid in (*data.main_components, *data.derived_components):
         if cid.label == name:
             return cid
     loaded = plugin_meta(data).get("columns", [])
     components = data.main_components
-    if name in loaded and loaded.index(name) < len(components):
-        cid = components[loaded.index(name)]
-        return None if cid.label in loaded else cid
-    return None
+    if name not in loaded or loaded.index(name) >= len(components):
+        return None
+    cid = components[loaded.index(name)]
+    moved = any(c.label != column and c.label in loaded for c, column in zip(components, loaded))
+    return None if moved or cid.label in loaded else cid
 
 
 def column_values(data, name, view=None):
@@ -94,3 +95,42 @@ def column_values(data, name, view=None):
         return None
     values = data.get_data(cid, view=view)
     return np.asarray(values)
+
+
+def source_numbers(data):
+    """The number of the source of each row.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The column ``source_id``; its sources numbered in their order where it does not hold whole numbers that fit
+        into 64 bits; all 0 where there is none.
+    """
+    ids = column_values(data, "source_id")
+    if ids is None:
+        return np.zeros(data.size, dtype=np.int64)
+    kind = ids.dtype.kind
+    if kind in "bi" or (kind == "u" and not (ids >= 1 << 63).any()):
+        return ids.astype(np.int64)
+    if kind == "f" and np.isfinite(ids).all() and (ids == np.rint(ids)).all() and (np.abs(ids) < 1 << 53).all():
+        return ids.astype(np.int64)
+    return numbered(ids)
+
+
+def numbered(values):
+    """Number values in the order in which they occur first.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
+    _, first, number = np.unique(values, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[number]

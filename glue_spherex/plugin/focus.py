@@ -5,7 +5,10 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from glue.core.message import Message
 
-from .columns import column_values
+from .columns import column_values, source_numbers
+
+#: In which colour all viewers mark it.
+FOCUS_COLOUR = "#d6006c"
 
 _focused = WeakKeyDictionary()  # session -> (weak reference to the data, row)
 
@@ -111,7 +114,7 @@ def focus_source(session, data, source_id):
     ValueError
         If the dataset is not in the session, or has no row of the source.
     """
-    rows = np.flatnonzero(_numbers(data, "source_id", int(source_id)) == int(source_id))
+    rows = np.flatnonzero(source_numbers(data) == int(source_id))
     if not len(rows):
         raise ValueError(f"focused source: {data.label!r} has no row of source {source_id}.")
     before, row = focused_row(session)

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .columns import column_values, spectra_in
+from .columns import column_values, kind_of, source_numbers, spectra_in
 
 #: Sources without a common name are the same one within this distance.
 SAME_PLACE_ARCSEC = 3.0
+#: Sources of one name farther apart than this are two sources; proper motions reach some arcminutes in decades.
+FARTHEST_NAMESAKE_ARCSEC = 600.0
 
 
 class SourceList(NamedTuple):
@@ -40,12 +42,14 @@ def sources_in(data):
     Returns
     -------
     SourceList
-        A table without ``source_id`` is one source, number 0, as far as it is a spectrum.
+        A table without ``source_id`` is one source, number 0, as far as it is a spectrum. Where ``source_id`` is
+        text, it is the name of sources without ``label``.
     """
-    ids = column_values(data, "source_id")
-    ids = np.zeros(data.size, int) if ids is None else ids.astype(np.int64)
+    ids = source_numbers(data)
     first = np.sort(np.unique(ids, return_index=True)[1])
     labels = column_values(data, "label")
+    text = column_values(data, "source_id") if labels is None else None
+    labels = text if text is not None and text.dtype.kind in "OSU" else labels
     labels = np.full(data.size, "") if labels is None else labels.astype(str)
     places = []
     for name in ("ra", "dec"):
@@ -65,29 +69,64 @@ def match_sources(targets, spectra):
     -------
     ndarray of int, shape (number of targets,)
         Index into the sources of the spectra; -1 for a target without. Two belong together if they have the same
-        name, and of those with the same name the one with the same number; a target without a name, or whose name
-        the spectra do not have, belongs to the nearest source within 3 arcsec.
+        name and are not farther apart than 10 arcmin; of those with the same name the one with the same number, else
+        the nearest. A target without such a namesake belongs to the nearest source within 3 arcsec.
     """
     result = np.full(len(targets.ids), -1)
-    for k, label in enumerate(targets.labels):
-        named = np.flatnonzero(spectra.labels == label) if label else np.zeros(0, int)
-        if len(named):
-            same = named[spectra.ids[named] == targets.ids[k]]
-            result[k] = same[0] if len(same) else named[0]
-            continue
-        distance = _distance_arcsec(targets.ra[k], targets.dec[k], spectra.ra, spectra.dec)
-        if np.isfinite(distance).any() and np.nanmin(distance) <= SAME_PLACE_ARCSEC:
-            result[k] = np.nanargmin(distance)
+    by_name = {}
+    for place, label in enumerate(spectra.labels.tolist()):
+        by_name.setdefault(label, []).append(place)
+    pairs = [(k, place) for k, label in enumerate(targets.labels.tolist()) if label for place in by_name.get(label, ())]
+    k, place = np.array(pairs, dtype=int).reshape(-1, 2).T
+    distance = distance_arcsec(targets.ra[k], targets.dec[k], spectra.ra[place], spectra.dec[place])
+    near = ~(distance > FARTHEST_NAMESAKE_ARCSEC)  # also where a position is not known
+    order = np.lexsort((distance, targets.ids[k] != spectra.ids[place], k))
+    order = order[near[order]]
+    named, first = np.unique(k[order], return_index=True)
+    result[named] = place[order][first]
+    rest = np.flatnonzero(result < 0)
+    result[rest] = _nearest(targets.ra[rest], targets.dec[rest], spectra.ra, spectra.dec)
     return result
 
 
-def _distance_arcsec(ra, dec, ras, decs):
-    """Distance of places near each other, arcsec."""
-    east = (ras - ra + 180) % 360 - 180
-    return 3600 * np.hypot(east * np.cos(np.radians(dec)), decs - dec)
+def _nearest(ra, dec, ras, decs):
+    """The nearest of some places within 3 arcsec of each of others, an int array; -1 where there is none."""
+    from scipy.spatial import cKDTree
+
+    found, known, choices = np.full(len(ra), -1), np.isfinite(ra + dec), np.flatnonzero(np.isfinite(ras + decs))
+    if known.any() and len(choices):
+        tree = cKDTree(_unit_vectors(ras[choices], decs[choices]))
+        reach = 2 * np.sin(np.radians(SAME_PLACE_ARCSEC / 3600) / 2)
+        distance, place = tree.query(_unit_vectors(ra[known], dec[known]), distance_upper_bound=reach)
+        found[known] = np.where(np.isfinite(distance), np.r_[choices, -1][place], -1)
+    return found
 
 
-def source_of_target(data_collection, targets, row):
+def _unit_vectors(ra, dec):
+    ra, dec = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+
+
+def distance_arcsec(ra, dec, ras, decs):
+    """Angular distance from one place to others (haversine formula).
+
+    Parameters
+    ----------
+    ra, dec : float or ndarray, deg
+    ras, decs : ndarray, shape (n,), deg
+
+    Returns
+    -------
+    ndarray, shape (n,), arcsec
+        NaN where a place is not known.
+    """
+    half_ra, half_dec = np.radians(np.asarray(ras) - ra) / 2, np.radians(np.asarray(decs) - dec) / 2
+    product = np.cos(np.radians(dec)) * np.cos(np.radians(decs))
+    square = np.sin(half_dec) ** 2 + product * np.sin(half_ra) ** 2
+    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(square, 0, 1)))) * 3600
+
+
+def source_of_target(data_collection, targets, row, preferred=None):
     """The spectrum that belongs to a target.
 
     Parameters
@@ -96,6 +135,8 @@ def source_of_target(data_collection, targets, row):
     targets : glue.core.Data
         A target list.
     row : int
+    preferred : glue.core.Data, optional
+        The spectrum table to take if several have the target, such as the one that is looked at.
 
     Returns
     -------
@@ -106,12 +147,32 @@ def source_of_target(data_collection, targets, row):
     place = np.flatnonzero(wanted.first_rows == row)
     if not len(place):
         return None
-    for spectra in spectra_in(data_collection):
+    wanted = SourceList(*(values[place] for values in wanted))
+    for spectra in sorted(spectra_in(data_collection), key=lambda data: data is not preferred):
         found = sources_in(spectra)
-        match = match_sources(wanted, found)[place[0]]
+        [match] = match_sources(wanted, found)
         if match >= 0:
             return spectra, int(found.ids[match])
     return None
+
+
+def target_list_of(data_collection, spectra):
+    """The target list that a spectrum table was measured for.
+
+    Parameters
+    ----------
+    data_collection : glue.core.DataCollection
+    spectra : glue.core.Data
+
+    Returns
+    -------
+    glue.core.Data or None
+        The list with the most of the table's sources; None where no list has any.
+    """
+    lists = [data for data in data_collection if kind_of(data) == "targets"]
+    found = sources_in(spectra)
+    shared = [len(set(match_sources(sources_in(targets), found).tolist()) - {-1}) for targets in lists]
+    return lists[int(np.argmax(shared))] if any(shared) else None
 
 
 def target_of_source(targets, spectra, source_id):

@@ -3,4 +3,7 @@
 
 def setup():
     """Register the viewers and the menu entries with glue; called through the entry point ``glue.plugins``."""
-    from . import menu  # noqa: F401
+    from . import importing, menu  # noqa: F401
+    from .exporting import say_failures
+
+    say_failures()

@@ -6,7 +6,7 @@ from ..plugin.columns import kind_of, spectra_in
 from ..plugin.focus import focus_source, focused_row
 from ..plugin.links import link_all
 from ..plugin.target_data import target_table_from
-from ..plugin.targets import source_of_target, sources_in, target_of_source
+from ..plugin.targets import sources_in, target_list_of
 from .cutout_viewer import SpherexCutoutViewer
 from .spectrum_viewer import SpherexSpectrumViewer
 from .table_viewer import SpherexTableViewer
@@ -29,7 +29,8 @@ def arrange_viewers(application, data=None):
     ----------
     application : glue_qt.app.GlueApplication
     data : glue.core.Data, optional
-        A spectrum table; by default the one whose row is focused, else the one that was loaded last.
+        A spectrum table; by default, and for a target list, the one whose row is focused, else the one that was loaded
+        last.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def arrange_viewers(application, data=None):
     Raises
     ------
     ValueError
-        If there is no spectrum table.
+        If there is no spectrum table, or it has no rows.
     """
     data = _spectra(application, data)
     targets = _targets(application.data_collection, data)
@@ -53,34 +54,34 @@ def arrange_viewers(application, data=None):
         shown = {SpherexTableViewer: targets, SpherexSpectrumViewer: data, SpherexCutoutViewer: data}
         viewers = {kind: application.new_data_viewer(kind, data=shown[kind]) for kind in PLACES}
     Layout.of(application.current_tab).place(viewers)
-    if focused_row(application.session)[0] is not data and data.size:
+    if focused_row(application.session)[0] is not data:
         focus_source(application.session, data, int(sources_in(data).ids[0]))
     return viewers
 
 
 def _spectra(application, data):
     known = spectra_in(application.data_collection)
-    if data is None:
+    if data is None or kind_of(data) == "targets":
         focused = focused_row(application.session)[0]
         data = focused if focused in known else (known[-1] if known else None)
-    if data not in known:
+    if data is None:
         raise ValueError(
             "Arrange viewers: there is no SPHEREx spectrum here; open one with File > Open (a result of "
             "glue-spherex or of IRSA's Spectrophotometry Tool)."
         )
+    if data not in known:
+        raise ValueError(f"Arrange viewers: {data.label!r} is no SPHEREx spectrum; choose one.")
+    if data.size == 0:
+        raise ValueError(f"Arrange viewers: {data.label!r} has no rows, so there is nothing to show.")
     return data
 
 
 def _targets(data_collection, data):
     """The target list that a spectrum table was measured for, or else one made of its sources."""
-    first = int(sources_in(data).ids[0]) if data.size else None
-    for targets in data_collection:
-        if kind_of(targets) == "targets" and first is not None and target_of_source(targets, data, first) is not None:
-            found = source_of_target(data_collection, targets, target_of_source(targets, data, first))
-            if found is not None and found[0] is data:
-                return targets
-    targets = target_table_from(data)
-    data_collection.append(targets)
+    targets = target_list_of(data_collection, data)
+    if targets is None:
+        targets = target_table_from(data)
+        data_collection.append(targets)
     return targets
 
 

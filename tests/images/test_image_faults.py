@@ -28,8 +28,14 @@ def test_missing_plane(make_image, name):
 def test_missing_psf(make_image):
     path = make_image(drop=("PSF",))
     assert read_record(path).psf_kind == ""
-    with pytest.raises(ImageFileError, match=f"{path}: there is no HDU named PSF or EPSF, and no average_psf or epsf"):
-        SpectralImage.open(path)
+    with SpectralImage.open(path) as image:
+        assert np.isfinite(image.cutout(0, 5, 0, 5).image).any()  # pixels need no PSF
+        asking = lambda: image.psf_source, lambda: image.used, lambda: image.psf(0), lambda: image.psf_zones(0, 0)
+        for needs in asking:
+            with pytest.raises(
+                ImageFileError, match=f"{path}: there is no HDU named PSF or EPSF, and no average_psf or epsf"
+            ):
+                needs()
 
 
 @pytest.mark.parametrize("name", ["FLAGS", "VARIANCE", "ZODI"])

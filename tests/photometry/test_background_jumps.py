@@ -80,3 +80,13 @@ def test_unknown_values():
 def test_few_points(n):
     background = np.arange(n) ** 5.0
     assert background_jumps(np.arange(n), background, None, np.ones(n)).tolist() == [False] * n
+
+
+@pytest.mark.parametrize("n", [8, 10, 15, 30])
+def test_scatter_rarely_makes_a_jump(n):
+    """1000 detectors of Gaussian scatter; what is usual is not well known from few points."""
+    rng = np.random.default_rng(7)
+    detector = np.repeat(np.arange(1000), n)
+    background = rng.normal(1.0, 0.2, detector.size)
+    jumps = background_jumps(rng.uniform(1, 2, detector.size), background, None, detector)
+    assert jumps.reshape(1000, n).any(axis=1).sum() <= 3

@@ -12,7 +12,6 @@ from glue.core.data_factories import find_factory, load_data
 from glue.core.state import GlueSerializer, GlueUnSerializer
 
 from glue_spherex import plugin, read_spectra, write_spectra
-from glue_spherex.model.spectrum import COLUMNS, new_table
 from glue_spherex.plugin.loader import load_spectrum
 
 
@@ -21,27 +20,12 @@ def registered():
     plugin.setup()
 
 
-def spectrum(n_sources=2, n=7):
-    rng = np.random.default_rng(5)
-    size = n_sources * n
-    kinds = {"float": rng.normal(size=size), "int": np.arange(size), "bool": np.arange(size) % 2 == 0}
-    columns = {c.name: kinds.get(c.dtype, np.full(size, "x")) for c in COLUMNS}
-    columns["source_id"] = np.repeat(np.arange(n_sources), n)
-    columns["label"] = np.repeat([f"{k:04d}" for k in range(n_sources)], n)
-    columns["wavelength"] = rng.uniform(0.75, 5.0, size)
-    columns["flags"] = np.where(np.arange(size) % 3, 0, (1 << 33) + (1 << 21))
-    columns["lvf_id"] = 202551101068423 + np.arange(size)
-    table = new_table(columns)
-    table.meta["glue_spherex"] = {"version": "0.1", "settings": {"background_box": 15}}
-    return table
-
-
 @pytest.mark.parametrize("extension", ["vot", "xml", "fits", "ecsv", "tbl", "csv", "parquet"])
-def test_glue_takes_our_loader(tmp_path, extension):
+def test_glue_takes_our_loader(tmp_path, extension, made_spectrum):
     if extension == "parquet":
         pytest.importorskip("pyarrow")
     path = tmp_path / f"spectra.{extension}"
-    table = spectrum()
+    table = made_spectrum()
     write_spectra(table, path)
     assert find_factory(str(path)) is load_spectrum
     data = load_data(str(path))
@@ -69,8 +53,8 @@ def test_other_files_are_left_to_others(tmp_path):
     assert find_factory(str(tmp_path / "empty.xml")) is not load_spectrum
 
 
-def test_missing_flags_become_zero(tmp_path):
-    table = spectrum()
+def test_missing_flags_become_zero(tmp_path, made_spectrum):
+    table = made_spectrum()
     table["flags"] = np.ma.masked_array(np.asarray(table["flags"]), mask=np.arange(len(table)) < 2)
     write_spectra(table, tmp_path / "s.vot")
     assert np.ma.is_masked(read_spectra(tmp_path / "s.vot")["flags"])
@@ -79,8 +63,8 @@ def test_missing_flags_become_zero(tmp_path):
     assert data["flags"].min() >= 0
 
 
-def test_descriptions_and_provenance(tmp_path):
-    write_spectra(spectrum(), tmp_path / "s.vot")
+def test_descriptions_and_provenance(tmp_path, made_spectrum):
+    write_spectra(made_spectrum(), tmp_path / "s.vot")
     meta = load_data(str(tmp_path / "s.vot")).meta
     assert meta["spherex"]["kind"] == "spectrum"
     assert "exposure" in meta["spherex"]["descriptions"]["mjd"]
@@ -88,9 +72,9 @@ def test_descriptions_and_provenance(tmp_path):
 
 
 @pytest.mark.parametrize("n_sources", [1, 2, 3, 20])
-def test_session(tmp_path, n_sources):
+def test_session(tmp_path, n_sources, made_spectrum):
     path = tmp_path / "s.vot"
-    write_spectra(spectrum(n_sources), path)
+    write_spectra(made_spectrum(n_sources), path)
     application = Application(DataCollection([load_data(str(path))]))
     data = application.data_collection[0]
     subset = application.data_collection.new_subset_group("bright", data.id["flux"] > 0)
@@ -103,6 +87,22 @@ def test_session(tmp_path, n_sources):
     assert restored.get_component("flux").units == "uJy"
     assert restored.meta["spherex"] == data.meta["spherex"]
     np.testing.assert_array_equal(restored.subsets[0].to_mask(), subset.subsets[0].to_mask())
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_hardly_any_rows(tmp_path, rows, made_spectrum):
+    write_spectra(made_spectrum()[:rows], tmp_path / "s.vot")
+    data = load_data(str(tmp_path / "s.vot"))
+    assert data.shape == (rows,)
+    text = GlueSerializer(Application(DataCollection([data]))).dumps()
+    (again,) = GlueUnSerializer.loads(text).object("__main__").data_collection
+    assert again.shape == (rows,)
+    assert [cid.label for cid in again.main_components] == [cid.label for cid in data.main_components]
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.vot: there is no such file, so the spectrum cannot be loaded"):
+        load_spectrum(str(tmp_path / "gone.vot"))
 
 
 def test_imitation_of_an_archive_file(test_data):

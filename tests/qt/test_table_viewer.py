@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+from glue.core import Data
 from glue_qt.utils import process_events
 from qtpy import QtCore, QtGui
 from qtpy.QtCore import Qt
 
+from glue_spherex.plugin.flag_selection import flag_bit_attributes
 from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.loader import load_spectrum
+from glue_spherex.plugin.target_data import target_table_from
 from glue_spherex.qt.table_viewer import SpherexTableViewer
 from glue_spherex.qt.table_viewer.cells import cell_text
 
@@ -91,3 +94,52 @@ def test_short_numbers():
     assert cell_text("flux", "f", "nan") == ""
     assert cell_text("lvf_id", "i", "202518201040611") == "202518201040611"
     assert cell_text("label", "U", "0012") == "0012"
+
+
+def test_the_data_get_other_rows(application, viewer, data, qtbot):
+    """A file that was read again may be shorter."""
+    focus_row(application.session, data, 5)
+    short = Data(label="short")
+    for cid in data.main_components:
+        short.add_component(np.asarray(data[cid])[:3], cid.label)
+    data.update_values_from_data(short)
+    process_events()
+    viewer.grab()
+    assert viewer.model.rowCount() == 3
+    assert viewer.marked_row is None
+    click(qtbot, viewer, 2)
+    assert focused_row(application.session) == (data, 2)
+
+
+def test_a_column_is_added(viewer, data):
+    [cid] = flag_bit_attributes(data, [21])
+    process_events()
+    assert cid in viewer.model.columns
+    assert viewer.ui.table.horizontalHeader().count() == len(viewer.model.columns)
+
+
+def test_a_row_of_a_table_whose_sources_have_text_for_numbers(application, viewer, data):
+    targets = application.new_data_viewer(SpherexTableViewer, data=target_table(application, data))
+    others = Data(label="others", source_id=np.array(["a", "b"]), ra=[1.0, 2.0], dec=[1.0, 2.0])
+    application.data_collection.append(others)
+    focus_row(application.session, others, 1)
+    assert targets.marked_row is None
+
+
+def test_a_target_of_two_tables(application, viewer, data, measured_spectra):
+    """The table that is looked at is the one whose spectrum is shown."""
+    other = load_spectrum(measured_spectra)
+    other.label = "other"
+    application.data_collection.append(other)
+    targets = application.new_data_viewer(SpherexTableViewer, data=target_table(application, data))
+    for spectra in (other, data):
+        focus_row(application.session, spectra, 0)
+        targets._chosen(3)
+        assert focused_row(application.session)[0] is spectra
+        targets._chosen(2)
+
+
+def target_table(application, data):
+    targets = target_table_from(data)
+    application.data_collection.append(targets)
+    return targets

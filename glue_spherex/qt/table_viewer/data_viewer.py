@@ -1,6 +1,7 @@
 """glue's table viewer, whose current row is the focused row or the chosen target."""
 
 import numpy as np
+from glue.core.message import DataAddComponentMessage, DataRemoveComponentMessage, NumericalDataChangedMessage
 from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.table import TableViewer
 from qtpy import QtCore, QtWidgets
@@ -8,10 +9,11 @@ from qtpy import QtCore, QtWidgets
 from ...model import Flag
 from ...plugin.columns import find_column, kind_of, plugin_meta
 from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focus_source, focused_row
+from ...plugin.sources import source_of_row
 from ...plugin.targets import source_of_target, target_of_source
 from .cells import CellDelegate
 
-_WIDEST_PX, _MARGIN_PX = 190, 8
+_WIDEST_PX, _MARGIN_PX, _NARROW_PX = 190, 8, 330
 
 
 class SpherexTableViewer(TableViewer):
@@ -34,12 +36,22 @@ class SpherexTableViewer(TableViewer):
         table.clicked.connect(lambda index: self._chosen(index.row()))
         table.horizontalHeader().viewport().installEventFilter(self)
         table.viewport().installEventFilter(self)
+        self.ui.text_filter.setPlaceholderText("Search")
 
     def register_to_hub(self, hub):
         super().register_to_hub(hub)
         hub.subscribe(self, RowFocusMessage, handler=lambda message: self._mark(message.data, message.row))
         hub.subscribe(self, SourceFocusMessage, handler=lambda message: self._mark_source(message))
+        for kind in (NumericalDataChangedMessage, DataAddComponentMessage, DataRemoveComponentMessage):
+            hub.subscribe(self, kind, handler=self._data_replaced, filter=lambda message: message.data is self.data)
         self._mark(*focused_row(self.session))
+
+    @messagebox_on_error("The table cannot be shown")
+    def add_data(self, data):
+        """Show a table; one without rows, which glue cannot, is refused in a sentence."""
+        if data.size == 0:
+            raise ValueError(f"{data.label!r} has no rows, so there is nothing to show.")
+        return super().add_data(data)
 
     def _on_layers_changed(self, *args):
         before = self.model
@@ -50,10 +62,23 @@ class SpherexTableViewer(TableViewer):
         self._fit_columns()
         self._mark(*focused_row(self.session))
 
+    def _data_replaced(self, message):
+        """Begin anew if the dataset has other rows or columns than the table shows; glue leaves it as it is."""
+        shown = self.model.order.size, self.ui.table.horizontalHeader().count()
+        if shown != (self.data.size, self.model.columnCount()):
+            self.data = None
+            self._on_layers_changed()
+
     def showEvent(self, event):
         """Fit the columns once their text can be measured."""
         super().showEvent(event)
         self._fit_columns()
+
+    def resizeEvent(self, event):
+        """Leave out the words of the search line where there is no room for them."""
+        super().resizeEvent(event)
+        for widget in (self.ui.filter_label, self.ui.filter_label_2, self.ui.bool_regex):
+            widget.setVisible(self.width() > _NARROW_PX)
 
     def _fit_columns(self):
         if self.model is None:
@@ -79,7 +104,7 @@ class SpherexTableViewer(TableViewer):
                 focus_row(self.session, self.data, row)
         elif kind_of(self.data) == "targets" and row != self._following:
             self._following = row
-            found = source_of_target(self.session.data_collection, self.data, row)
+            found = source_of_target(self.session.data_collection, self.data, row, focused_row(self.session)[0])
             if found is None:
                 self.statusBar().showMessage("No spectrum of this target is loaded.")
             else:
@@ -91,12 +116,10 @@ class SpherexTableViewer(TableViewer):
         """Mark the focused row, or the target that it was measured for."""
         if self.data is None:
             return
-        if data is self.data:
+        if data is None or data is self.data:
             self._show(row)
-        elif data is not None and row is not None and kind_of(self.data) == "targets":
-            cid = find_column(data, "source_id")
-            if cid is not None and row < data.size:
-                self._show(target_of_source(self.data, data, int(data.get_data(cid)[row])))
+        elif row is not None and kind_of(self.data) == "targets":
+            self._show(target_of_source(self.data, data, source_of_row(data, row)))
 
     def _mark_source(self, message):
         if self.data is not None and kind_of(self.data) == "targets":
@@ -107,8 +130,9 @@ class SpherexTableViewer(TableViewer):
         self._following = row if kind_of(self.data) == "targets" else None
         places = [] if row is None else np.flatnonzero(self.model.order_visible == row)
         if len(places):
-            index = self.model.index(int(places[0]), max(self.ui.table.currentIndex().column(), 0))
-            self.ui.table.scrollTo(index, QtWidgets.QAbstractItemView.EnsureVisible)
+            aside = self.ui.table.horizontalScrollBar().value()
+            self.ui.table.scrollTo(self.model.index(int(places[0]), 0))
+            self.ui.table.horizontalScrollBar().setValue(aside)
         self.ui.table.viewport().update()
 
     def eventFilter(self, watched, event):

@@ -1,0 +1,204 @@
+"""What a row of a spectrum says about its measurement, and how that reads above a cutout."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from ...model import Flag
+from ..columns import column_values, find_column, kind_of
+
+_MJD_ZERO = datetime(1858, 11, 17)
+_DID = re.compile(
+    r"ivo://[^?]*?(?:spherex_)?(?P<release>qr\d+)?(?:_deep)?\?(?P<obsid>[^/?]+)(?:/D(?P<detector>[1-6]))?$", re.I
+)
+
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """A row of a spectrum table.
+
+    Parameters
+    ----------
+    row : int
+        0-based.
+    ra, dec : float, deg
+        Position at the exposure; NaN where the row has none.
+    did : str
+        ``obs_publisher_did``; '' without.
+    lvf_id : int
+        Number of exposure and detector; 0 without.
+    det_id : int
+        Detector; 0 without.
+    wavelength, mjd, flux, flux_err, flux_bkg : float
+        In the units of the dataset (um, d, uJy, uJy, MJy/sr); NaN without.
+    flags : int or None
+        None where the dataset has no such column.
+    flux_unit : str
+    """
+
+    row: int
+    ra: float
+    dec: float
+    did: str
+    lvf_id: int
+    det_id: int
+    wavelength: float
+    mjd: float
+    flux: float
+    flux_err: float
+    flux_bkg: float
+    flags: int | None
+    flux_unit: str = "uJy"
+
+    @property
+    def obsid(self):
+        """Name of the observation, as ``2025W51_1A_0684_2``; '' where the identifier does not tell."""
+        found = _DID.match(self.did)
+        return found["obsid"] if found else ""
+
+    @property
+    def detector(self):
+        """Detector, 1 to 6, from whichever identifier tells it; 0 where none does."""
+        found = _DID.match(self.did)
+        if found and found["detector"]:
+            return int(found["detector"])
+        return self.det_id or (self.lvf_id % 10 if len(str(self.lvf_id)) == 15 else 0)
+
+    @property
+    def release(self):
+        """Data release, 'qr2' or 'qr3', of the image; '' where the identifier does not tell."""
+        found = _DID.match(self.did)
+        return (found["release"] or "").lower() if found else ""
+
+    @property
+    def image_name(self):
+        """The image as text: ``2025W51_1A_0684_2 D3``, or its number; '' for a row without identifier."""
+        name = self.obsid or self.did or (str(self.lvf_id) if self.lvf_id else "")
+        return f"{name} D{self.detector}" if name and self.detector else name
+
+
+def has_images(data):
+    """Whether the rows of a dataset were measured on images: a spectrum, or a table with IRSA's identifiers.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+
+    Returns
+    -------
+    bool
+    """
+    if data.ndim != 1:
+        return False
+    if kind_of(data) == "spectrum":
+        return True
+    has = {name: find_column(data, name) is not None for name in ("ra", "dec", "obs_publisher_did", "lvf_id")}
+    return has["ra"] and has["dec"] and (has["obs_publisher_did"] or has["lvf_id"])
+
+
+_NUMBERS = {"ra": "ra", "dec": "dec", "wavelength": "wavelength", "mjd": "mjd", "flux": "flux",
+            "flux_err": "flux_err", "flux_bkg": "flux_bkg"}  # fmt: skip
+
+
+def measured_rows(data, rows):
+    """Read rows of a spectrum dataset.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+    rows : sequence of int
+
+    Returns
+    -------
+    list of MeasuredRow
+        A column that is missing, or has text instead of numbers, gives NaN, 0 or ''.
+    """
+    rows = np.asarray(rows, dtype=int)
+    if not rows.size:
+        return []
+    columns = {name: _floats(column_values(data, source, rows), rows.size) for name, source in _NUMBERS.items()}
+    for name in ("lvf_id", "det_id"):
+        columns[name] = _integers(column_values(data, name, rows), rows.size)
+    dids = column_values(data, "obs_publisher_did", rows)
+    columns["did"] = [str(value).strip() for value in dids] if dids is not None else [""] * rows.size
+    flags = column_values(data, "flags", rows)
+    columns["flags"] = [None] * rows.size if flags is None else _integers(flags, rows.size)
+    flux = find_column(data, "flux")
+    unit = data.get_component(flux).units if flux is not None else ""
+    return [
+        MeasuredRow(int(row), flux_unit=unit or "uJy", **{name: values[place] for name, values in columns.items()})
+        for place, row in enumerate(rows)
+    ]
+
+
+def _floats(values, size):
+    if values is None or values.dtype.kind not in "iuf":
+        return [float("nan")] * size
+    return [float(value) for value in values]
+
+
+def _integers(values, size):
+    """Whole numbers; 0 for what is missing. Numbers written as text count, 15 digits stay exact."""
+    if values is None:
+        return [0] * size
+    result = []
+    for value in values.tolist():
+        try:
+            result.append(max(int(value), 0))
+        except (TypeError, ValueError, OverflowError):
+            result.append(0)
+    return result
+
+
+def title_lines(row):
+    """What stands above a cutout.
+
+    Parameters
+    ----------
+    row : MeasuredRow
+
+    Returns
+    -------
+    list of str
+        Wavelength and detector; date; flux; names of the flags.
+    """
+    detector = f"D{row.detector}" if row.detector else "detector unknown"
+    wavelength = f"{row.wavelength:.4f} µm" if np.isfinite(row.wavelength) else "no wavelength"
+    return [f"{wavelength} · {detector}", date_text(row.mjd), flux_text(row), flag_text(row.flags)]
+
+
+def short_title_lines(row):
+    """What stands above a small cutout: wavelength and detector, names of the flags; list of str."""
+    wavelength, _, detector = title_lines(row)[0].partition(" · ")
+    if np.isfinite(row.wavelength):
+        wavelength = f"{row.wavelength:.3f} µm"
+    return [f"{wavelength} {detector}", flag_text(row.flags)]
+
+
+def date_text(mjd):
+    """A modified Julian date as calendar date and time; a sentence where there is none."""
+    try:
+        return (_MJD_ZERO + timedelta(days=mjd)).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError):
+        return "no date"
+
+
+def flux_text(row):
+    """Flux with its error, digits as the error allows."""
+    unit = row.flux_unit.replace("uJy", "µJy")
+    if not np.isfinite(row.flux):
+        return "no flux"
+    if not (np.isfinite(row.flux_err) and row.flux_err > 0):
+        return f"{row.flux:.4g} {unit}"
+    digits = int(np.clip(1 - np.floor(np.log10(row.flux_err)), 0, 6))
+    return f"{row.flux:.{digits}f} ± {row.flux_err:.{digits}f} {unit}"
+
+
+def flag_text(flags):
+    """Names of flags, the one that most rows have (SOURCE) last."""
+    if flags is None:
+        return "flags unknown"
+    names = Flag.decode(flags)
+    return ", ".join(sorted(names, key=lambda name: name == "SOURCE")) or "no flag"

@@ -1,0 +1,58 @@
+"""Tools of the cutout viewer's toolbar."""
+
+from glue.config import viewer_tool
+from glue.viewers.common.tool import Tool
+from glue_qt.utils import get_qapp
+from qtpy.QtWidgets import QStyle
+
+
+class _StandardIconTool(Tool):
+    """A tool with one of Qt's own icons."""
+
+    standard_icon = None
+
+    def __init__(self, viewer=None):
+        super().__init__(viewer=viewer)
+        self.icon = get_qapp().style().standardIcon(self.standard_icon)
+
+
+@viewer_tool
+class NameFolderTool(_StandardIconTool):
+    """Ask for a folder with images."""
+
+    tool_id = "spherex:image_folder"
+    standard_icon = QStyle.StandardPixmap.SP_DirOpenIcon
+    action_text = "Name the folder…"
+    tool_tip = "Name a folder with SPHEREx images; it is remembered with the dataset"
+
+    def activate(self):
+        """Ask."""
+        self.viewer.ask_for_folder()
+
+
+@viewer_tool
+class PreviousTool(_StandardIconTool):
+    """Step back."""
+
+    tool_id = "spherex:previous"
+    standard_icon = QStyle.StandardPixmap.SP_ArrowLeft
+    action_text = "Previous"
+    tool_tip = "Previous measurement of the source (Left arrow; Page Up for a page)"
+
+    def activate(self):
+        """Step."""
+        self.viewer.step(-1)
+
+
+@viewer_tool
+class NextTool(_StandardIconTool):
+    """Step on."""
+
+    tool_id = "spherex:next"
+    standard_icon = QStyle.StandardPixmap.SP_ArrowRight
+    action_text = "Next"
+    tool_tip = "Next measurement of the source (Right arrow; Page Down for a page)"
+
+    def activate(self):
+        """Step."""
+        self.viewer.step(1)

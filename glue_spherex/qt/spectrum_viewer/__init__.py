@@ -1,0 +1,5 @@
+"""The viewer ``SPHEREx Spectrum``."""
+
+from .data_viewer import SpherexSpectrumViewer
+
+__all__ = ["SpherexSpectrumViewer"]
