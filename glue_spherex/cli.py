@@ -35,8 +35,8 @@ def main(arguments=None):
         "MKL",
     ):  # read when numpy is imported: matrices this small gain nothing from threads
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         return options.run(options)
     except KeyboardInterrupt:
         print("glue-spherex: interrupted", file=sys.stderr)

@@ -7,6 +7,7 @@ Figures of a comparison are taken in turn, several times; the median is printed,
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -74,16 +75,24 @@ def overhead(folder, n):
     command += ["--calibration", str(calibration), "--output"]
     plain, as_job = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        for number in range(2 * REPEATS + 1):
-            output = os.path.join(scratch, str(number))
-            plain.append(
-                timed(lambda output=output: subprocess.run([*command, output], check=True, stdout=subprocess.DEVNULL))
-            )
-            as_job.append(timed(lambda: jobs.wait(jobs.submit(targets, images, calibration).id)))
-    report(f"measure {n} images, plain command", plain[1:])
-    report(f"measure {n} images, job", as_job[1:])
-    ratio = np.array(as_job[1:]) / np.array(plain[1:])
-    print(f"{'a job takes longer than the command by':<70} {100 * (np.median(ratio) - 1):>8.1f} %")
+        for number in range(REPEATS + 1):
+            words = [*command, os.path.join(scratch, str(number))]
+            plain.append(costs(lambda words=words: subprocess.run(words, check=True, stdout=subprocess.DEVNULL)))
+            as_job.append(costs(lambda: jobs.wait(jobs.submit(targets, images, calibration).id)))
+    for what, place in (("wall time", 0), ("processor time", 1)):
+        one, other = (np.array([pair[place] for pair in values[1:]]) for values in (plain, as_job))
+        report(f"measure {n} images, plain command, {what}", one)
+        report(f"measure {n} images, job, {what}", other)
+        print(f"{f'a job takes more {what} than the command by':<70} {100 * (np.median(other / one) - 1):>8.1f} %")
+
+
+def costs(call):
+    """Seconds, and processor seconds of the processes that have ended, of a call."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = timed(call)
+    time.sleep(1.0)  # until the worker is gone
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def many_jobs(folder):
