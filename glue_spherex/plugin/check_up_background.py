@@ -8,25 +8,16 @@ from ..model import DETECTORS, ujy_per_mjy_sr
 from ..model.detectors import PIXEL_SCALE_ARCSEC
 from ..photometry.background import WANTED_PIXELS
 from ..photometry.background_jumps import NEEDED_POINTS, background_jumps
+from ..photometry.quality import RADIUS_PX
+from .columns import background_box_px
 from .finding import Finding, counted, share
 
-#: Radius of the circle in which measurements are judged, pixels.
-CIRCLE_PX = 2.5
 #: Background light in the circle in units of the flux. Above 1 the spectrum depends on the background; above 10 an
 #: error of 1 % of the background is 10 % of the flux.
 BACKGROUND_NOTE = 1.0
 BACKGROUND_WARN = 10.0
 #: Fewer free pixels in the box than this part, and the background rests on what is left between the sources.
 FREE_PART = 0.5
-DEFAULT_BOX_PX = 15
-
-
-def background_box(data):
-    """Side of the background box of a spectrum, pixels; 15, IRSA's default, where it is not known."""
-    ours = data.meta.get("glue_spherex")
-    settings = ours.get("settings") if isinstance(ours, dict) else None
-    box = settings.get("background_box") if isinstance(settings, dict) else None
-    return box if isinstance(box, (int, float)) and not isinstance(box, bool) and box > 0 else DEFAULT_BOX_PX
 
 
 def background_pixels_line(spectrum):
@@ -36,7 +27,7 @@ def background_pixels_line(spectrum):
     if known.size == 0:
         text = "How full the background box is cannot be judged: the table has no n_bkg_pixels."
         return Finding("background_pixels", "note", text)
-    box = background_box(spectrum.data)
+    box = background_box_px(spectrum.data)
     median, fewest = float(np.median(pixels[known])), known[np.argmin(pixels[known])]
     few = known[pixels[known] < WANTED_PIXELS]
     text = f"Background box ({box:g} × {box:g} px): {median:.0f} of {box * box:g} pixels free of known sources (median)"
@@ -54,7 +45,7 @@ def background_level_line(spectrum):
     if background is None or flux is None:
         text = "The background cannot be judged: flux or flux_bkg is missing, or in a unit that is not understood."
         return Finding("background", "note", text)
-    area = np.pi * CIRCLE_PX**2
+    area = np.pi * RADIUS_PX**2
     light = background * ujy_per_mjy_sr(PIXEL_SCALE_ARCSEC**2) * area
     ratio = np.full(len(spectrum), np.nan)
     usable = np.isfinite(light) & np.isfinite(flux) & (flux > 0)
@@ -63,7 +54,7 @@ def background_level_line(spectrum):
         return Finding("background", "note", "The background cannot be judged: no point has a positive flux.")
     median, worst = float(np.nanmedian(ratio)), int(np.nanargmax(ratio))
     level = "warn" if median > BACKGROUND_WARN else "note" if median > BACKGROUND_NOTE else "good"
-    text = f"Background within {CIRCLE_PX} px: {_times(median)} the flux (median), at most {_times(ratio[worst])} "
+    text = f"Background within {RADIUS_PX} px: {_times(median)} the flux (median), at most {_times(ratio[worst])} "
     text += f"{spectrum.place_of(worst)}."
     large = usable & (ratio > BACKGROUND_NOTE)
     rows = spectrum.rows[large] if large.any() and level != "good" else None

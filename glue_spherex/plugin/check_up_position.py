@@ -5,14 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model.detectors import PIXEL_SCALE_ARCSEC
-from .check_up_background import background_box
-from .columns import column_values, find_column, kind_of
-from .cutouts.positions import position_columns
+from .columns import background_box_px, column_values, find_column, kind_of
 from .finding import Finding, counted
+from .positions import position_columns
 from .targets import distance_arcsec, match_sources, sources_in, target_of_source
 
-#: An offset is one if it is this many times its error …
-OFFSET_SIGMA = 3.0
+#: An offset is one if it is this many times its error: chance alone makes one of two coordinates in 1 of 370 sources,
+#: exp(-3.44²/2) …
+OFFSET_SIGMA = 3.44
 #: … and it matters from here on, in pixels: with a PSF of σ = 0.5 px a fit at the wrong place loses
 #: 1 - exp(-offset²/4σ²): 1 % at 0.1 px, 9 % at 0.3 px.
 OFFSET_WARN_PX = 0.1
@@ -107,7 +107,7 @@ def neighbours_line(spectrum, others):
     """What else is within two background boxes."""
     if not np.isfinite([spectrum.source.ra, spectrum.source.dec]).all():
         return Finding("neighbours", "note", "Neighbours cannot be looked for: the table has no ra and dec.")
-    radius = BOXES * background_box(spectrum.data) * PIXEL_SCALE_ARCSEC
+    radius = BOXES * background_box_px(spectrum.data) * PIXEL_SCALE_ARCSEC
     found, n_catalogues = neighbours(spectrum, others, radius)
     looked = "the sources of this table" + (f" and {counted(n_catalogues, 'catalogue')}" if n_catalogues else "")
     if not found:

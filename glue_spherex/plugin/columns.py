@@ -134,3 +134,21 @@ def numbered(values):
     """
     _, first, number = np.unique(values, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[number]
+
+
+def background_box_px(data):
+    """Side of the box that the local background of a spectrum was taken from.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+
+    Returns
+    -------
+    int or float
+        In pixels; 15, IRSA's default, where the spectrum does not tell.
+    """
+    ours = data.meta.get("glue_spherex")
+    settings = ours.get("settings") if isinstance(ours, dict) else None
+    box = settings.get("background_box") if isinstance(settings, dict) else None
+    return box if isinstance(box, int | float) and not isinstance(box, bool) and box > 0 else 15

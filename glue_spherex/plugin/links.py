@@ -13,7 +13,7 @@ from glue.core.link_helpers import JoinLink, LinkSame
 
 from ..model import COLUMNS
 from .columns import column_values, find_column, kind_of
-from .cutouts.positions import position_columns
+from .positions import position_columns
 from .targets import FARTHEST_NAMESAKE_ARCSEC, SAME_PLACE_ARCSEC, distance_arcsec, match_sources, sources_in
 
 LABEL = "SPHEREx"

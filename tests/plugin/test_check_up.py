@@ -13,7 +13,7 @@ from glue_spherex import Flag, __version__
 from glue_spherex.model import CHANNELS
 from glue_spherex.model.spectrum import COLUMNS, new_table
 from glue_spherex.plugin.check_up import check_up, clean_points_per_channel, distance_from_neighbours
-from glue_spherex.plugin.check_up_position import neighbours
+from glue_spherex.plugin.check_up_position import neighbours, position_line
 from glue_spherex.plugin.check_up_report import ReportError, report_html, report_text, write_report
 from glue_spherex.plugin.check_up_state import finding_subset
 from glue_spherex.plugin.finding import LEVELS, TITLES, Finding
@@ -448,6 +448,14 @@ def test_images_and_positions_in_other_units_are_no_neighbours():
     assert neighbours(SourceSpectrum.of(data), [images, hours], 60) == ([], 0)
     found, n_catalogues = neighbours(SourceSpectrum.of(data), [Data(label="degrees", **place)], 60)
     assert (len(found), n_catalogues) == (1, 1)
+
+
+def test_chance_rarely_makes_an_offset():
+    """1000 measured offsets of Gaussian errors in both coordinates: 2.7 are expected beyond the limit."""
+    spectrum = SourceSpectrum.of(spectra())
+    offsets = np.random.default_rng(3).normal(0, 1.0, (1000, 2))
+    lines = [position_line(spectrum, [targets(*offset, error=1.0)]) for offset in offsets]
+    assert sum(finding.level == "bad" for finding in lines) <= 6
 
 
 def test_jumps_of_a_few_points_cannot_be_judged():

@@ -1,5 +1,7 @@
 """What is drawn: where a bright pixel appears, and the effect of every option."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 
 from glue_spherex.images import read_record
 from glue_spherex.model import FLAG_TABLE, Flag
+from glue_spherex.photometry.background import local_background
 from glue_spherex.plugin.cutouts.brightness import colours_of, display_limits, stretched
 from glue_spherex.plugin.cutouts.layout import elided, lay_out, text_width, wrapped
 from glue_spherex.plugin.cutouts.mask_layers import (
@@ -24,10 +27,12 @@ from glue_spherex.plugin.cutouts.mask_layers import (
 )
 from glue_spherex.plugin.cutouts.measured_row import measured_rows, title_lines
 from glue_spherex.plugin.cutouts.page import CutoutPage
-from glue_spherex.plugin.cutouts.positions import catalogue_positions, other_sources, position_columns
+from glue_spherex.plugin.cutouts.positions import catalogue_positions, other_sources
 from glue_spherex.plugin.cutouts.reading import read_cutout
 from glue_spherex.plugin.cutouts.state import CutoutViewerState
 from glue_spherex.plugin.loader import spectrum_data
+from glue_spherex.plugin.positions import position_columns
+from glue_spherex.plugin.texts import date_text
 
 
 @pytest.fixture(scope="module")
@@ -414,3 +419,49 @@ def test_other_sources_without_numbers(made_spectrum):
     data = spectrum_data(made_spectrum(2, 2, lvf_id=[0, 0, 0, 0], obs_publisher_did=["a", "b", "a", "b"]))
     row = measured_rows(data, [0])[0]
     np.testing.assert_allclose(other_sources(data, row), ([150.01], [2.01]))
+
+
+@pytest.mark.parametrize("box", [15, 16])
+@pytest.mark.parametrize("shift", [0.1, 0.4, 0.6])
+def test_the_box_surrounds_the_pixels_that_the_background_was_taken_from(shown, box, shift):
+    page, _, _ = shown
+    panel = page.panels[0]
+    panel.view = replace(panel.view, target=(20.0 + shift, 20.0 - shift))
+    panel.put_marks(target=True, aperture=True, box_px=box, sources=_nowhere(), catalogue=_nowhere())
+    image = np.zeros((60, 60))
+    left, low = (round(value + 0.5) for value in panel.box.get_xy())
+    image[low : low + box, left : left + box] = 1.0  # what the frame surrounds is uniform, and nothing else is
+    usable = np.ones((60, 60), bool)
+    assert local_background(image, usable, [panel.view.target[0]], [panel.view.target[1]], box).level[0] == 1.0
+    assert local_background(image, usable, [panel.view.target[0]], [panel.view.target[1]], box).n_pixels[0] == box**2
+
+
+def _nowhere():
+    return np.zeros(0), np.zeros(0)
+
+
+@pytest.mark.parametrize(("value", "names"), [(-1, "flags unknown"), (np.nan, "flags unknown"), (2.0**10, "HOT")])
+def test_flags_that_are_missing_are_not_called_none(value, names):
+    (row,) = measured_rows(Data(ra=[1.0], dec=[2.0], flags=[value]), [0])
+    assert title_lines(row)[3] == names
+
+
+def test_dates_to_the_nearest_minute():
+    assert date_text(61013.204861) == "2025-12-04 04:55"  # 04:54:59.99
+    assert date_text(60676.0) == "2025-01-01 00:00"
+    assert date_text(np.nan) == "no date"
+
+
+def test_many_small_panels_have_no_texts_but_size():
+    layout = lay_out(25, 656, 200, 100)
+    assert layout.side > 50
+    assert layout.lines == 0
+
+
+def test_a_box_larger_than_the_cutouts_is_told(made_spectrum):
+    state = CutoutViewerState(focus_data=spectrum_data(made_spectrum(1, 3)), focus_row=0, show_box=True)
+    assert "a size of 2.2 arcmin" in state.box_note
+    state.orientation = "detector"
+    assert "a size of 1.6 arcmin" in state.box_note
+    state.size_arcmin = 1.6
+    assert state.box_note == ""

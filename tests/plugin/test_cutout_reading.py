@@ -233,6 +233,9 @@ def test_of_several_files_the_one_with_the_position_is_taken(copied, tmp_path):
     with SpectralImage(record) as image:
         ra, dec = (float(value) for value in image.to_sky(2.0, 15.0))
     assert finder.find(replace(request.row, ra=ra, dec=dec), request.folders).record is not None
+    with SpectralImage(record) as image:  # on both, but near the edge of the smaller one
+        ra, dec = (float(value) for value in image.to_sky(6.9, 15.0))
+    assert finder.find(replace(request.row, ra=ra, dec=dec), request.folders).record.path == path
 
 
 def test_a_new_file_is_found_without_being_told(copied, tmp_path, monkeypatch):

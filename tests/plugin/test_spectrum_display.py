@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from astropy import units as u
 from glue.core import Data, DataCollection
+from glue.core.exceptions import IncompatibleAttribute
 from glue.core.link_helpers import LinkSame
 from glue.core.roi import CircularROI, PolygonalROI, RectangularROI, XRangeROI, YRangeROI
 from glue.core.subset import RangeSubsetState, RoiSubsetState
 
 from glue_spherex.model import Flag
 from glue_spherex.plugin.loader import spectrum_data
-from glue_spherex.plugin.spectrum_viewer.display import Axes, positions, show
+from glue_spherex.plugin.spectrum_viewer.display import Axes, flagged_rows, positions, show
 from glue_spherex.plugin.spectrum_viewer.flux_units import shown_error, shown_flux, to_ujy
 from glue_spherex.plugin.spectrum_viewer.limits import limits_of
 from glue_spherex.plugin.spectrum_viewer.quantities import CannotShow, find_quantity, unit_text
@@ -302,3 +303,40 @@ def test_regions_survive_sessions(made_spectrum, restored, tmp_path, include_dat
     assert before.any()
     np.testing.assert_array_equal(again[0].subsets[0].to_mask(), before)
     assert "νFν" in str(again[0].subsets[0].subset_state)
+
+
+def test_regions_leave_alone_what_a_logarithmic_axis_hides(made_spectrum):
+    data = spectrum_data(made_spectrum(1, 40, flux=np.linspace(-10, 30, 40)))
+    collection_of(data)
+    state = viewer_state(data)
+    state.y_log = True
+    data.new_subset(subset=None).subset_state = region_state(state, XRangeROI(0, 6))
+    np.testing.assert_array_equal(data.subsets[0].to_mask(), np.linspace(-10, 30, 40) > 0)
+
+
+def test_regions_leave_alone_datasets_that_were_not_shown(data, made_spectrum):
+    other = spectrum_data(made_spectrum(1, 12))
+    together = collection_of(data, other)
+    state = viewer_state(data)
+    state.y_unit = "mJy"
+    region = region_state(state, XRangeROI(0, 6))
+    with pytest.raises(IncompatibleAttribute):
+        region.to_mask(other)
+    together.add_link([LinkSame(data.id[name], other.id[name]) for name in ("wavelength", "flux")])
+    assert region.to_mask(other).any()
+
+
+def test_a_link_between_units_keeps_the_units(data):
+    other = Data(label="mJy", wl=np.array([10000.0, 20000.0]), f=np.array([1.0, 2.0]))
+    other.get_component(other.id["wl"]).units = "Angstrom"
+    other.get_component(other.id["f"]).units = "mJy"
+    together = collection_of(data, other)
+    together.add_link([LinkSame(data.id["wavelength"], other.id["wl"]), LinkSame(data.id["flux"], other.id["f"])])
+    x, y = positions(other, axes(data))
+    np.testing.assert_allclose(x, [1.0, 2.0])
+    np.testing.assert_allclose(y, [1000.0, 2000.0])
+
+
+def test_unsigned_flags():
+    flags = np.array([0, int(Flag.SOURCE), int(Flag.FIT_ERROR)], dtype=np.uint64)
+    assert flagged_rows(Data(flags=flags)).tolist() == [False, False, True]

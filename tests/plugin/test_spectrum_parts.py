@@ -247,3 +247,22 @@ def test_markers_are_filled_or_hollow(log):
     blue = (pixels[:, :, 2] > 200) & (pixels[:, :, 0] < 80)
     away = np.hypot(*(np.argwhere(blue) - (50, 150)).T)
     assert 18 < away.min() < away.max() < 23  # a ring of 15 points, 21 px, around the second point
+
+
+def test_columns_with_text_where_numbers_are_expected(data):
+    words = Data(label="words", **{name: np.array(["a", "b"]) for name in ("mjd", "fit_ql", "flux_bkg", "flags")})
+    words.add_component(np.array([1.0, 2.0]), "wavelength")
+    words.add_component(np.array([3.0, 4.0]), "flux")
+    words.add_component(np.array([1, 1]), "det_id")
+    axes = Axes(words.id["wavelength"], words.id["flux"])
+    shown = show(words, axes)
+    assert point_text(words, 0, axes, shown).splitlines() == ["words", "wavelength 1", "flux 3", "detector 1"]
+    assert jump_places(words, axes, shown)[1] == (
+        "Background jumps: 'words' has no columns flux_bkg and det_id with numbers."
+    )
+
+
+def test_hover_tells_the_unit_that_the_background_has(data):
+    data.get_component(data.id["flux_bkg"]).units = "mJy"
+    axes = Axes(data.id["wavelength"], data.id["flux"])
+    assert "mJy" in point_text(data, 0, axes, show(data, axes)).split("background ")[1]

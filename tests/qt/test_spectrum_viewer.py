@@ -661,6 +661,55 @@ def test_renamed_column(application, viewer, data):
     assert viewer.overlay.marked is not None
 
 
+def test_a_renamed_column_at_the_colours(viewer, data):
+    viewer.data_artists[0].state.colour_by = data.id["fit_ql"]
+    data.id["fit_ql"].label = "quality"
+    settle(viewer)
+    assert viewer.key.bar.ax.get_ylabel() == "quality"
+
+
+def test_columns_removed_while_open(viewer, data):
+    state = viewer.data_artists[0].state
+    state.colour_by = data.id["fit_ql"]
+    data.remove_component(data.id["fit_ql"])
+    assert state.colour_by == "one colour"
+    viewer.state.y_att = data.id["flux_bkg"]
+    data.remove_component(data.id["flux_bkg"])
+    settle(viewer)
+    assert viewer.state.y_att is data.id["flux"]
+    assert viewer.state.y_axislabel == "flux (µJy)"
+    assert len(viewer.data_artists[0].rows) == 60
+
+
+def test_names_with_dollars(application):
+    data = made(40, label=np.array(["$\\bad{$ x_$", "_star"])[np.arange(40) % 2])
+    viewer = shown_viewer(application, data)
+    quality = data.id["fit_ql"]
+    data.id["flux"].label, quality.label = "$\\flux{$", "$\\fit{$"
+    viewer.data_artists[0].state.colour_by = quality
+    settle(viewer)
+    viewer.figure.canvas.draw()  # mathematics that is none raises
+    assert viewer.state.y_axislabel == "$\\flux{$ (µJy)"
+    viewer.data_artists[0].state.colour_by = "source"
+    settle(viewer)
+    assert {"$\\bad{$ x_$", "_star"} <= {text.get_text() for text in viewer.key.legend.get_texts()}
+    viewer._hovered = tuple(viewer.axes.transData.transform(viewer.data_artists[0].markers.xy[0]))
+    viewer._show_hovered()
+    assert viewer.overlay.text.get_visible()
+
+
+def test_source_numbers_that_are_words(application):
+    n = 6
+    data = Data(
+        label="words", wavelength=np.linspace(1, 4, n), flux=np.arange(n) + 1.0, source_id=np.array(["a", "b"] * 3)
+    )
+    viewer = shown_viewer(application, data)
+    focus_row(application.session, data, 3)
+    assert viewer.current_source() == (data, 1)
+    viewer.step(1)
+    assert focused_row(application.session) == (data, 5)
+
+
 def test_data_removed_while_open(application, viewer, data):
     focus_row(application.session, data, 3)
     application.data_collection.remove(data)

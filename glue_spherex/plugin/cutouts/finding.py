@@ -216,7 +216,7 @@ class _Lookup:
         return time.monotonic() - self._made > max(_SEARCH_AGAIN_S, self._seconds / _SHARE_OF_TIME)
 
     def record(self, row):
-        """The record of a row's image, one that holds its position if there are several; None without."""
+        """The record of a row's image; if there are several, the one with most pixels around it. None without."""
         exact = self._by_did.get(row.did, [])
         others = [
             record
@@ -229,7 +229,7 @@ class _Lookup:
         others.sort(key=lambda record: record.release != row.release)
         if len(exact) + len(others) <= 1:
             return next(iter((*exact, *others)), None)
-        ranked = sorted([*exact, *others], key=lambda record: (not _holds(record, row), record not in exact))
+        ranked = sorted([*exact, *others], key=lambda record: (-_margin_px(record, row), record not in exact))
         return ranked[0]
 
     def why_not(self, row, gone):
@@ -248,7 +248,8 @@ class _Lookup:
         return f"{text}. Name the folder that has it."
 
 
-def _holds(record, row):
-    """Whether a position lies on an image."""
-    x, y = Astrometry(record.wcs_numbers).to_pixels(row.ra, row.dec)
-    return bool(-0.5 <= x <= record.nx - 0.5 and -0.5 <= y <= record.ny - 0.5)
+def _margin_px(record, row):
+    """Whole pixels between a position and the nearest edge of an image, up to 20; -1 where it is not on it."""
+    x, y = (float(value) for value in Astrometry(record.wcs_numbers).to_pixels(row.ra, row.dec))
+    margin = min(x + 0.5, y + 0.5, record.nx - 0.5 - x, record.ny - 0.5 - y)
+    return min(int(margin), 20) if margin >= 0 else -1  # NaN is on no image

@@ -11,7 +11,9 @@ FONT_PT = 8.0
 LINE_SPACING = 1.25
 #: A second row of panels must make them this much larger to be worth the longer way for the eye.
 _WORTH_A_ROW = 1.35
-_COMPACT_BELOW_PX, _LINES = 120, 4
+_LINES = 4
+#: Lines of text above panels of at least so many pixels; smaller ones have no texts at all.
+_LINES_FROM_PX = ((_LINES, 120), (2, 70), (0, 0))
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Layout:
         Lower left corner of each panel, in reading order.
     columns : int
     lines : int
-        Lines of text above each panel, 4, or 2 where panels are small.
+        Lines of text above each panel: 4, 2 where panels are small, 0 where texts would be larger than they.
     width : float
         For text.
     above, below : float
@@ -78,13 +80,13 @@ def lay_out(count, width, height, dpi=100.0):
 def _with_columns(count, columns, width, height, dpi):
     rows = ceil(count / columns)
     line = FONT_PT * dpi / 72 * LINE_SPACING
-    for lines in (_LINES, 2):
-        above, below = lines * line + 6, line + 8
+    for lines, smallest in _LINES_FROM_PX:
+        above, below = (lines * line + 6, line + 8) if lines else (GAP_PX / 2, GAP_PX / 2)
         side = min(
             (width - 2 * MARGIN_PX - (columns - 1) * GAP_PX) / columns,
             (height - MARGIN_PX) / rows - above - below,
         )
-        if side >= _COMPACT_BELOW_PX:
+        if side >= smallest:
             break
     side = max(side, 8.0)
     used_width, used_height = columns * side + (columns - 1) * GAP_PX, rows * (side + above + below)

@@ -2,14 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import numpy as np
 
 from ...model import Flag
 from ..columns import column_values, find_column, kind_of
+from ..texts import date_text, with_error
 
-_MJD_ZERO = datetime(1858, 11, 17)
 _DID = re.compile(
     r"ivo://[^?]*?(?:spherex_)?(?P<release>qr\d+)?(?:_deep)?\?(?P<obsid>[^/?]+)(?:/D(?P<detector>[1-6]))?$", re.I
 )
@@ -34,7 +33,7 @@ class MeasuredRow:
     wavelength, mjd, flux, flux_err, flux_bkg : float
         In the units of the dataset (um, d, uJy, uJy, MJy/sr); NaN without.
     flags : int or None
-        None where the dataset has no such column.
+        None where the dataset does not tell.
     flux_unit : str
     """
 
@@ -124,7 +123,7 @@ def measured_rows(data, rows):
     dids = column_values(data, "obs_publisher_did", rows)
     columns["did"] = [str(value).strip() for value in dids] if dids is not None else [""] * rows.size
     flags = column_values(data, "flags", rows)
-    columns["flags"] = [None] * rows.size if flags is None else _integers(flags, rows.size)
+    columns["flags"] = _flags(flags, rows.size)
     flux = find_column(data, "flux")
     unit = data.get_component(flux).units if flux is not None else ""
     return [
@@ -137,6 +136,17 @@ def _floats(values, size):
     if values is None or values.dtype.kind not in "iuf":
         return [float("nan")] * size
     return [float(value) for value in values]
+
+
+def _flags(values, size):
+    """Flags as whole numbers; None where they are missing, as -1 and NaN tell."""
+    if values is None:
+        return [None] * size
+    if values.dtype.kind == "f":
+        known = np.isfinite(values) & (values >= 0)
+    else:
+        known = values >= 0 if values.dtype.kind in "iu" else np.ones(size, dtype=bool)
+    return [flag if there else None for flag, there in zip(_integers(values, size), known.tolist(), strict=True)]
 
 
 def _integers(values, size):
@@ -177,23 +187,12 @@ def short_title_lines(row):
     return [f"{wavelength} {detector}", flag_text(row.flags)]
 
 
-def date_text(mjd):
-    """A modified Julian date as calendar date and time; a sentence where there is none."""
-    try:
-        return (_MJD_ZERO + timedelta(days=mjd)).strftime("%Y-%m-%d %H:%M")
-    except (ValueError, OverflowError):
-        return "no date"
-
-
 def flux_text(row):
     """Flux with its error, digits as the error allows."""
     unit = row.flux_unit.replace("uJy", "µJy")
     if not np.isfinite(row.flux):
         return "no flux"
-    if not (np.isfinite(row.flux_err) and row.flux_err > 0):
-        return f"{row.flux:.4g} {unit}"
-    digits = int(np.clip(1 - np.floor(np.log10(row.flux_err)), 0, 6))
-    return f"{row.flux:.{digits}f} ± {row.flux_err:.{digits}f} {unit}"
+    return f"{with_error(row.flux, row.flux_err)} {unit}"
 
 
 def flag_text(flags):

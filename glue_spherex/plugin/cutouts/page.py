@@ -3,12 +3,13 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from ..columns import background_box_px
 from .brightness import display_limits, pixel_sample, shown_image
 from .layout import FONT_PT, lay_out, wrapped
 from .mask_layers import count_flags
 from .measured_row import flux_text, short_title_lines, title_lines
 from .panel import Panel
-from .positions import background_box_px, catalogue_positions, other_sources
+from .positions import catalogue_positions, other_sources
 
 _NOTHING = np.zeros(0), np.zeros(0)
 
@@ -199,7 +200,8 @@ class CutoutPage:
 
     def _put_compass(self):
         for panel in self.panels:
-            panel.compass(self.state.show_compass and panel is self.panels[0], self.state.orientation)
+            roomy = self._layout is not None and self._layout.lines > 0
+            panel.compass(self.state.show_compass and roomy and panel is self.panels[0], self.state.orientation)
 
     def restyle_mask(self):
         """Draw the flags as the state says now."""
@@ -250,6 +252,8 @@ class CutoutPage:
             _, note = shown_image(panel.view, panel.row, self.state.background)
             below = flux_text(panel.row) if compact else f"{low} to {high} MJy/sr"
             caption = "; ".join(text for text in (panel.view.note, note, below) if text)
+        if not self._layout.lines:  # resting the mouse on the panel tells all of it
+            lines, caption = [], ""
         panel.write(lines, self._layout.width, caption)
 
     def _sources(self, panel):

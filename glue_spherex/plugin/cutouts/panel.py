@@ -191,7 +191,7 @@ class Panel:
         self.target.set_visible(target)
         self.aperture.set_center((x, y))
         self.aperture.set_visible(aperture)
-        corner = np.round([x, y]) - box_px // 2 - 0.5
+        corner = np.ceil(np.array([x, y]) - box_px / 2) - 0.5  # of the pixels whose centres are inside
         self.box.set_bounds(*corner, box_px, box_px)
         self.box.set_visible(box_px > 0)
         for artist, positions in ((self.sources, sources), (self.catalogue, catalogue)):

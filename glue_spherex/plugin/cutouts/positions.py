@@ -3,21 +3,7 @@
 import numpy as np
 
 from ..columns import column_values
-
-#: Names of position columns (letters and digits, lower case), best first.
-_RA = ("ra", "radeg", "raj2000", "raicrs", "rightascension", "alphaj2000", "ra2000")
-_DEC = ("dec", "dedeg", "decdeg", "dej2000", "decj2000", "deicrs", "decicrs", "declination", "deltaj2000", "dec2000")
-_DEFAULT_BOX_PX = 15
-_DEGREES = ("", "deg", "degree", "degrees")
-
-
-def background_box_px(data):
-    """Side of the box that the local background of a dataset was taken from, pixels; 15 where it does not tell."""
-    settings = (data.meta.get("glue_spherex") or {}).get("settings") or {}
-    try:
-        return max(int(settings.get("background_box") or _DEFAULT_BOX_PX), 1)
-    except (TypeError, ValueError):
-        return _DEFAULT_BOX_PX
+from ..positions import position_columns
 
 
 def other_sources(data, row):
@@ -53,33 +39,6 @@ def _same_image(data, row):
         return np.flatnonzero(same)
     names = column_values(data, "obs_publisher_did")
     return np.flatnonzero(names == row.did) if names is not None and row.did else np.zeros(0, int)
-
-
-def position_columns(data):
-    """The components of a dataset that hold positions in degrees.
-
-    Parameters
-    ----------
-    data : glue.core.Data
-
-    Returns
-    -------
-    ra, dec : glue.core.ComponentID or None
-        Both None where the dataset has no such pair.
-    """
-    if data is None or data.ndim != 1:
-        return None, None
-    by_name = {}
-    for cid in (*data.main_components, *data.derived_components):
-        plain = "".join(letter for letter in cid.label.lower() if letter.isalnum())
-        if plain in _RA + _DEC and _in_degrees(data.get_component(cid)):
-            by_name.setdefault(plain, cid)
-    ra, dec = (next((by_name[name] for name in names if name in by_name), None) for names in (_RA, _DEC))
-    return (ra, dec) if ra is not None and dec is not None else (None, None)
-
-
-def _in_degrees(component):
-    return component.data.dtype.kind in "iuf" and str(component.units or "").lower() in _DEGREES
 
 
 def catalogue_positions(data, row, radius_deg):

@@ -1,10 +1,14 @@
 """What the cutout viewer shows, as a state that sessions keep."""
 
+from math import ceil
+
 import numpy as np
 from echo import CallbackProperty, SelectionCallbackProperty
 from glue.viewers.common.state import ViewerState
 from glue.viewers.matplotlib.state import MatplotlibLayerState
 
+from ...model.detectors import PIXEL_SCALE_ARCSEC
+from ..columns import background_box_px
 from ..row_order import ORDERS, ordered_rows
 from .mask_layers import DEFAULT_BITS
 from .reading import LARGEST_ARCMIN
@@ -125,6 +129,18 @@ class CutoutViewerState(ViewerState):
         except (TypeError, ValueError):
             return 0.0, 1.0
         return (low, high if high > low else low + 1e-6) if np.isfinite([low, high]).all() else (0.0, 1.0)
+
+    @property
+    def box_note(self):
+        """A sentence where the box of the background is wanted but larger than the cutouts; '' otherwise."""
+        if not self.show_box or self.focus_data is None or self.focus_row is None or self.view is not None:
+            return ""
+        px = background_box_px(self.focus_data)
+        if px * PIXEL_SCALE_ARCSEC < 2 * self.half_arcsec:
+            return ""
+        turned = 1.0 if self.orientation == "detector" else 2**0.5
+        arcmin = ceil(px * turned * PIXEL_SCALE_ARCSEC / 6) / 10
+        return f"The background's box of {px} pixels is larger than the cutouts; a size of {arcmin:g} arcmin shows it."
 
     def reset_limits(self):
         """See whole cutouts again."""

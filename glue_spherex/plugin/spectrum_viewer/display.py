@@ -287,4 +287,4 @@ def flagged_rows(data):
     flags = column_values(data, "flags")
     if flags is None or flags.dtype.kind not in "iu":
         return np.zeros(data.size, dtype=bool)
-    return (flags.ravel() & ~np.int64(CLEAN_MASK)) != 0
+    return (flags.ravel().astype(np.int64, copy=False) & ~np.int64(CLEAN_MASK)) != 0

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ...model import Flag
-from ..columns import column_values
+from ..columns import column_values, find_column
+from ..texts import date_text, with_error
 from .quantities import WORDS, unit_text
 
 
@@ -39,26 +40,6 @@ def _position(row, axes, shown):
     return lines
 
 
-def with_error(value, error):
-    """A number with as many digits as its error deserves: ``22942 ± 311``, ``3.911 ± 0.017``.
-
-    Parameters
-    ----------
-    value, error : float
-        An error of 0 or NaN is not shown.
-
-    Returns
-    -------
-    str
-    """
-    if not (np.isfinite(error) and error > 0):
-        return f"{value:.3f}" if 1e4 <= abs(value) < 1e6 else f"{value:.5g}"
-    if not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.4g} ± {error:.2g}"
-    decimals = min(max(1 - int(np.floor(np.log10(error))), 0), 6)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
-
-
 def _split(label):
     """An axis text as name and unit."""
     if label in WORDS.values() or not label.endswith(")"):
@@ -68,17 +49,11 @@ def _split(label):
 
 
 def _image(data, row):
-    detector, mjd = _value(data, "det_id", row), _value(data, "mjd", row)
+    detector, mjd = _value(data, "det_id", row), _number(data, "mjd", row)
     words = [] if detector is None else [f"detector {detector}"]
-    if mjd is not None and np.isfinite(mjd):
-        words.append(f"{_utc(float(mjd))} UTC")
+    if np.isfinite(mjd):
+        words.append(f"{date_text(mjd)} UTC")
     return ", ".join(words)
-
-
-def _utc(mjd):
-    """A modified Julian date as a calendar date, to the minute."""
-    minutes = round(mjd * 1440) - 40587 * 1440
-    return str(np.datetime64("1970-01-01T00:00") + np.timedelta64(minutes, "m")).replace("T", " ")
 
 
 def _flags(data, row):
@@ -91,13 +66,20 @@ def _flags(data, row):
 
 
 def _quality(data, row):
-    quality, background = _value(data, "fit_ql", row), _value(data, "flux_bkg", row)
+    quality, background = _number(data, "fit_ql", row), _number(data, "flux_bkg", row)
     words = []
-    if quality is not None and np.isfinite(quality):
+    if np.isfinite(quality):
         words.append(f"{WORDS['fit_ql']} {quality:.3g}")
-    if background is not None and np.isfinite(background):
-        words.append(f"background {background:.4g} {unit_text('MJy / sr')}")
+    if np.isfinite(background):
+        unit = unit_text(data.get_component(find_column(data, "flux_bkg")).units)
+        words.append(f"background {background:.4g} {unit}".rstrip())
     return ", ".join(words)
+
+
+def _number(data, name, row):
+    """A value of a column of numbers; NaN where there is none."""
+    value = _value(data, name, row)
+    return float(value) if isinstance(value, (int, float, np.integer, np.floating)) else np.nan
 
 
 def _value(data, name, row):

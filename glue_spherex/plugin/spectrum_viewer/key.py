@@ -99,6 +99,8 @@ class Key:
             labelspacing=0.25,
             labelcolor=self.axes.xaxis.label.get_color(),
         )
+        for text in self.legend.get_texts():
+            text.set_parse_math(False)
 
     def _draw_bar(self, width, height, right, top):
         if self.bar_axes is not None:
@@ -112,7 +114,7 @@ class Key:
         norm = Normalize(self._scale.low, self._scale.high)
         self.bar = Colorbar(self.bar_axes, ScalarMappable(norm, colormaps[self._scale.colour_map]))
         colour = self.axes.xaxis.label.get_color()
-        self.bar.set_label(self._scale.label, fontsize=_FONT + 1, color=colour)
+        self.bar.set_label(self._scale.label, fontsize=_FONT + 1, color=colour, parse_math=False)
         self.bar_axes.tick_params(labelsize=_FONT, colors=colour)
         self.bar.formatter.set_useOffset(False)
         self.bar.update_ticks()

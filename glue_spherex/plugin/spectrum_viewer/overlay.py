@@ -35,6 +35,7 @@ class Overlay:
             animated=True,
             visible=False,
             annotation_clip=False,
+            parse_math=False,
             bbox={"boxstyle": f"round,pad={_PAD / _FONT}", "fc": "#fffef4", "ec": "#888888", "alpha": 0.97},
         )
         self._background = None

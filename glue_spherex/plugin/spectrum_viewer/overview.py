@@ -87,10 +87,10 @@ def jump_places(data, axes, shown):
     problem : str
         Why there are none; empty when they could be looked for.
     """
-    background, detector = column_values(data, "flux_bkg"), column_values(data, "det_id")
+    background, error, detector = (_numbers(data, name) for name in ("flux_bkg", "flux_bkg_err", "det_id"))
     if background is None or detector is None:
-        return np.zeros(0), f"Background jumps: {data.label!r} has no columns flux_bkg and det_id."
-    error, wavelength = column_values(data, "flux_bkg_err"), wavelength_um(data)
+        return np.zeros(0), f"Background jumps: {data.label!r} has no columns flux_bkg and det_id with numbers."
+    wavelength = wavelength_um(data)
     jumps = np.zeros(data.size, dtype=bool)
     for code in range(len(shown.sources.keys)):
         rows = np.flatnonzero(shown.sources.code == code)
@@ -98,3 +98,9 @@ def jump_places(data, axes, shown):
             wavelength[rows], background[rows], None if error is None else error[rows], detector[rows]
         )
     return shown.x[jumps & shown.drawn], ""
+
+
+def _numbers(data, name):
+    """The values of a column; None where there is none, or it holds text."""
+    values = column_values(data, name)
+    return values if values is not None and values.dtype.kind in "iuf" else None

@@ -168,6 +168,19 @@ def _numeric(data):
     ]
 
 
+def has(data, cid):
+    """Whether a dataset has a component, of its own or by a link."""
+    return any(cid is other for other in (*data.components, *data.externally_derivable_components))
+
+
+def _linked_as_equal(data, cid):
+    """The dataset's own component that a link says is the same as another's, if its unit is known; else None."""
+    derived = data._externally_derivable_components.get(cid)
+    origins = derived.link.get_from_ids() if derived is not None and derived.link.identity else []
+    own = [origin for origin in origins if any(origin is other for other in data.components)]
+    return own[0] if own and unit_of(data, own[0]) is not None else None
+
+
 def local_component(data, cid, owner):
     """The component with which a dataset takes part in an axis.
 
@@ -182,16 +195,18 @@ def local_component(data, cid, owner):
     Returns
     -------
     glue.core.ComponentID
-        `cid` itself where the dataset has it or is linked to it, else the component that holds the same quantity.
+        `cid` itself where the dataset has it or is linked to it (its own component, with its own unit, if the link
+        says that both are the same), else the component that holds the same quantity.
 
     Raises
     ------
     CannotShow
         If there is none, saying what to do.
     """
-    known = (*data.components, *data.externally_derivable_components)
-    if owner is data or any(cid is other for other in known):
+    if owner is data or any(cid is other for other in data.components):
         return cid
+    if has(data, cid):
+        return _linked_as_equal(data, cid) or cid
     local = find_quantity(data, quantity_of(owner, cid))
     if local is None:
         raise CannotShow(

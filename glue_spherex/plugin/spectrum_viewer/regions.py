@@ -5,7 +5,7 @@ from glue.core.exceptions import IncompatibleAttribute
 from glue.core.subset import SubsetState, roi_to_subset_state
 
 from .display import Axes, positions
-from .quantities import CannotShow
+from .quantities import CannotShow, has
 from .sources import shown_rows, sources_of
 
 
@@ -18,15 +18,19 @@ class SpectrumRegionState(SubsetState):
         What the axes showed when the region was drawn.
     roi : glue.core.roi.Roi
         In the units of the axes.
-    sources : dict of str to list
-        Where only some sources were shown: identifier of the dataset (``data.uuid``) and keys of its sources.
+    sources : dict of str to (list or None)
+        What was shown: identifier of each dataset (``data.uuid``) and keys of its sources, None for all of them. Other
+        datasets take part where they have the components of the axes, by a link.
+    log : (bool, bool)
+        Whether x and y were logarithmic: what is 0 or less could not be seen.
     """
 
-    def __init__(self, axes=None, roi=None, sources=None):
+    def __init__(self, axes=None, roi=None, sources=None, log=(False, False)):
         super().__init__()
         self.axes = axes
         self.roi = roi
-        self.sources = {uuid: list(keys) for uuid, keys in (sources or {}).items()}
+        self.sources = {uuid: None if keys is None else list(keys) for uuid, keys in (sources or {}).items()}
+        self.log = tuple(map(bool, log))
 
     @property
     def attributes(self):
@@ -50,22 +54,25 @@ class SpectrumRegionState(SubsetState):
         glue.core.exceptions.IncompatibleAttribute
             If the dataset has no such components.
         """
-        if data.ndim != 1:
+        if data.ndim != 1 or not (data.uuid in self.sources or all(has(data, cid) for cid in self.attributes)):
             raise IncompatibleAttribute(*self.attributes)
         try:
             x, y = positions(data, self.axes)
         except CannotShow:
             raise IncompatibleAttribute(*self.attributes) from None
         inside = np.zeros(x.size, dtype=bool)
-        placed = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        seen = np.isfinite(x) & np.isfinite(y)
+        for log, values in zip(self.log, (x, y)):
+            seen &= (values > 0) | (not log)
+        placed = np.flatnonzero(seen)
         inside[placed] = self.roi.contains(x[placed], y[placed])
-        if data.uuid in self.sources:
+        if self.sources.get(data.uuid) is not None:
             inside &= shown_rows(sources_of(data), self.sources[data.uuid])
         return inside if view is None else inside[view]
 
     def copy(self):
         """The same state again."""
-        return SpectrumRegionState(self.axes, self.roi.copy(), self.sources)
+        return SpectrumRegionState(self.axes, self.roi.copy(), self.sources, self.log)
 
     def center(self):
         """Where the region is, in the units of the axes."""
@@ -86,12 +93,13 @@ class SpectrumRegionState(SubsetState):
             "redshift": float(self.axes.redshift),
             "roi": context.id(self.roi),
             "sources": self.sources,
+            "log": list(self.log),
         }
 
     @classmethod
     def __setgluestate__(cls, rec, context):
         axes = Axes(*(context.object(rec[name]) for name in ("x_att", "y_att", "y_unit")), rec["redshift"])
-        return cls(axes, context.object(rec["roi"]), rec["sources"])
+        return cls(axes, context.object(rec["roi"]), rec["sources"], rec.get("log", (False, False)))
 
 
 def region_state(viewer_state, roi):
@@ -106,13 +114,19 @@ def region_state(viewer_state, roi):
     Returns
     -------
     glue.core.subset.SubsetState
-        glue's own state of the two components where points stand where their values say and all sources are shown,
-        so that every other viewer can work with it; else a `SpectrumRegionState`.
+        glue's own state of the two components where points stand where their values say and nothing inside was hidden
+        by a logarithmic axis or the choice of sources, so that every other viewer can work with it; else a
+        `SpectrumRegionState`.
     """
-    axes = viewer_state.axes
-    filtered = {data.uuid: viewer_state.source_keys(data) for data in viewer_state.datasets}
-    filtered = {uuid: keys for uuid, keys in filtered.items() if keys is not None}
-    one = all(data is axes.x_att.parent and data is axes.y_att.parent for data in viewer_state.datasets)
-    if axes.native and one and not filtered:
-        return roi_to_subset_state(roi, x_att=axes.x_att, y_att=axes.y_att)
-    return SpectrumRegionState(axes, roi, filtered)
+    axes, datasets = viewer_state.axes, viewer_state.datasets
+    if axes.native and all(data is axes.x_att.parent and data is axes.y_att.parent for data in datasets):
+        state = roi_to_subset_state(roi, x_att=axes.x_att, y_att=axes.y_att)
+        if not any((state.to_mask(data) & _hidden(viewer_state.shown(data))).any() for data in datasets):
+            return state
+    shown = {data.uuid: viewer_state.source_keys(data) for data in datasets}
+    return SpectrumRegionState(axes, roi, shown, (viewer_state.x_log, viewer_state.y_log))
+
+
+def _hidden(shown):
+    """Rows with values on both axes that are not drawn all the same."""
+    return np.isfinite(shown.x) & np.isfinite(shown.y) & ~shown.drawn

@@ -88,8 +88,8 @@ class SpectrumViewerState(MatplotlibDataViewerState):
 
     @property
     def axes(self):
-        """What decides where points stand; None as long as there is no data."""
-        if self.x_att is None or self.y_att is None or None in (self.x_att.parent, self.y_att.parent):
+        """What decides where points stand; None as long as there is no data, or a component has just been removed."""
+        if not (_exists(self.x_att) and _exists(self.y_att)):
             return None
         return Axes(self.x_att, self.y_att, self.y_unit, float(self.redshift or 0))
 
@@ -210,6 +210,11 @@ class SpectrumViewerState(MatplotlibDataViewerState):
                 return
 
 
+def _exists(cid):
+    """Whether a component is still part of its dataset."""
+    return cid is not None and cid.parent is not None and any(cid is other for other in cid.parent.components)
+
+
 def _same(a, b):
     """Whether two settings are the same; components are compared by identity, their == makes a subset."""
     (axes_a, *rest_a), (axes_b, *rest_b) = a, b
@@ -248,7 +253,11 @@ class SpectrumLayerState(MatplotlibLayerState):
         """Offer the columns and flags that the dataset has now."""
         data = None if self.layer is None else data_of(self.layer)
         with delay_callback(self, "colour_by", "flag"):
-            SpectrumLayerState.colour_by.set_choices(self, [FIXED] if data is None else colour_choices(data))
+            choices = [FIXED] if data is None else colour_choices(data)
+            present = self.colour_by is None or isinstance(self.colour_by, str)
+            if not present and not any(self.colour_by is choice for choice in choices):
+                self.colour_by = FIXED  # a column that is gone; its == with a word would be a subset, which is true
+            SpectrumLayerState.colour_by.set_choices(self, choices)
             SpectrumLayerState.colour_by.set_display_func(self, lambda c: c if isinstance(c, str) else c.label)
             SpectrumLayerState.flag.set_choices(self, flag_choices(data))
 

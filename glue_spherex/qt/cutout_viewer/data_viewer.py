@@ -14,10 +14,10 @@ from ...plugin.cutouts.finding import add_image_folder, calibration_folder, imag
 from ...plugin.cutouts.layers import CutoutLayerArtist, marked_rows
 from ...plugin.cutouts.measured_row import has_images, measured_rows
 from ...plugin.cutouts.page import CutoutPage
-from ...plugin.cutouts.positions import position_columns
 from ...plugin.cutouts.reading import CutoutRequest
 from ...plugin.cutouts.state import CutoutViewerState
 from ...plugin.focus import RowFocusMessage, focus_row, focused_row
+from ...plugin.positions import position_columns
 from ...plugin.row_order import step
 from . import tools  # noqa: F401 - registers them
 from .canvas import CutoutCanvas, told
@@ -100,9 +100,10 @@ class SpherexCutoutViewer(DataViewer):
         hub.subscribe(self, RowFocusMessage, handler=self._on_focus)
         hub.subscribe(self, DataUpdateMessage, handler=self._on_data_update)
         hub.subscribe(self, DataCollectionAddMessage, handler=lambda message: self.options.update_catalogues())
-        if self.state.focus_data is not None and self.state.focus_row is not None:  # from a session
-            if self.state.focus_data in self.session.data_collection:
-                focus_row(self.session, self.state.focus_data, self.state.focus_row)
+        data, row = self.state.focus_data, self.state.focus_row
+        if data is not None and row is not None:  # from a session
+            if data in self.session.data_collection and row < data.size:  # the file may have become shorter
+                focus_row(self.session, data, row)
         else:
             self._look_at(*focused_row(self.session))
 
@@ -147,8 +148,8 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _on_data_update(self, message):
         """Following a change of the data."""
+        self.options.update_catalogues()
         if message.data is self.state.focus_data or message.data is self.state.catalogue:
-            self.options.update_catalogues()
             self.refresh()
 
     @told
@@ -229,8 +230,10 @@ class SpherexCutoutViewer(DataViewer):
             self.page.restyle_mask()
         elif changed == {"view"}:
             self.page.apply_view()
+            self._tell_problems()
         elif changed - {"layers", "title"}:
             self.page.restyle()
+            self._tell_problems()
             self._show_counts()
         self.draw_soon()
 
@@ -288,12 +291,15 @@ class SpherexCutoutViewer(DataViewer):
     def _after_arrival(self):
         """Counting flags."""
         self._pending = False
-        if self._ended:
-            return
+        if not self._ended:
+            self._tell_problems()
+            self._show_counts()
+
+    def _tell_problems(self):
         problems = self.page.problems
         self.folder_button.setVisible(bool(problems))
-        self.tell(" ".join(problems[:1]) + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
-        self._show_counts()
+        first = " ".join(problems[:1]) + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+        self.tell(first or self.state.box_note)
 
     def _show_counts(self):
         self.options.show_counts(self.page.flag_counts())

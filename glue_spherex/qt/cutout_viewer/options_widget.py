@@ -18,9 +18,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...plugin.cutouts.positions import position_columns
 from ...plugin.cutouts.reading import LARGEST_ARCMIN
 from ...plugin.cutouts.state import SMALLEST_ARCMIN
+from ...plugin.positions import position_columns
 from .mask_list import MaskList
 
 

@@ -7,7 +7,7 @@ from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.matplotlib.data_viewer import MatplotlibDataViewer
 from qtpy import QtCore
 
-from ...plugin.columns import column_values
+from ...plugin.columns import find_column, source_numbers
 from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focused_row
 from ...plugin.row_order import ordered_rows, step
 from ...plugin.spectrum_viewer.hover import point_text
@@ -56,6 +56,8 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         self.empty_text = self.axes.text(
             *(0.5, 0.5, ""), transform=self.axes.transAxes, ha="center", va="center", wrap=True, color="#666666"
         )
+        for text in (self.empty_text, self.axes.xaxis.label, self.axes.yaxis.label):
+            text.set_parse_math(False)  # names of columns and sources are text, also with $
         self.summary_label = SummaryLabel()
         self.statusBar().addPermanentWidget(self.summary_label, 1)
         self._pending_steps, self._hovered = 0, None
@@ -151,6 +153,8 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         self.state.forget(message.data)
         if message.data is self.state.focus_data and self.state.focus_row >= message.data.size:
             self._take_focus(None, None)
+        if self.state.axes is None:
+            self.state.refresh_components()
         super()._update_data(message)
         self.state.update_labels()
 
@@ -159,13 +163,19 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         super().register_to_hub(hub)
         hub.subscribe(self, RowFocusMessage, handler=self._on_focus)
         hub.subscribe(self, SourceFocusMessage, handler=self._on_source_focus)
-        for kind in (msg.DataRenameComponentMessage, msg.DataUpdateMessage):
-            hub.subscribe(self, kind, handler=self._on_rename)
+        hub.subscribe(self, msg.DataUpdateMessage, handler=self._on_rename)
+        hub.subscribe(self, msg.DataRenameComponentMessage, handler=self._on_component_rename)
         data, row = self.state.focus_data, self.state.focus_row
         if row is not None and data in self.session.data_collection and row < data.size:
             focus_row(self.session, data, row)
         else:
             self._take_focus(*focused_row(self.session))
+
+    def _on_component_rename(self, message):
+        for artist in self.data_artists:
+            if artist.layer is message.data:
+                artist.update()  # the name may stand at the colours
+        self._on_rename(message)
 
     def _on_rename(self, message):
         self.state.update_labels()
@@ -206,9 +216,9 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         if state is None or state.sources is None:
             return
         shown = state.sources
-        ids = column_values(data, "source_id")
-        if ids is not None and int(ids[row]) not in shown:
-            state.show_sources([int(ids[row])] if len(shown) == 1 else [*shown, int(ids[row])])
+        source = int(source_numbers(data)[row])
+        if source not in shown:
+            state.show_sources([source] if len(shown) == 1 else [*shown, source])
             self.state.reset_y()
 
     def _place_mark(self):
@@ -357,8 +367,8 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
             data, row = next(iter(self.state.datasets), None), None
         if data is None:
             raise ValueError("The viewer is empty: drag a spectrum into it first.")
-        ids = column_values(data, "source_id")
-        return data, None if ids is None or row is None else int(ids[row])
+        known = find_column(data, "source_id") is not None and row is not None
+        return data, int(source_numbers(data)[row]) if known else None
 
     # regions
 
