@@ -62,6 +62,7 @@ def _list(options):
 
 def _show(options):
     from .jobs import JobError, failures, job, request
+    from .jobs.job_state import one_line
 
     known = job(options.id)
     try:
@@ -94,9 +95,9 @@ def _show(options):
         lines["calibration"] = asked.calibration or "none"
         lines["settings"] = ", ".join(f"{name} {value}" for name, value in asked.settings.as_dict().items() if value)
     for name, value in lines.items():
-        print(f"{name:<13} {value}")
+        print(f"{name:<13} {one_line(value)}")
     for path, reason in failed[:50]:
-        print(f"failed: {path}: {reason}")
+        print(one_line(f"failed: {path}: {reason}"))
     if len(failed) > 50:
         print(f"… and {len(failed) - 50} more; images.ecsv in the result lists all")
     return 0

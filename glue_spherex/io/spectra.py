@@ -220,7 +220,11 @@ def _checked(spectra):
 def _joined(blocks):
     from astropy.table import vstack
 
-    return blocks[0] if len(blocks) == 1 else vstack(blocks, metadata_conflicts="silent")
+    if len(blocks) == 1:
+        return blocks[0]
+    table = vstack(blocks, metadata_conflicts="silent")
+    table.meta = blocks[0].meta  # vstack makes one list of the lists in all of them
+    return table
 
 
 def _format(path, given):

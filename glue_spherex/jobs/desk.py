@@ -110,6 +110,8 @@ def _check(request):
             raise JobError(f"{what}: there is no folder {folder}.")
     if isinstance(request.workers, bool) or not isinstance(request.workers, int) or not 1 <= request.workers <= 1024:
         raise JobError(f"workers is {request.workers!r}; a whole number from 1 to 1024 is needed.")
+    if not isinstance(request.scheduler, str | None):
+        raise JobError(f"scheduler is {request.scheduler!r}; an address such as 'tcp://host:8786' is needed.")
     if request.spectrum_format not in EXTENSIONS:
         raise JobError(f"format is {request.spectrum_format!r}; allowed are {', '.join(EXTENSIONS)}.")
 
@@ -120,13 +122,14 @@ def _hand_in(request, targets, title):
         folder = store.folder(job_id)
         n = len(targets.sources)
         date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # the user's own time
-        title = clean_title(title) or f"{targets.sources[0].label if n == 1 else f'{n} targets'}, {date}".lstrip(", ")
+        what = targets.sources[0].label if n == 1 else f"{n} targets"
+        title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
         try:
             write_request(folder, request, targets)
             store.insert(job_id, title, n, request.output)
-        except (OSError, JobError) as error:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, JobError):
+            if not isinstance(error, OSError):
                 raise
             raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
         start_waiting(store)
@@ -169,7 +172,8 @@ def job(job_id):
 
 
 def _look_after(store):
-    if bury_dead(store) or (store.in_phase(Phase.QUEUED) and not store.in_phase(Phase.EXECUTING)):
+    bury_dead(store)
+    if store.in_phase(Phase.QUEUED) and len(store.in_phase(Phase.EXECUTING)) < store.running_limit():
         start_waiting(store)
 
 

@@ -102,7 +102,7 @@ def _results(job_id):
 
 
 def failures(job_id):
-    """The images of a job that failed.
+    """The images of a job that failed, and the files in its folders that cannot be read.
 
     Parameters
     ----------

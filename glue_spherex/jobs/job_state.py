@@ -98,6 +98,11 @@ class Job:
         return values | {"phase": str(self.phase), "folder": str(self.folder), "result": str(self.result)}
 
 
+def one_line(text):
+    """A text as one line that any screen can show: without control characters and bytes that are no letters."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+
+
 def clean_title(title):
-    """A title of one line that any screen can show: without control characters, at most 10,000 letters."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(title)).split())[:_MOST_TITLE]
+    """A title of one line, at most 10,000 letters."""
+    return one_line(title)[:_MOST_TITLE]

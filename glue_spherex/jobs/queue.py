@@ -32,11 +32,9 @@ def claim_next(store):
     """
     bury_dead(store)
     with store.transaction():
-        while len(store.in_phase(Phase.EXECUTING)) < store.running_limit():
-            waiting = store.in_phase(Phase.QUEUED)
-            if not waiting:
-                return None
-            job = waiting[0]
+        if len(store.in_phase(Phase.EXECUTING)) >= store.running_limit():
+            return None
+        for job in store.in_phase(Phase.QUEUED):
             try:
                 held = lock.take(job.folder)
             except OSError as error:
@@ -44,7 +42,7 @@ def claim_next(store):
                 _fail(store, job, reason)
                 continue
             if held is None:
-                _fail(store, job, "another process is at work in its folder")
+                store.update(job.id, message="waits until another process has left its folder")
                 continue
             store.update(
                 job.id, phase=Phase.EXECUTING, started=store.clock(), ended=None, pid=None, message="is being started",

@@ -155,9 +155,16 @@ _SOURCE = ("ra", "dec", "label", "pmra", "pmdec", "ref_epoch")
 
 def _write_json(path, content):
     with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+        json.dump(content, file, default=_plain_number)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _plain_number(value):
+    """A number of NumPy as one that JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be kept in the files of a job.")
 
 
 def _read_json(path):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import JobError
-from .job_state import Job, Phase
+from .job_state import Job, Phase, one_line
 
 STORE_NAME, FOLDER_NAME = "jobs.sqlite", "jobs"
 #: Jobs that run at the same time unless something else is set.
@@ -29,7 +29,7 @@ STEPS = (
     (
         """CREATE TABLE jobs (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, kind TEXT NOT NULL,
-        phase TEXT NOT NULL, result TEXT, submitted REAL, started REAL, ended REAL, turn INTEGER NOT NULL DEFAULT 0,
+        phase TEXT NOT NULL, result BLOB, submitted REAL, started REAL, ended REAL, turn INTEGER NOT NULL DEFAULT 0,
         n_sources INTEGER NOT NULL DEFAULT 0, images_done INTEGER NOT NULL DEFAULT 0,
         images_total INTEGER NOT NULL DEFAULT 0, measurements INTEGER NOT NULL DEFAULT 0,
         failures INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, rate REAL NOT NULL DEFAULT 0,
@@ -164,7 +164,7 @@ class JobStore:
             self._database.execute(
                 "INSERT INTO jobs (id, title, kind, phase, result, submitted, n_sources, turn, message) "
                 f"VALUES (?, ?, ?, ?, ?, ?, ?, {_NEXT_TURN}, 'waits for its turn')",
-                (job_id, title, kind, Phase.QUEUED, result, self.clock(), n_sources),
+                (job_id, title, kind, Phase.QUEUED, result and os.fsencode(result), self.clock(), n_sources),
             )
 
     def jobs(self):
@@ -206,6 +206,8 @@ class JobStore:
             Columns and their new values.
         """
         assert values.keys() <= _WRITABLE, values
+        if "message" in values:  # it may quote the name of any file
+            values["message"] = one_line(values["message"])
         marks = ", ".join(f"{name} = ?" for name in values)
         with self._sentences():
             self._database.execute(f"UPDATE jobs SET {marks} WHERE id = ?", (*values.values(), job_id))
@@ -283,7 +285,7 @@ class JobStore:
             | {
                 "phase": Phase(values["phase"]),
                 "folder": folder,
-                "result": Path(values["result"]) if values["result"] else folder / "result",
+                "result": Path(os.fsdecode(values["result"])) if values["result"] else folder / "result",
                 "cancelled": bool(values["cancelled"]),
             }
         )

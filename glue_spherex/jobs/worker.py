@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import JobError
@@ -23,6 +24,7 @@ REPORT_SECONDS = 0.5
 PATIENCE_SECONDS = 600
 #: A file that is given up when the disk is full, so that there is room to say so.
 RESERVE_NAME, RESERVE_BYTES = "reserve", 1 << 18
+_COUNTS = ("images_done", "images_total", "measurements", "failures")
 _LOG = logging.getLogger(__name__)
 
 
@@ -95,8 +97,8 @@ class Run:
         self._begin = time.monotonic()
         self._reported = self._looked = -1e9
         self._stop = False
-        self._counts = {"images_done": 0, "images_total": 0, "measurements": 0, "failures": 0}
-        self._done_before = 0
+        self._counts = {name: getattr(job, name) for name in _COUNTS}
+        self._done_before = job.images_done
         self._measuring_since = self._begin
 
     def run(self):
@@ -108,7 +110,8 @@ class Run:
         except Exception as error:  # noqa: BLE001 - the user must learn what failed
             _LOG.info("failed", exc_info=not isinstance(error, ValueError))
             phase, message = Phase.ERROR, self._reason(error)
-        (self._job.folder / RESERVE_NAME).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self._job.folder / RESERVE_NAME).unlink()
         _LOG.info("%s: %s", phase, message)
         self._finally(
             phase=phase, message=message, ended=self._store.clock(), seconds_left=None, pid=None, rate=self._rate(),
@@ -140,6 +143,7 @@ class Run:
             images.refresh(progress=self._indexed, cancelled=self.stop)
             if self._stop:
                 return self._stopped()
+            results.set_unreadable(images.failures)
             self._counts |= {"measurements": results.counts()[1], "failures": len(images.failures)}
             with executor_of(request.workers, request.scheduler) as executor:
                 measurement = run_stored(

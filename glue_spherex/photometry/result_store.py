@@ -33,9 +33,10 @@ ROW = np.dtype(
 )
 
 
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS images (path BLOB PRIMARY KEY, status TEXT NOT NULL, about TEXT NOT NULL, "
-    "texts TEXT NOT NULL, sources BLOB NOT NULL, n_rows INTEGER NOT NULL, source_ids BLOB NOT NULL, rows BLOB NOT NULL)"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS images (path BLOB PRIMARY KEY, status TEXT NOT NULL, about TEXT NOT NULL, texts TEXT "
+    "NOT NULL, sources BLOB NOT NULL, n_rows INTEGER NOT NULL, source_ids BLOB NOT NULL, rows BLOB NOT NULL); "
+    "CREATE TABLE IF NOT EXISTS unreadable (path BLOB PRIMARY KEY, reason TEXT NOT NULL)"
 )
 
 
@@ -90,14 +91,14 @@ class ResultStore:
         self._database.execute(f"PRAGMA journal_mode = {'OFF' if self._temporary else 'WAL'}")
         self._database.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
         if version < SCHEMA_VERSION:
-            self._database.executescript(f"BEGIN IMMEDIATE; {_TABLE}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+            self._database.executescript(f"BEGIN IMMEDIATE; {_TABLES}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
 
     def _begin_reading(self, version):
         """See one state of the file, whatever is written meanwhile."""
         if version == 0:
             self._database.close()
             self._database = sqlite3.connect(":memory:", isolation_level=None)
-            self._database.execute(_TABLE)
+            self._database.executescript(_TABLES)
         self._database.execute("PRAGMA query_only = 1")
         self._database.execute("BEGIN")
         self._database.execute("SELECT 1 FROM images LIMIT 1").fetchone()  # the state of this moment
@@ -157,6 +158,20 @@ class ResultStore:
             self._waiting = []
         self._written = time.monotonic()
 
+    def set_unreadable(self, files):
+        """Note the files whose headers cannot be read, instead of those that were noted before.
+
+        Parameters
+        ----------
+        files : list of (str, str)
+            Path and reason.
+        """
+        with self._reasons(), self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("DELETE FROM unreadable")
+            lines = [(os.fsencode(path), json.dumps(reason)) for path, reason in files]
+            self._database.executemany("INSERT OR REPLACE INTO unreadable VALUES (?, ?)", lines)
+
     def measured_paths(self):
         """Paths of the images that need not be measured again: all that did not fail."""
         with self._reasons():
@@ -171,10 +186,13 @@ class ResultStore:
             ).fetchone()
 
     def failures(self):
-        """(path, reason) of the images that failed, by path."""
+        """(path, reason) of the images that failed and of the files that cannot be read, by path."""
         with self._reasons():
-            rows = self._database.execute("SELECT path, about FROM images WHERE status = 'failed'").fetchall()
-        return sorted((os.fsdecode(path), json.loads(about)["reason"]) for path, about in rows)
+            failed = self._database.execute("SELECT path, about FROM images WHERE status = 'failed'").fetchall()
+            unreadable = self._database.execute("SELECT path, reason FROM unreadable").fetchall()
+        reasons = {path: json.loads(about)["reason"] for path, about in failed}
+        reasons |= {path: json.loads(reason) for path, reason in unreadable}
+        return sorted((os.fsdecode(path), reason) for path, reason in reasons.items())
 
     def _by_path(self, columns):
         """Row numbers and columns of all images, by path."""

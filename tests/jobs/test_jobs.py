@@ -10,7 +10,8 @@ import pytest
 
 from glue_spherex import FolderCollection, Sersic, Source, jobs, read_spectra, read_targets
 from glue_spherex.io import Rejected
-from glue_spherex.jobs import JobError, JobStore, Phase
+from glue_spherex.jobs import JobError, JobStore, Phase, lock
+from glue_spherex.jobs.queue import claim_next
 from glue_spherex.jobs.request_files import Request, read_request, write_request
 from glue_spherex.photometry import PhotometryError, Settings
 
@@ -121,6 +122,33 @@ def test_names_of_targets_are_harmless(field, finished):
     assert all(path.parent == done.result / "spectra" for path in done.result.rglob("*.vot") if path.stem != "spectra")
 
 
+def test_names_that_are_no_text_are_harmless(field, tmp_path, finished):
+    """Names of folders are bytes, and need not mean anything."""
+    folder, output = (tmp_path / os.fsdecode(name) for name in (b"im\xff\x1b[31m", b"out\xff"))
+    folder.mkdir()
+    (folder / "x.fits").write_text("nonsense")
+    done = finished(jobs.submit(read_targets(field.targets), folder))
+    assert done.phase is Phase.ERROR
+    assert "is not a FITS file" in done.message
+    assert done.message.isprintable()
+    done = finished(submit(field, output=output))
+    assert (done.phase, done.result) == (Phase.COMPLETED, output)
+    assert (output / "spectra.vot").exists()
+
+
+def test_numbers_of_numpy(field, no_workers):
+    settings = Settings(background_box=np.int64(21), time=(np.float32(1), np.float64(1e5)))
+    assert jobs.request(submit(field, settings=settings).id)[0].settings == settings
+
+
+def test_a_request_that_cannot_be_kept_leaves_nothing(field, no_workers):
+    with pytest.raises(TypeError, match="cannot be kept"):
+        submit(field, origin=[object()])
+    with JobStore() as store:
+        assert list((store.home / "jobs").iterdir()) == []
+    assert jobs.jobs() == []
+
+
 def test_what_cannot_be_submitted(field, tmp_path):
     with pytest.raises(PhotometryError, match="no source to measure"):
         jobs.submit([], field.folder / "images")
@@ -130,6 +158,8 @@ def test_what_cannot_be_submitted(field, tmp_path):
         jobs.submit(Source(1, 2), field.folder / "images", tmp_path / "missing")
     with pytest.raises(JobError, match="workers is 0"):
         submit(field, workers=0)
+    with pytest.raises(JobError, match="scheduler is 3; an address"):
+        submit(field, scheduler=3)
     with pytest.raises(JobError, match="format is 'doc'"):
         submit(field, spectrum_format="doc")
     assert jobs.jobs() == []
@@ -187,6 +217,19 @@ def test_resume_elsewhere(field, finished):
     assert jobs.wait(job.id).phase is Phase.COMPLETED
 
 
+def test_a_run_that_fails_before_it_measures_forgets_nothing(field, finished, nursery, no_workers, until):
+    job = submit(field)
+    pid = nursery.start(slow=0.05, batch=0.0)
+    until(lambda: jobs.job(job.id).images_done >= 3)
+    jobs.cancel(job.id)
+    nursery.wait(pid)
+    before = jobs.job(job.id)
+    jobs.resume(job.id, scheduler="nonsense")
+    failed = finished(job)
+    assert (failed.phase, failed.images_total) == (Phase.ERROR, 24)
+    assert (failed.images_done, failed.measurements) == (before.images_done, before.measurements)
+
+
 def test_wait_gives_up(field, no_workers):
     assert jobs.wait(submit(field).id, timeout=0.01).phase is Phase.QUEUED
 
@@ -214,11 +257,15 @@ def test_failed_images_are_tried_again(field, tmp_path, finished):
     done = finished(job)
     assert (done.phase, done.failures, done.measurements) == (Phase.COMPLETED, 1, 46)
     assert "1 images failed" in done.message
+    ((failed, reason),) = jobs.failures(job.id)
+    assert failed == str(path)
+    assert "empty" in reason
     path.write_bytes(content)
     os.utime(path, ns=(stamp, stamp))
     jobs.resume(job.id)
     done = finished(job)
     assert (done.phase, done.failures, done.measurements) == (Phase.COMPLETED, 0, 48)
+    assert jobs.failures(job.id) == []
     assert (done.result / "spectra" / "pair-1a.vot").exists()
 
 
@@ -279,3 +326,31 @@ def test_two_programs_submit_200_jobs(field, ended, tmp_path):
         assert done.phase is Phase.COMPLETED or "lies on any of the images" in done.message
         assert (job.folder / "log.txt").read_text().count("begins") == 1
     assert 1 <= most <= 2
+
+
+def test_a_folder_that_somebody_still_works_in(field, no_workers, store):
+    """The job waits, and the next one has its turn."""
+    first, second = submit(field), submit(field)
+    held = lock.take(first.folder)
+    claimed, other = claim_next(store)
+    assert claimed.id == second.id
+    assert jobs.job(first.id).phase is Phase.QUEUED
+    assert "waits until another process" in jobs.job(first.id).message
+    os.close(held)
+    claimed, held = claim_next(store)
+    assert claimed.id == first.id
+    os.close(held)
+    os.close(other)
+
+
+def test_whoever_looks_fills_a_place_that_has_become_free(field, no_workers, store, monkeypatch):
+    first, second = submit(field), submit(field)
+    _, held = claim_next(store)
+    started = []
+    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: started.append(store))
+    assert {job.id: job.phase for job in jobs.jobs()} == {first.id: Phase.EXECUTING, second.id: Phase.QUEUED}
+    assert len(started) == 1
+    jobs.set_running_limit(1)
+    jobs.jobs()
+    assert len(started) == 2  # by `set_running_limit` itself
+    os.close(held)

@@ -110,6 +110,20 @@ def _newer_store(capsys, tmp_path):
     return fails(capsys, "jobs", "list")
 
 
+def test_names_of_files_do_not_reach_the_terminal_as_they_are(field, tmp_path, no_workers, finished, capsys):
+    folder = tmp_path / "im\x1b[31m"
+    folder.mkdir()
+    (folder / "x.fits").write_text("nonsense")
+    (folder / field.images[0].name).symlink_to(field.images[0])
+    assert main(["measure", str(field.targets), "--images", str(folder), "--background"]) == 0
+    job_id = capsys.readouterr().out.strip()
+    finished(job(job_id))
+    assert main(["jobs", "show", job_id]) == 0
+    text = capsys.readouterr().out
+    assert "failed: " in text
+    assert "\x1b" not in text
+
+
 def test_show_when_the_folder_is_gone(submitted, capsys):
     import shutil
 

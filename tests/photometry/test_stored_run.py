@@ -75,6 +75,10 @@ def test_other_formats_in_pieces(images, targets, tmp_path, monkeypatch, name):
     back, whole = read_spectra(tmp_path / f"spectra{EXTENSIONS[name]}"), run(targets.sources, images).spectra
     for column in ("flux", "flags", "label", "obs_publisher_did", "mjd"):
         np.testing.assert_array_equal(np.asarray(back[column]), np.asarray(whole[column]))
+    (tmp_path / "whole").mkdir()
+    write_result(run(targets.sources, images), tmp_path / "whole", spectrum_format=name)
+    one, other = (folder / f"spectra{EXTENSIONS[name]}" for folder in (tmp_path, tmp_path / "whole"))
+    assert one.read_bytes() == other.read_bytes()  # what it says about itself as well
 
 
 def test_memory_does_not_grow_with_the_images(images, targets, tmp_path, monkeypatch):
