@@ -206,6 +206,8 @@ def write_blocks(blocks, path, format=None, *, head=None, n_rows=None):
                 write_votable_blocks(map(_checked, blocks), part, _checked(head), n_rows)
             else:
                 _write(_checked(_joined(list(blocks))), part, name)
+    except SpectrumFileError:  # about another file, on whose way the pieces are
+        raise
     except SpectrumError as error:
         raise SpectrumFileError(f"{path}: not written: {error}") from error
     except PARSER_ERRORS as error:

@@ -81,6 +81,18 @@ def test_other_formats_in_pieces(images, targets, tmp_path, monkeypatch, name):
     assert one.read_bytes() == other.read_bytes()  # what it says about itself as well
 
 
+def test_a_file_that_cannot_be_written_is_named_once(images, targets, tmp_path):
+    (tmp_path / "spectra" / "elsewhere.vot").mkdir(parents=True)
+    (tmp_path / "spectra" / "pair-1a.vot").mkdir()
+    with (
+        ResultStore(tmp_path / "results.sqlite") as results,
+        pytest.raises(PhotometryError, match=r"pair-1a.vot: cannot be written: .*not a file") as caught,
+    ):
+        write_result(run_stored(targets.sources, images, Settings(detectors=[2]), results), tmp_path)
+    assert str(caught.value).count("cannot be written: ") == 1
+    assert not list(tmp_path.glob(".*.part"))
+
+
 def test_memory_does_not_grow_with_the_images(images, targets, tmp_path, monkeypatch):
     """Only the sources of a piece are read, not the whole of an image's results."""
     monkeypatch.setattr(stored_run, "BLOCK_ROWS", 24)
