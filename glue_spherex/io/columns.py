@@ -104,6 +104,27 @@ def distinct(names):
 # -- the schema -------------------------------------------------------------------------------------------------------
 
 
+def listed(names, most=400):
+    """Names of columns for a message, without cutting one of them.
+
+    Parameters
+    ----------
+    names : list of str
+    most : int
+        Characters after which the rest is only counted; a name that is longer alone is given with its middle left out.
+
+    Returns
+    -------
+    str
+        ``"ra, dec and 71 more"``.
+    """
+    names = [name if len(name) <= 80 else f"{name[:40]}…{name[-39:]}" for name in names]
+    lengths = [len(name) + 2 for name in names]
+    shown = sum(sum(lengths[: k + 1]) - 2 <= most for k in range(len(names))) if sum(lengths) > most else len(names)
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest:,} more" if rest else "")
+
+
 def in_schema(table):
     """The columns with the names, types, units and descriptions of the spectrum table.
 
@@ -122,7 +143,7 @@ def in_schema(table):
     if missing:
         raise TableFileError(
             f"it has no column {' and no column '.join(missing)}, which a spectrum needs; "
-            f"its columns are {', '.join(table.names)[:400]}"
+            f"its columns are {listed(table.names)}"
         )
     columns = [_typed(replace(column, name=name)) for column, name in zip(table.columns, names)]
     return replace(table, columns=columns)

@@ -29,6 +29,9 @@ PARSER_ERRORS = (
 )
 
 
+_LONGEST = 600  #: characters of a reason
+
+
 def reason(error):
     """One line that says what an exception means."""
     if isinstance(error, OSError) and error.strerror:
@@ -38,4 +41,6 @@ def reason(error):
     if isinstance(error, RecursionError):
         return "its elements are nested too deeply"
     text = " ".join(str(error).split())
-    return text[:400] if text else type(error).__name__
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST].rpartition(' ')[0] or text[:_LONGEST]} …"
+    return text or type(error).__name__

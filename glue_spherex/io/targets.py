@@ -8,7 +8,7 @@ import numpy as np
 
 from ..model import Sersic, Source, SourceError
 from .angles import parse_angle, parse_target, position_label
-from .columns import FileTable, distinct, to_qtable
+from .columns import FileTable, distinct, listed, to_qtable
 from .ecsv import from_astropy
 from .errors import PARSER_ERRORS, TargetListError, reason
 from .spectra import read_tables
@@ -212,14 +212,14 @@ def _guess(role, columns):
 
 
 def _check_columns(where, table, columns, chosen):
-    listed = ", ".join(table.names)[:500]
+    names = listed(table.names)
     for role, name in chosen.items():
         if name is not None and role not in columns:
-            raise TargetListError(f"{where}: no column {name!r} for {role}; the columns are {listed}.")
+            raise TargetListError(f"{where}: no column {name!r} for {role}; the columns are {names}.")
     missing = [role for role in ("ra", "dec") if role not in columns]
     if missing:
         raise TargetListError(
-            f"{where}: no column looks like {' or '.join(missing)}; the columns are {listed}. "
+            f"{where}: no column looks like {' or '.join(missing)}; the columns are {names}. "
             "Rename the columns with the positions to ra and dec, or, in Python, name them with ra= and dec=."
         )
 

@@ -18,6 +18,8 @@ from .source_spectrum import SourceSpectrum
 #: fit_ql of a perfect model is 0.80; with some 20 pixels within 2.5 px it scatters by 0.13, so 1.5 is 5 sigma away.
 PERFECT_FIT_QL = 0.80
 POOR_FIT_QL = 1.5
+#: One point above this, 17 sigma away, is wrong, whatever the others are.
+WRONG_FIT_QL = 3.0
 #: Medians above these: the model does not fit in general (1.1), and not at all (2: as much again as the noise).
 MEDIAN_FIT_QL_NOTE = 1.1
 MEDIAN_FIT_QL_BAD = 2.0
@@ -159,7 +161,7 @@ def _fit_quality_line(spectrum):
     part = poor.size / known.size
     if median > MEDIAN_FIT_QL_BAD or part > MANY:
         level = "bad"
-    elif part > SEVERAL:
+    elif part > SEVERAL or quality[worst] > WRONG_FIT_QL:
         level = "warn"
     else:
         level = "note" if median > MEDIAN_FIT_QL_NOTE or poor.size else "good"

@@ -110,6 +110,9 @@ def neighbours_line(spectrum, others):
     radius = BOXES * background_box_px(spectrum.data) * PIXEL_SCALE_ARCSEC
     found, n_catalogues = neighbours(spectrum, others, radius)
     looked = "the sources of this table" + (f" and {counted(n_catalogues, 'catalogue')}" if n_catalogues else "")
+    if not found and not n_catalogues and len(sources_in(spectrum.data).ids) == 1:
+        text = "Neighbours are not known: the table holds this source alone. Load a catalogue with ra and dec."
+        return Finding("neighbours", "note", text)
     if not found:
         return Finding("neighbours", "good", f"Nothing else within {radius:.0f}″, as far as {looked} can tell.")
     named = ", ".join(map(str, found[:_NAMED])) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")

@@ -2,7 +2,6 @@
 
 import numpy as np
 from echo import CallbackProperty, SelectionCallbackProperty
-from glue.core import message
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
 from glue.core.subset import ElementSubsetState, RangeSubsetState
@@ -10,21 +9,11 @@ from glue.core.subset import ElementSubsetState, RangeSubsetState
 from .check_up import check_up
 from .check_up_report import ReportError, write_report
 from .columns import find_column, source_numbers, spectra_in
-from .dialogs import listen, offer
+from .dialogs import DATA_MESSAGES, listen, offer
 from .flag_selection import free_label
 from .flag_subsets import FlagSubsetState
 from .focus import focus_row
 from .sources import rows_by_source
-
-_MESSAGES = (
-    message.DataCollectionAddMessage,
-    message.DataCollectionDeleteMessage,
-    message.DataUpdateMessage,
-    message.NumericalDataChangedMessage,
-    message.DataRenameComponentMessage,
-    message.DataAddComponentMessage,
-    message.DataRemoveComponentMessage,
-)
 
 
 def finding_subset(data_collection, data, finding, source_id=None, label=None):
@@ -109,7 +98,7 @@ class CheckUpState(State, HubListener):
                 self.source = source
         self.add_callback("data", self._data_changed)
         self.add_callback("source", self.refresh)
-        listen(self, session.hub, _MESSAGES, self._on_message)
+        listen(self, session.hub, DATA_MESSAGES, self._on_message)
         self.refresh()
 
     def close(self):

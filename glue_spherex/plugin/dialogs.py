@@ -3,8 +3,20 @@
 from weakref import WeakKeyDictionary
 
 from echo import delay_callback
+from glue.core import message
 
 _shown = WeakKeyDictionary()  # state -> {attribute: labels that its combo shows}
+
+#: News of the hub after which what a dialog says of the data may be wrong.
+DATA_MESSAGES = (
+    message.DataCollectionAddMessage,
+    message.DataCollectionDeleteMessage,
+    message.DataUpdateMessage,
+    message.NumericalDataChangedMessage,
+    message.DataRenameComponentMessage,
+    message.DataAddComponentMessage,
+    message.DataRemoveComponentMessage,
+)
 
 
 def offer(state, attribute, choices, is_chosen=None, default=None):

@@ -7,7 +7,7 @@ from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
 from .columns import column_values, find_column, kind_of
-from .dialogs import listen, offer
+from .dialogs import DATA_MESSAGES, listen, offer
 from .flag_counts import (
     count_flags,
     describe_flags,
@@ -29,15 +29,6 @@ from .flag_subsets import bits_of, matches
 
 MODE_WORDS = {"any": "any of the ticked flags", "all": "all of the ticked flags", "none": "none of the ticked flags"}
 
-_DATA_MESSAGES = (
-    message.DataCollectionAddMessage,
-    message.DataCollectionDeleteMessage,
-    message.DataUpdateMessage,
-    message.NumericalDataChangedMessage,
-    message.DataRenameComponentMessage,
-    message.DataAddComponentMessage,
-    message.DataRemoveComponentMessage,
-)
 _SUBSET_MESSAGES = (message.SubsetCreateMessage, message.SubsetUpdateMessage, message.SubsetDeleteMessage)
 
 _MANY_BITS = 32  # of a mask with more bits, only those that occur are listed
@@ -107,7 +98,7 @@ class FlagDialogState(State, HubListener):
         self.add_callback("name", self._name_changed)
         self.add_callback("edited", self._edited_changed)
         self.add_callback("value_text", self._decode)
-        listen(self, data_collection.hub, _DATA_MESSAGES, self._on_data_message)
+        listen(self, data_collection.hub, DATA_MESSAGES, self._on_data_message)
         listen(self, data_collection.hub, _SUBSET_MESSAGES, self._on_subset_message)
         self._count()
         if subset_group is not None:

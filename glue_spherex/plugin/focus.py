@@ -8,7 +8,7 @@ from glue.core.message import Message
 from .columns import column_values, source_numbers
 
 #: In which colour all viewers mark it.
-FOCUS_COLOUR = "#d6006c"
+FOCUS_COLOUR = "#f08000"
 
 _focused = WeakKeyDictionary()  # session -> (weak reference to the data, row)
 

@@ -1,6 +1,6 @@
 """The prepared layout: targets left, spectrum right, cutouts below, in one tab."""
 
-from qtpy import QtCore
+from qtpy import QtCore, QtWidgets
 
 from ..plugin.columns import kind_of, spectra_in
 from ..plugin.focus import focus_source, focused_row
@@ -17,6 +17,9 @@ PLACES = {
     SpherexSpectrumViewer: (0.27, 0.0, 0.73, 0.56),
     SpherexCutoutViewer: (0.0, 0.56, 1.0, 0.44),
 }
+_OTHER_SPECTRA = "Spectra of other programs can be dragged onto the canvas, or into a viewer SPHEREx Spectrum."
+#: Parts of the left side of the window: the data, the layers, the options.
+_LEFT_SIDE = (0.2, 0.3, 0.5)
 
 
 def arrange_viewers(application, data=None):
@@ -54,6 +57,7 @@ def arrange_viewers(application, data=None):
         shown = {SpherexTableViewer: targets, SpherexSpectrumViewer: data, SpherexCutoutViewer: data}
         viewers = {kind: application.new_data_viewer(kind, data=shown[kind]) for kind in PLACES}
     Layout.of(application.current_tab).place(viewers)
+    _give_room_to_options(application)
     if focused_row(application.session)[0] is not data:
         focus_source(application.session, data, int(sources_in(data).ids[0]))
     return viewers
@@ -67,10 +71,10 @@ def _spectra(application, data):
     if data is None:
         raise ValueError(
             "Arrange viewers: there is no SPHEREx spectrum here; open one with File > Open (a result of "
-            "glue-spherex or of IRSA's Spectrophotometry Tool)."
+            "glue-spherex or of IRSA's Spectrophotometry Tool). " + _OTHER_SPECTRA
         )
     if data not in known:
-        raise ValueError(f"Arrange viewers: {data.label!r} is no SPHEREx spectrum; choose one.")
+        raise ValueError(f"Arrange viewers: {data.label!r} is no SPHEREx spectrum; choose one. {_OTHER_SPECTRA}")
     if data.size == 0:
         raise ValueError(f"Arrange viewers: {data.label!r} has no rows, so there is nothing to show.")
     return data
@@ -90,6 +94,13 @@ def _viewers_in(tab):
     for window in getattr(tab, "subWindowList", list)():
         viewers.setdefault(type(window.widget()), window.widget())
     return {kind: viewers[kind] for kind in PLACES if kind in viewers}
+
+
+def _give_room_to_options(application):
+    """Share the left side of glue's window among the data, the layers and the options, which need most."""
+    splitter = application.findChild(QtWidgets.QSplitter, "data_plot_splitter")
+    if splitter is not None and splitter.count() == len(_LEFT_SIDE):
+        splitter.setSizes([round(part * max(splitter.height(), 600)) for part in _LEFT_SIDE])
 
 
 def _data_of(viewer):
@@ -126,6 +137,9 @@ class Layout(QtCore.QObject):
             Viewer by its class, a key of `PLACES`.
         """
         self._places = {viewer.parent(): (PLACES[kind], None) for kind, viewer in viewers.items()}
+        for window in self._places:
+            window.showNormal()
+            window.raise_()
         self._apply()
 
     def eventFilter(self, watched, event):

@@ -465,3 +465,11 @@ def test_a_box_larger_than_the_cutouts_is_told(made_spectrum):
     assert "a size of 1.6 arcmin" in state.box_note
     state.size_arcmin = 1.6
     assert state.box_note == ""
+
+
+@pytest.mark.parametrize("percentile", [None, np.nan, "x", -5, 1000])
+def test_percentiles_that_are_none_still_draw(shown, percentile):
+    page, state, _ = shown
+    state.percentile = percentile
+    page.restyle()
+    assert all(low < high for low, high in (panel.limits for panel in page.panels))

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from glue_spherex.model import CHANNELS, DETECTORS, Flag
 from glue_spherex.plugin.loader import spectrum_data
 from glue_spherex.plugin.spectrum_viewer.binning import binned, channel_of
-from glue_spherex.plugin.spectrum_viewer.colours import FLAG, GREY, colour_choices, colouring, default_colour
+from glue_spherex.plugin.spectrum_viewer.colours import FLAG, GREY, Scale, colour_choices, colouring, default_colour
 from glue_spherex.plugin.spectrum_viewer.display import Axes, show
 from glue_spherex.plugin.spectrum_viewer.hover import point_text, with_error
-from glue_spherex.plugin.spectrum_viewer.key import fitting_entries
+from glue_spherex.plugin.spectrum_viewer.key import fitting_entries, one_scale
 from glue_spherex.plugin.spectrum_viewer.layer_artist import SpectrumDataArtist, SpectrumSubsetArtist
 from glue_spherex.plugin.spectrum_viewer.markers import Markers
 from glue_spherex.plugin.spectrum_viewer.overview import binned_points, jump_places
@@ -107,7 +107,7 @@ def test_colours_of_categories(data):
     assert by_flag.entries[1][0] == "HOT"
     deep = colouring(data, data.id["deep_flg"], "#123456")
     assert deep.scale is None
-    assert [text for text, *_ in deep.entries] == ["deep_flg 0", "deep_flg 1"]
+    assert [text for text, *_ in deep.entries] == ["deep field: no", "deep field: yes"]
     assert colouring(data, "one colour", "#123456").palette.tolist() == [list(to_rgba("#123456"))]
 
 
@@ -121,6 +121,25 @@ def test_colours_of_numbers(data):
     assert (np.diff(np.delete(found.index, 3)) >= 0).all()
     background = colouring(data, data.id["flux_bkg"], "#123456", low=0.0, high=1.0)
     assert background.scale.label == "background (MJy/sr)"
+
+
+def test_categories_in_words(data):
+    def texts(name):
+        return [text for text, *_ in colouring(data, data.id[name], "#123456").entries]
+
+    data.update_components({data.id["deep_flg"]: np.arange(data.size) % 2})
+    data.update_components({data.id["flags"]: np.array([0, int(Flag.SOURCE | Flag.HOT)])[np.arange(data.size) % 2]})
+    assert texts("deep_flg") == ["deep field: no", "deep field: yes"]
+    assert texts("flags") == ["no flag", "HOT, SOURCE"]
+
+
+def test_a_bar_of_several_datasets_names_its_own():
+    mjd, quality = Scale("MJD (UTC)", "viridis", 60800, 60900), Scale("fit quality", "viridis", 0.5, 2)
+    assert one_scale([]) == (None, [])
+    assert one_scale([("a", mjd), ("b", mjd)]) == (mjd, [])
+    scale, notes = one_scale([("a", mjd), ("b", quality)])
+    assert scale.label == "fit quality of b"
+    assert notes == ["The colours of 'a' mean: MJD (UTC), 60800 to 60900."]
 
 
 @pytest.mark.parametrize("n", [40, 3])

@@ -11,11 +11,15 @@ from glue.core.data_factories import load_data
 from glue.core.subset import ElementSubsetState
 from glue_qt.app import GlueApplication
 from glue_qt.utils import process_events
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QFileDialog
+from matplotlib.backend_bases import MouseEvent
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QFileDialog, QToolTip
 
 from glue_spherex.model import Flag
 from glue_spherex.plugin.cutouts.mask_layers import ALL_BITS, ALL_BUT_SOURCE
+from glue_spherex.plugin.cutouts.measured_row import title_lines
+from glue_spherex.plugin.cutouts.reading import CutoutRequest
 from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.row_order import ordered_rows
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
@@ -159,6 +163,23 @@ def test_hover_over_a_title_tells_all_of_it(viewer, qtbot, monkeypatch):
     assert lines[3] == (", ".join(sorted(Flag.decode(panel.row.flags), key="SOURCE".__eq__)) or "no flag")
     qtbot.mouseClick(viewer.canvas, Qt.LeftButton, pos=screen(viewer, panel, (0.5, 1.1)))
     assert viewer.state.focus_row == panel.row.row
+
+
+def test_hover_over_a_small_cutout_tells_its_row(viewer, monkeypatch):
+    told = []
+    monkeypatch.setattr(QToolTip, "showText", lambda place, text, widget: told.append(text))
+    viewer.state.n_cutouts = 25
+    viewer.viewer_size = (500, 220)
+    settled(viewer)
+    assert not viewer.page.has_texts
+    panel = focused_panel(viewer)
+    assert panel.title.get_text() == panel.caption.get_text() == ""
+    place = QPointF(screen(viewer, panel))
+    middle = panel.axes.bbox.x0 + panel.axes.bbox.width / 2, panel.axes.bbox.y0 + panel.axes.bbox.height / 2
+    gui = QMouseEvent(QEvent.MouseMove, place, place, Qt.NoButton, Qt.NoButton, Qt.NoModifier)
+    viewer._on_hover(MouseEvent("motion_notify_event", viewer.canvas, *middle, guiEvent=gui))
+    assert told[-1].startswith("x ")
+    assert title_lines(panel.row)[0] in told[-1]
 
 
 def test_wheel_zooms_all_cutouts_and_home_undoes_it(viewer, qtbot):
@@ -550,3 +571,30 @@ def test_held_key_makes_nothing_new(viewer, qtbot, spectrum):
     settled(viewer)
     assert viewer.state.focus_row == order[max(min(20, len(order) - 1) - 15, 0)]
     assert len(viewer.figure.findobj()) == artists
+
+
+def test_progress_goes_when_the_last_cutout_arrives_unchanged(viewer):
+    panel = focused_panel(viewer)
+    viewer._on_progress(2, 2)
+    assert "headers" in viewer._notice.text()
+    viewer._on_arrived(CutoutRequest(panel.row, ()), panel.view)
+    process_events()
+    assert viewer._notice.text() == ""
+
+
+def test_a_box_larger_than_the_cutouts_is_told_until_it_fits(viewer):
+    viewer.options.bool_show_box.setChecked(True)
+    assert "is larger than the cutouts" in viewer._notice.text()
+    viewer.state.size_arcmin = 2.5
+    settled(viewer)
+    assert viewer._notice.text() == ""
+
+
+def test_renamed_datasets_are_offered_by_their_new_names(viewer, application):
+    stars = Data(label="stars", ra=[1.0], dec=[2.0])
+    application.data_collection.append(stars)
+    stars.label = "bright stars"
+    combo = viewer.options.combo_catalogue
+    assert "bright stars" in [combo.itemText(place) for place in range(combo.count())]
+    application.data_collection.remove(stars)
+    assert "bright stars" not in [combo.itemText(place) for place in range(combo.count())]

@@ -19,6 +19,7 @@ from glue_spherex.plugin.loader import spectrum_data
 from glue_spherex.plugin.row_order import ordered_rows
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
 from glue_spherex.qt.spectrum_viewer import SpherexSpectrumViewer
+from glue_spherex.qt.spectrum_viewer.layer_style_editor import SpectrumLayerStyleEditor
 from glue_spherex.qt.table_viewer import SpherexTableViewer
 
 
@@ -404,6 +405,20 @@ def rgb(colour):
     return to_rgb(colour)
 
 
+@pytest.mark.parametrize("text", ["", "nan", "inf", "abc"])
+def test_colour_limits_that_are_none(viewer, data, text):
+    artist = viewer.data_artists[0]
+    artist.state.colour_by = data.id["mjd"]
+    editor = SpectrumLayerStyleEditor(artist)
+    editor.ui.valuetext_colour_max.setText(text)
+    editor.ui.valuetext_colour_max.editingFinished.emit()
+    settle(viewer)
+    scale = artist.colouring.scale
+    assert np.isfinite([scale.low, scale.high]).all()
+    if text != "abc":  # glue takes that as 0
+        assert 60800 < scale.high < 60860
+
+
 def test_style_editor_shows_what_matters(viewer, data):
     editor = viewer.layer_view().layout_style_widgets[viewer.layers[0]]
     state = viewer.state.layers[0]
@@ -778,3 +793,16 @@ def test_session(application, tmp_path, qtbot):
         assert restored.summary_label.text() == viewer.summary_label.text()
     finally:
         again.close()
+
+
+def test_two_datasets_coloured_by_different_numbers(application, viewer, data):
+    other = made(30, n_sources=1)
+    other.label = "other"
+    application.data_collection.append(other)
+    viewer.add_data(other)
+    viewer.data_artists[0].state.colour_by = data.id["mjd"]
+    viewer.data_artists[1].state.colour_by = other.id["fit_ql"]
+    settle(viewer)
+    viewer._summarise()
+    assert viewer.key.bar.ax.get_ylabel() == "fit quality of other"
+    assert "The colours of 'spectra' mean: MJD (UTC)" in viewer.summary_label.toolTip()

@@ -29,9 +29,10 @@ def viewer(application, data):
     return viewer
 
 
-def click(qtbot, viewer, place, column=0):
+def click(qtbot, viewer, place):
     table = viewer.ui.table
-    where = table.visualRect(viewer.model.index(place, column)).center()
+    first = table.horizontalHeader().logicalIndex(0)
+    where = table.visualRect(viewer.model.index(place, first)).center()
     qtbot.mouseClick(table.viewport(), Qt.LeftButton, pos=where)
     process_events()
 
@@ -143,3 +144,46 @@ def target_table(application, data):
     targets = target_table_from(data)
     application.data_collection.append(targets)
     return targets
+
+
+def test_colours_of_subsets_are_asked_once(application, viewer, data):
+    """Subsets that are slow to evaluate must not be asked for each cell."""
+    from glue.core.subset import SubsetState
+    from qtpy.QtCore import Qt
+
+    class Slow(SubsetState):
+        asked = 0
+
+        def to_mask(self, data, view=None):
+            Slow.asked += 1
+            mask = data["flux"] > np.median(data["flux"])
+            return mask if view is None else mask[view]
+
+        def copy(self):
+            return Slow()
+
+    application.data_collection.new_subset_group("bright", Slow(), color="#ff0000")
+    viewer.viewer_size = (901, 501)
+    process_events()
+    shown = [
+        viewer.model.data(viewer.model.index(place, 0), Qt.BackgroundRole) is not None for place in range(data.size)
+    ]
+    np.testing.assert_array_equal(shown, (data["flux"] > np.median(data["flux"]))[viewer.model.order_visible])
+    assert Slow.asked < 20
+    viewer.layers[1].visible = False
+    assert viewer.model.data(viewer.model.index(int(np.argmax(shown)), 0), Qt.BackgroundRole) is None
+
+
+def test_opens_at_the_focused_row(application, data, qtbot):
+    focus_row(application.session, data, data.size - 1)
+    viewer = application.new_data_viewer(SpherexTableViewer, data=data)
+    process_events(wait=0.1)
+    first = viewer.ui.table.horizontalHeader().logicalIndex(0)
+    where = viewer.ui.table.visualRect(viewer.model.index(data.size - 1, first))
+    assert viewer.ui.table.viewport().rect().contains(where.center())
+
+
+def test_the_columns_that_matter_stand_first(viewer):
+    header = viewer.ui.table.horizontalHeader()
+    names = [viewer.model.columns[header.logicalIndex(place)].label for place in range(5)]
+    assert names == ["label", "wavelength", "flux", "flux_err", "flags"]

@@ -166,6 +166,11 @@ class CutoutPage:
             panel.place(corner, self._layout.side, self._size)
             panel.cell = self._layout.cell(corner)
 
+    @property
+    def has_texts(self):
+        """Whether panels are large enough for texts around them."""
+        return self._layout is not None and self._layout.lines > 0
+
     def rewrite(self):
         """Fit all texts to the panels."""
         for panel in self.panels:
@@ -200,8 +205,8 @@ class CutoutPage:
 
     def _put_compass(self):
         for panel in self.panels:
-            roomy = self._layout is not None and self._layout.lines > 0
-            panel.compass(self.state.show_compass and roomy and panel is self.panels[0], self.state.orientation)
+            first = panel is self.panels[0] and self.has_texts
+            panel.compass(self.state.show_compass and first, self.state.orientation)
 
     def restyle_mask(self):
         """Draw the flags as the state says now."""
@@ -226,10 +231,14 @@ class CutoutPage:
         limits = state.fixed_limits
         if state.limits == "common":
             samples = [self._sample(panel) for panel in self.panels if panel.view is not None]
-            limits = display_limits(samples, state.percentile)
+            limits = display_limits(samples, state.allowed_percentile)
         for panel in panels:
             if panel.view is not None:
-                own = display_limits([self._sample(panel)], state.percentile) if state.limits == "each" else limits
+                own = (
+                    display_limits([self._sample(panel)], state.allowed_percentile)
+                    if state.limits == "each"
+                    else limits
+                )
                 panel.put_brightness(own, state.stretch, state.cmap)
                 self._put_mask(panel)
             self._write(panel)
@@ -252,7 +261,7 @@ class CutoutPage:
             _, note = shown_image(panel.view, panel.row, self.state.background)
             below = flux_text(panel.row) if compact else f"{low} to {high} MJy/sr"
             caption = "; ".join(text for text in (panel.view.note, note, below) if text)
-        if not self._layout.lines:  # resting the mouse on the panel tells all of it
+        if not self.has_texts:  # resting the mouse on the panel tells all of it
             lines, caption = [], ""
         panel.write(lines, self._layout.width, caption)
 

@@ -122,6 +122,15 @@ class CutoutViewerState(ViewerState):
         return float(np.clip(size, SMALLEST_ARCMIN, LARGEST_ARCMIN)) if np.isfinite(size) else 1.2
 
     @property
+    def allowed_percentile(self):
+        """The percentile, moved into the range that is allowed; 99.5 where it is no number."""
+        try:
+            percentile = float(self.percentile)
+        except (TypeError, ValueError):
+            return 99.5
+        return float(np.clip(percentile, 50.1, 100.0)) if np.isfinite(percentile) else 99.5
+
+    @property
     def fixed_limits(self):
         """`vmin` and `vmax` as numbers, the lower one first; 0 and 1 where they are not numbers."""
         try:

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgba
 from matplotlib.path import Path
 
-from ...model import DETECTORS, FLAG_TABLE
+from ...model import COLUMNS, DETECTORS, FLAG_TABLE, Flag
 from ..columns import column_values, find_column
 from .quantities import WORDS, name_of, unit_text
 from .sources import sources_of
@@ -30,6 +30,8 @@ MOST_CATEGORIES = 20
 
 #: Numbers are drawn in so many steps of a map.
 STEPS = 48
+
+_YES_OR_NO = {column.name for column in COLUMNS if column.dtype == "bool"}
 
 #: Place of a legend entry that stands for all colours.
 ANY = -1
@@ -166,7 +168,7 @@ def colouring(data, colour_by, fixed, *, flag="", colour_map="viridis", low=0.0,
     if data.get_kind(colour_by) != "numerical" or values.dtype.kind in "iub":
         kinds, code = np.unique(np.asarray(values), return_inverse=True)
         if data.get_kind(colour_by) != "numerical" or kinds.size <= MOST_CATEGORIES:
-            return _categories(code.reshape(-1), [_word(kind, colour_by) for kind in kinds], None)
+            return _categories(code.reshape(-1), [_word(kind, data, colour_by) for kind in kinds], None)
     words = WORDS.get(colour_by.label, colour_by.label)
     unit = unit_text(data.get_component(colour_by).units)
     scale = Scale(f"{words} ({unit})" if unit and words != WORDS["mjd"] else words, colour_map, low, high)
@@ -185,10 +187,16 @@ def _by_word(data, word, fixed, flag):
     return Colouring(np.zeros(data.size, dtype=int), np.array([to_rgba(fixed)]), [], None)
 
 
-def _word(kind, cid):
-    if isinstance(kind, (int, np.integer)):
-        return f"{cid.label} {kind}"
-    return str(kind) or "(empty)"
+def _word(kind, data, cid):
+    name = name_of(data, cid)
+    words = WORDS.get(cid.label, cid.label)
+    if name in _YES_OR_NO and kind in (0, 1):
+        return f"{words}: {'yes' if kind else 'no'}"
+    if not isinstance(kind, (int, np.integer)):
+        return str(kind) or "(empty)"
+    if name == "flags" and kind >= 0:
+        return ", ".join(Flag.decode(int(kind))) or "no flag"
+    return f"{words} {kind}"
 
 
 def _categories(code, labels, colours):

@@ -6,11 +6,13 @@ import numpy as np
 from astropy import units as u
 
 from ...model import CLEAN_MASK
-from ..columns import column_values, find_column
+from ..columns import column_values
+from .column_names import read_name
 from .flux_units import FLUX_UNITS, is_flux, shown_error, shown_flux, to_ujy
 from .quantities import (
     WORDS,
     CannotShow,
+    bandwidth_component,
     error_component,
     find_quantity,
     local_component,
@@ -21,6 +23,7 @@ from .quantities import (
     unit_text,
 )
 from .sources import Sources, shown_rows, sources_of
+from .unit_notes import RENAME, unit_notes
 
 
 class Axes(NamedTuple):
@@ -75,11 +78,14 @@ class Axes(NamedTuple):
 
 def _words(cid):
     name = name_of(cid.parent, cid)
-    return WORDS.get(name, name) if name == cid.label else cid.label
+    if name != cid.label:
+        return cid.label
+    read = None if cid.parent.get_component(cid).units else read_name(name)
+    return WORDS.get(name, name if read is None or read.unit is None else read.plain)
 
 
 def _with_unit(name, cid):
-    unit = unit_text(cid.parent.get_component(cid).units)
+    unit = unit_text(cid.parent.get_component(cid).units or str(unit_of(cid.parent, cid) or ""))
     if unit == "d" and name == WORDS["mjd"]:
         return name
     return f"{name} ({unit})" if unit else name
@@ -146,8 +152,8 @@ def positions(data, axes):
 def _needed_unit(data, cid, wanted, fits):
     unit = unit_of(data, cid)
     if unit is None or not fits(unit):
-        has = f"the unit {data.get_component(cid).units!r}" if unit is not None else "no unit"
-        raise CannotShow(f"{cid.label!r} of {data.label!r} has {has}; the axis shows {wanted}. Give it a fitting unit.")
+        has = f"the unit {unit_text(str(unit))!r}" if unit is not None else "no unit"
+        raise CannotShow(f"{cid.label!r} of {data.label!r} has {has}; the axis shows {wanted}. {RENAME}")
     return unit
 
 
@@ -210,6 +216,7 @@ def show(data, axes, keys=None, x_log=False, y_log=False):
     sources = sources_of(data)
     chosen = shown_rows(sources, keys)
     drawn, notes = _drawable(x, y, chosen, axes, x_log, y_log, data)
+    notes = [*unit_notes(data, axes), *notes]
     return Shown(x, y, y_errors(data, axes), _half_widths(data, axes), sources, drawn, flagged_rows(data), notes)
 
 
@@ -265,7 +272,7 @@ def y_errors(data, axes):
 
 
 def _half_widths(data, axes):
-    cid = find_column(data, "lambda_width")
+    cid = bandwidth_component(data, local_component(data, axes.x_att, axes.x_att.parent))
     unit = None if cid is None else unit_of(data, cid)
     if unit is None or not unit.is_equivalent(u.um) or not axes.x_is_wavelength:
         return None

@@ -120,6 +120,29 @@ class Key:
         self.bar.update_ticks()
 
 
+def one_scale(scales):
+    """The scale that the colour bar shows, where several datasets are coloured by numbers.
+
+    Parameters
+    ----------
+    scales : list of (str, Scale)
+        Names of the datasets and their scales.
+
+    Returns
+    -------
+    scale : Scale or None
+        The last one; its text names the dataset if another one has other colours.
+    notes : list of str
+        What the colours of the other datasets mean.
+    """
+    if not scales:
+        return None, []
+    name, scale = scales[-1]
+    others = [(other, its) for other, its in scales[:-1] if its != scale]
+    notes = [f"The colours of {other!r} mean: {its.label}, {its.low:.6g} to {its.high:.6g}." for other, its in others]
+    return (scale._replace(label=f"{scale.label} of {name}") if others else scale), notes
+
+
 def fitting_entries(entries, width, inches_of, most_rows=3):
     """As many entries as have room in a few rows, and in how many columns.
 

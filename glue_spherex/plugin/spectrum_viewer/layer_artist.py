@@ -137,14 +137,15 @@ class SpectrumDataArtist(_SpectrumArtist):
         state, shown = self.state, self.shown
         self.rows = rows = np.flatnonzero(shown.drawn)
         self.notes = list(shown.notes)
+        low, high = state.usable_colour_limits
         self.colouring = colours = colouring(
             self.layer,
             state.colour_by,
             state.color,
             flag=state.flag,
             colour_map=state.colour_map,
-            low=state.colour_min,
-            high=state.colour_max,
+            low=low,
+            high=high,
         )
         x, y, index = shown.x[rows], shown.y[rows], colours.index[rows]
         hollow = shown.flagged[rows] & bool(self._viewer_state.hollow_flagged)

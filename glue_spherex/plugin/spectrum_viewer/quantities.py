@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 from astropy import units as u
 
-from ..columns import find_column
+from ..columns import find_column, kind_of, plugin_meta
+from .column_names import bandwidth_name, error_name, read_name, unit_in_name
 from .flux_units import is_flux
 
 #: Names under which other instruments' data hold what we call wavelength and flux.
@@ -29,6 +30,8 @@ WORDS = {
     "mjd": "MJD (UTC)",
     "lambda_width": "bandwidth",
     "det_id": "detector",
+    "deep_flg": "deep field",
+    "local_bkg_flg": "local background",
     "source_id": "source number",
     "x_image": "x on the detector",
     "y_image": "y on the detector",
@@ -62,10 +65,12 @@ def unit_of(data, cid):
     Returns
     -------
     `~astropy.units.Unit` or None
-        Of a component that the dataset has through a link, the unit that it has where it comes from.
+        Of a component that the dataset has through a link, the unit that it has where it comes from. Where the table
+        gives none, the one that its name says (``wave_um``).
     """
     owner = data if cid.parent is None or any(cid is own for own in data.components) else cid.parent
-    return parse_unit(owner.get_component(cid).units)
+    text = owner.get_component(cid).units
+    return parse_unit(text) if text or kind_of(owner) else unit_in_name(cid.label)
 
 
 def unit_text(text):
@@ -100,7 +105,7 @@ def name_of(data, cid):
     -------
     str
     """
-    loaded = (data.meta.get("spherex") or {}).get("columns", [])
+    loaded = plugin_meta(data).get("columns", [])
     if cid.label in loaded:
         return cid.label
     place = next((place for place, other in enumerate(data.main_components) if other is cid), len(loaded))
@@ -122,11 +127,15 @@ def quantity_of(data, cid):
     name = name_of(data, cid)
     unit = unit_of(data, cid)
     plain = name.lower()
-    if plain in OTHER_NAMES["wavelength"] and (unit is None or unit.is_equivalent(u.um, u.spectral())):
-        return "wavelength"
-    if plain in OTHER_NAMES["flux"] and (unit is None or is_flux(unit)):
-        return "flux"
-    return name
+    for quantity, names in OTHER_NAMES.items():
+        if plain in names and (unit is None or _fits(unit, quantity)):
+            return quantity
+    read = None if kind_of(data) or unit is None else read_name(name)
+    return read.quantity if read is not None and not read.error and _fits(unit, read.quantity) else name
+
+
+def _fits(unit, quantity):
+    return is_flux(unit) if quantity == "flux" else quantity == "wavelength" and unit.is_equivalent(u.um, u.spectral())
 
 
 def find_quantity(data, quantity):
@@ -143,20 +152,45 @@ def find_quantity(data, quantity):
     glue.core.ComponentID or None
     """
     cid = find_column(data, quantity)
-    if cid is not None or quantity not in OTHER_NAMES:
+    if quantity not in OTHER_NAMES or (cid is not None and (kind_of(data) or unit_of(data, cid) is not None)):
         return cid
+    found = candidates(data, quantity)
+    return found[0] if found else cid
+
+
+def candidates(data, quantity):
+    """The components of another program's table that may hold a quantity, the most likely first.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+    quantity : {"wavelength", "flux"}
+
+    Returns
+    -------
+    list of glue.core.ComponentID
+        Those with a known unit; where there are none, what has the very name of the quantity, or the only one that has
+        another of its names.
+    """
     everything = _numeric(data)
-    for name in OTHER_NAMES[quantity]:
-        for cid in everything:
-            if cid.label.lower() == name and quantity_of(data, cid) == quantity:
-                return cid
-    for cid in everything:
-        unit = unit_of(data, cid)
-        if quantity == "wavelength" and unit is not None and unit.is_equivalent(u.um):
-            return cid
-        if quantity == "flux" and is_flux(unit) and "err" not in cid.label.lower() and "unc" not in cid.label.lower():
-            return cid
-    return None
+    alike = [cid for cid in everything if quantity_of(data, cid) == quantity]
+    names = OTHER_NAMES[quantity]
+    plain = sorted((c for c in alike if c.label.lower() in names), key=lambda c: names.index(c.label.lower()))
+    others = [cid for cid in alike if cid.label.lower() not in names]
+    known = [cid for cid in [*plain, *others] if unit_of(data, cid) is not None]
+    if known or (known := [cid for cid in everything if _by_unit(data, cid, quantity)]):
+        return known
+    return plain[:1] if len(plain) == 1 or (plain and plain[0].label.lower() == names[0]) else []
+
+
+def _by_unit(data, cid, quantity):
+    """Whether a component can hold a quantity by the unit that the table gives, whatever its name is."""
+    read, unit = read_name(cid.label), parse_unit(data.get_component(cid).units)
+    if unit is None or any(word in cid.label.lower() for word in ("err", "unc", "width", "bkg")):
+        return False
+    if read is not None and (read.error or read.quantity != quantity):
+        return False
+    return is_flux(unit) if quantity == "flux" else unit.is_equivalent(u.um)
 
 
 def _numeric(data):
@@ -173,12 +207,27 @@ def has(data, cid):
     return any(cid is other for other in (*data.components, *data.externally_derivable_components))
 
 
-def _linked_as_equal(data, cid):
-    """The dataset's own component that a link says is the same as another's, if its unit is known; else None."""
-    derived = data._externally_derivable_components.get(cid)
-    origins = derived.link.get_from_ids() if derived is not None and derived.link.identity else []
-    own = [origin for origin in origins if any(origin is other for other in data.components)]
-    return own[0] if own and unit_of(data, own[0]) is not None else None
+def linked_as_equal(data, cid):
+    """The dataset's own component that links say is the same as one of another dataset.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+    cid : glue.core.ComponentID
+
+    Returns
+    -------
+    glue.core.ComponentID or None
+        None where `cid` is its own, or a link computes it from others.
+    """
+    for _ in range(len(data._externally_derivable_components)):
+        derived = data._externally_derivable_components.get(cid)
+        if derived is None or not derived.link.identity:
+            return None
+        cid = derived.link.get_from_ids()[0]
+        if any(cid is other for other in data.components):
+            return cid
+    return None
 
 
 def local_component(data, cid, owner):
@@ -206,8 +255,12 @@ def local_component(data, cid, owner):
     if owner is data or any(cid is other for other in data.components):
         return cid
     if has(data, cid):
-        return _linked_as_equal(data, cid) or cid
-    local = find_quantity(data, quantity_of(owner, cid))
+        own = linked_as_equal(data, cid)
+        return own if own is not None and unit_of(data, own) is not None else cid
+    quantity = quantity_of(owner, cid)
+    local = find_column(data, cid.label)
+    if local is None or quantity_of(data, local) != quantity:
+        local = find_quantity(data, quantity)
     if local is None:
         raise CannotShow(
             f"{data.label!r} has no {cid.label!r}; link one of its components to {cid.label!r} of "
@@ -236,7 +289,28 @@ def error_component(data, cid):
         names += _FLUX_ERROR_NAMES
     by_label = {c.label.lower(): c for c in _numeric(data)}
     found = [by_label[n.lower()] for n in names if n.lower() in by_label]
-    return found[0] if found else None
+    other = error_name(name, [c.label for c in by_label.values()])
+    return found[0] if found else by_label.get((other or "").lower())
+
+
+def bandwidth_component(data, cid):
+    """The component that holds the bandwidths at the wavelengths of another.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+    cid : glue.core.ComponentID
+        With wavelengths.
+
+    Returns
+    -------
+    glue.core.ComponentID or None
+    """
+    found = find_column(data, "lambda_width")
+    if found is not None or kind_of(data):
+        return found
+    by_label = {c.label: c for c in _numeric(data)}
+    return by_label.get(bandwidth_name(cid.label, list(by_label)))
 
 
 def standard_errors(data, cid):

@@ -23,6 +23,9 @@ __all__ = ["SpectrumLayerState", "SpectrumViewerState"]
 #: Part of the points, in percent, that the y axis holds when limits are found.
 Y_RANGES = (100.0, 99.5, 99.0, 95.0)
 
+#: What the axes show as long as nothing else is chosen.
+_DEFAULTS = {"x_att": "wavelength", "y_att": "flux"}
+
 _POSITION = ("x_att", "y_att", "y_unit", "redshift", "x_log", "y_log")
 
 
@@ -53,7 +56,7 @@ class SpectrumViewerState(MatplotlibDataViewerState):
         super().__init__()
         self._shown = {}
         self._datasets = []
-        self._quantities = {"x_att": "wavelength", "y_att": "flux"}
+        self._quantities = dict(_DEFAULTS)
         SpectrumViewerState.y_unit.set_choices(self, list(FLUX_UNITS))
         SpectrumViewerState.y_range.set_choices(self, list(Y_RANGES))
         SpectrumViewerState.y_range.set_display_func(self, lambda p: "all points" if p == 100 else f"{p:g} % of them")
@@ -117,7 +120,7 @@ class SpectrumViewerState(MatplotlibDataViewerState):
         if data.size == 0:
             raise CannotShow(f"{data.label!r} has no rows.")
         if axes is None:
-            raise CannotShow("Choose what to show on x and y.")
+            raise CannotShow(self._what_to_choose(data))
         keys = self.source_keys(data)
         settings = (axes, None if keys is None else tuple(keys), bool(self.x_log), bool(self.y_log))
         kept, shown = self._shown.get(data, (None, None))
@@ -125,6 +128,15 @@ class SpectrumViewerState(MatplotlibDataViewerState):
             shown = show(data, axes, keys, settings[2], settings[3])
             self._shown[data] = settings, shown
         return shown
+
+    def _what_to_choose(self, data):
+        missing = [name for name in ("x_att", "y_att") if not _exists(getattr(self, name))]
+        letters = " and ".join(name[0] for name in missing)
+        what = " and no ".join(_DEFAULTS[name] for name in missing)
+        return (
+            f"Choose {letters} in the tab Axes of the options: no {what} was found among the names and units of "
+            f"the columns of {data.label!r}."
+        )
 
     def forget(self, data):
         """Take notice of new values in a dataset."""
@@ -196,16 +208,21 @@ class SpectrumViewerState(MatplotlibDataViewerState):
         with delay_callback(self, "x_att", "y_att"):
             for name, choices in self._att_choices.items():
                 before = getattr(self, name)
+                found = self._found((quantities[name], _DEFAULTS[name]), datasets)
+                choices.none = False if found else "choose…"  # glue would take the first column, whatever it holds
                 choices.set_multiple_data(datasets)
                 if before is None or getattr(self, name) is not before:
-                    self._choose(name, quantities[name], datasets)
+                    self._choose(name, found)
 
-    def _choose(self, name, quantity, datasets):
-        default = {"x_att": "wavelength", "y_att": "flux"}[name]
-        found = [find_quantity(data, wanted) for wanted in (quantity, default) for data in datasets]
+    @staticmethod
+    def _found(quantities, datasets):
+        found = [find_quantity(data, quantity) for quantity in quantities for data in datasets]
+        return [cid for cid in found if cid is not None and cid.parent.get_kind(cid) == "numerical"]
+
+    def _choose(self, name, found):
         choices = getattr(type(self), name).get_choices(self)
         for cid in found:
-            if cid is not None and any(cid is choice for choice in choices):
+            if any(cid is choice for choice in choices):
                 setattr(self, name, cid)
                 return
 
@@ -268,6 +285,17 @@ class SpectrumLayerState(MatplotlibLayerState):
             return
         with delay_callback(self, "colour_min", "colour_max"):
             self.colour_min, self.colour_max = colour_limits(data_of(self.layer), self.colour_by)
+
+    @property
+    def usable_colour_limits(self):
+        """``colour_min`` and ``colour_max`` as numbers; those of the column where one of them is none, as ``nan``."""
+        try:
+            low, high = float(self.colour_min), float(self.colour_max)
+        except (TypeError, ValueError):  # an emptied field holds no time (NaT)
+            low = high = np.nan
+        if np.isfinite([low, high]).all() or isinstance(self.colour_by, str) or self.colour_by is None:
+            return low, high
+        return colour_limits(data_of(self.layer), self.colour_by)
 
     def show_sources(self, keys):
         """Choose the sources of the dataset that are shown.

@@ -18,13 +18,13 @@ def summary(artists, limits):
     line : str
         ``"660 points of 3 sources shown; 12 flagged"``.
     notes : list of str
-        What is not drawn and why.
+        What is not drawn and why; what the user has to do something about comes first.
     """
     points = flagged = sources = 0
-    notes = []
+    problems, notes = [], []
     for artist in artists:
         if not artist.enabled or artist.shown is None:
-            notes.append(artist.problem)
+            problems.append(artist.problem)
         elif artist.state.visible:
             rows = artist.rows
             points += rows.size
@@ -38,7 +38,7 @@ def summary(artists, limits):
         else:
             notes.append(f"{artist.layer.label!r} is switched off in the list of layers.")
     line = f"{points:,} point{'' if points == 1 else 's'} of {sources} source{'' if sources == 1 else 's'} shown"
-    return (f"{line}; {flagged:,} flagged" if flagged else line), [note for note in notes if note]
+    return (f"{line}; {flagged:,} flagged" if flagged else line), [note for note in [*problems, *notes] if note]
 
 
 def _outside(artist, limits):

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from glue.core import Subset
 from glue.core.message import DataCollectionAddMessage, DataUpdateMessage
+from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.common.data_viewer import DataViewer
 from glue_qt.viewers.matplotlib import toolbar  # noqa: F401 - registers the tools for pan, zoom and save
 from qtpy.QtCore import Qt, QTimer
@@ -107,6 +108,7 @@ class SpherexCutoutViewer(DataViewer):
         else:
             self._look_at(*focused_row(self.session))
 
+    @messagebox_on_error("The dataset cannot be shown as cutouts")
     def add_data(self, data):
         """Show the rows of a spectrum; of any other dataset with positions, its positions."""
         if not has_images(data):
@@ -281,11 +283,13 @@ class SpherexCutoutViewer(DataViewer):
     @told
     def _on_arrived(self, request, view):
         """Drawing a cutout."""
-        if self._reader_is_ready() and self.page.receive(request.row, view):
+        if not self._reader_is_ready():
+            return
+        if self.page.receive(request.row, view):
             self.draw_soon()
-            if not self._pending:
-                self._pending = True
-                QTimer.singleShot(0, self._after_arrival)
+        if not self._pending:  # also where nothing changed: the foot may still tell of headers being read
+            self._pending = True
+            QTimer.singleShot(0, self._after_arrival)
 
     @told
     def _after_arrival(self):
@@ -364,8 +368,8 @@ class SpherexCutoutViewer(DataViewer):
         text = panel.describe(event.xdata, event.ydata) if panel is not None else ""
         self.statusBar().showMessage(text) if text else self.statusBar().clearMessage()
         around = self.page.panel_at(event.x, event.y)
-        if not text and around is not None:  # over the title, which may be cut, or over an empty frame
-            text = around.about()
+        if around is not None and not (text and self.page.has_texts):  # over a title, which may be cut, an empty frame
+            text = "\n".join(part for part in (text, around.about()) if part)
         if text and event.guiEvent is not None:
             QToolTip.showText(self.canvas.mapToGlobal(event.guiEvent.pos()), text, self.canvas)
         else:

@@ -152,7 +152,7 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
 
     def _button_row(self):
         row = QtWidgets.QHBoxLayout()
-        self.apply_button = push_button("One subset", self._apply)
+        self.apply_button = push_button("Make subset", self._apply)
         self.separate_button = push_button("One subset per flag", self._apply_separate)
         self.columns_button = push_button("One column per flag", self._add_columns)
         self.copy_button = push_button("Copy rows to a dataset", self._copy_rows)
@@ -221,7 +221,7 @@ class FlagSubsetsDialog(QtWidgets.QDialog, HubListener):
         self.detector_label.setEnabled(state.has_detectors)
         total = 0 if state.data is None else state.data.size
         self.selected_label.setText(f"<b>{state.n_selected}</b> of {total} rows")
-        self.apply_button.setText("One subset" if state.edited is None else "Change subset")
+        self.apply_button.setText("Make subset" if state.edited is None else "Change subset")
         for button in (self.apply_button, self.separate_button, self.columns_button, self.copy_button):
             button.setEnabled(state.data is not None and state.mask != 0)
 

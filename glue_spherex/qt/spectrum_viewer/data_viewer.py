@@ -11,7 +11,7 @@ from ...plugin.columns import find_column, source_numbers
 from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focused_row
 from ...plugin.row_order import ordered_rows, step
 from ...plugin.spectrum_viewer.hover import point_text
-from ...plugin.spectrum_viewer.key import Key
+from ...plugin.spectrum_viewer.key import Key, one_scale
 from ...plugin.spectrum_viewer.layer_artist import SpectrumDataArtist, SpectrumSubsetArtist
 from ...plugin.spectrum_viewer.overlay import Overlay
 from ...plugin.spectrum_viewer.picking import RADIUS, nearest
@@ -54,13 +54,13 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         super().__init__(session, parent=parent, state=state)
         self.overlay, self.key = Overlay(self.axes), Key(self.axes)
         self.empty_text = self.axes.text(
-            *(0.5, 0.5, ""), transform=self.axes.transAxes, ha="center", va="center", wrap=True, color="#666666"
+            *(0.5, 0.5, ""), transform=self.axes.transAxes, ha="center", va="center", wrap=True, color="#666666", size=9
         )
         for text in (self.empty_text, self.axes.xaxis.label, self.axes.yaxis.label):
             text.set_parse_math(False)  # names of columns and sources are text, also with $
         self.summary_label = SummaryLabel()
         self.statusBar().addPermanentWidget(self.summary_label, 1)
-        self._pending_steps, self._hovered = 0, None
+        self._pending_steps, self._hovered, self._scale_notes = 0, None, []
         self._step_timer, self._hover_timer, self._summary_timer = (
             self._timer(ms, action)
             for ms, action in ((0, self._do_steps), (_HOVER_MS, self._show_hovered), (0, self._summarise))
@@ -114,13 +114,14 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
 
     def _layer_drawn(self, *args):
         artists = self.data_artists
-        entries, scale = [], None
+        entries, scales = [], []
         for artist in artists if self.state.show_legend else []:
             entries += [entry for entry in artist.legend_entries() if entry not in entries]
-            if artist.enabled and artist.state.visible and artist.colouring is not None:
-                scale = artist.colouring.scale or scale
+            if artist.enabled and artist.state.visible and artist.colouring is not None and artist.colouring.scale:
+                scales.append((artist.layer.label, artist.colouring.scale))
         if len(artists) == 1 and [text for text, *_ in entries] == [artists[0].layer.label]:
             entries = []  # one dataset in one colour explains itself
+        scale, self._scale_notes = one_scale(scales)
         self.key.show(entries, scale)
         self._place_mark()
         self._hovered = None
@@ -135,7 +136,7 @@ class SpherexSpectrumViewer(MatplotlibDataViewer):
         lone = [a for a in self.layers if a.layer is not data_of(a.layer) and not state.layer_state_of(a.layer.data)]
         line, notes = summary([*self.data_artists, *lone], (state.x_min, state.x_max, state.y_min, state.y_max))
         focus_note = self._focus_note()
-        notes = [*notes, focus_note] if focus_note else notes
+        notes = [*notes, *self._scale_notes, *([focus_note] if focus_note else [])]
         self.summary_label.say([line, *notes])
         drawn = any(len(artist.rows) for artist in self.layers)
         text = "" if drawn or not self.layers else "\n".join(["No point can be shown.", *notes])

@@ -1,6 +1,7 @@
 """glue's table viewer, whose current row is the focused row or the chosen target."""
 
 import numpy as np
+from glue.core import BaseData
 from glue.core.message import DataAddComponentMessage, DataRemoveComponentMessage, NumericalDataChangedMessage
 from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.table import TableViewer
@@ -12,8 +13,14 @@ from ...plugin.focus import RowFocusMessage, SourceFocusMessage, focus_row, focu
 from ...plugin.sources import source_of_row
 from ...plugin.targets import source_of_target, target_of_source
 from .cells import CellDelegate
+from .model import TableModel
 
 _WIDEST_PX, _MARGIN_PX, _NARROW_PX = 190, 8, 330
+#: The columns that stand first in the window; the data keep their order.
+_FIRST = {
+    "targets": ("label",),
+    "spectrum": ("label", "wavelength", "flux", "flux_err", "flags", "fit_ql", "flux_bkg", "det_id", "mjd"),
+}
 
 
 class SpherexTableViewer(TableViewer):
@@ -29,6 +36,8 @@ class SpherexTableViewer(TableViewer):
         self.marked_row = None
         self._following = None
         super().__init__(session, state=state, parent=parent, widget=widget)
+        self._scroll = QtCore.QTimer(self, interval=0, singleShot=True)
+        self._scroll.timeout.connect(lambda: self.model is not None and self._show(self.marked_row))
         table = self.ui.table
         table.setItemDelegate(CellDelegate(self))
         table.setMouseTracking(True)
@@ -54,10 +63,16 @@ class SpherexTableViewer(TableViewer):
         return super().add_data(data)
 
     def _on_layers_changed(self, *args):
-        before = self.model
-        super()._on_layers_changed(*args)
-        if self.model is None or self.model is before:
+        shown = [state.layer for state in self.state.layers if isinstance(state.layer, BaseData)]
+        if not shown:
             return
+        if shown[0] is self.data:
+            self.model._update_visible()
+            return
+        self.data = shown[0]
+        self.model = TableModel(self)
+        self.model.get_filter_mask()
+        self.ui.table.setModel(self.model)
         self.ui.table.selectionModel().currentRowChanged.connect(self._current_changed)
         self._fit_columns()
         self._mark(*focused_row(self.session))
@@ -73,6 +88,7 @@ class SpherexTableViewer(TableViewer):
         """Fit the columns once their text can be measured."""
         super().showEvent(event)
         self._fit_columns()
+        self._scroll.start()
 
     def resizeEvent(self, event):
         """Leave out the words of the search line where there is no room for them."""
@@ -86,10 +102,10 @@ class SpherexTableViewer(TableViewer):
         self.ui.table.resizeColumnsToContents()
         for column in range(self.model.columnCount()):
             self.ui.table.setColumnWidth(column, min(self.ui.table.columnWidth(column) + _MARGIN_PX, _WIDEST_PX))
-        name = find_column(self.data, "label")
-        if kind_of(self.data) == "targets" and name in self.model.columns:
-            header = self.ui.table.horizontalHeader()
-            header.moveSection(header.visualIndex(self.model.columns.index(name)), 0)
+        header, columns = self.ui.table.horizontalHeader(), self.model.columns
+        first = [find_column(self.data, name) for name in _FIRST.get(kind_of(self.data), ())]
+        for place, cid in enumerate(cid for cid in first if cid in columns):
+            header.moveSection(header.visualIndex(columns.index(cid)), place)
 
     def _current_changed(self, current, previous):
         if current.isValid() and previous.isValid():  # the first one is set by Qt when the table gets the keyboard
