@@ -59,14 +59,21 @@ def _detectors():
 
 
 def _commands():
-    parser = _parser()
-    actions = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     text = []
-    for name, command in actions.choices.items():
-        command.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=110, max_help_position=32)
-        body = "\n".join(f"   {line}".rstrip() for line in command.format_help().splitlines())
+    for name, command in _subcommands(_parser()):
+        parts = _subcommands(command) or [(name, command)]
+        bodies = []
+        for _, part in parts:
+            part.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=110, max_help_position=32)
+            bodies.append("\n".join(f"   {line}".rstrip() for line in part.format_help().splitlines()))
+        body = "\n\n".join(bodies)
         text.append(f"{name}\n{'-' * len(name)}\n\n.. code-block:: text\n\n{body}\n")
     return "\n".join(text)
+
+
+def _subcommands(parser):
+    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return list(actions[0].choices.items()) if actions else []
 
 
 _GENERATED.mkdir(exist_ok=True)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from importlib import import_module
 
 from ._version import __version__
-from .terminal import detectors, executor_of, number_range, pair, positive, progress_bar, stop_on_interrupt
+from .cli_jobs import add_jobs
+from .terminal import detectors, number_range, pair, positive, progress_bar, stop_on_interrupt
 
 DONE, NOTHING, INTERRUPTED = 0, 2, 130
 
@@ -34,8 +35,8 @@ def main(arguments=None):
         "MKL",
     ):  # read when numpy is imported: matrices this small gain nothing from threads
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         return options.run(options)
     except KeyboardInterrupt:
         print("glue-spherex: interrupted", file=sys.stderr)
@@ -69,6 +70,7 @@ def _parser():
     _add_index(commands)
     _add_convert(commands)
     _add_flags(commands)
+    add_jobs(commands, _command)
     return parser
 
 
@@ -148,7 +150,11 @@ def _add_measure(commands):
 
     command = _command(commands, "measure", _measure, "measure the spectra of targets on a folder of images")
     _add_request(command)
-    command.add_argument("--output", required=True, metavar="DIR", help="result folder; made if it does not exist")
+    command.add_argument(
+        "--output",
+        metavar="DIR",
+        help="result folder, made if it does not exist; with --background in the job's own folder if left out",
+    )
     command.add_argument("--background-box", type=int, default=15, metavar="PX", help="side of the box (%(default)s)")
     command.add_argument("--background-mode", choices=BACKGROUNDS, default="local", help="default: %(default)s")
     command.add_argument("--background-fit", choices=BACKGROUND_FITS, default="none", help="default: %(default)s")
@@ -168,6 +174,7 @@ def _add_measure(commands):
     command.add_argument("--psf-zones", choices=PSF_ZONES, default="nearest", help="default: %(default)s")
     command.add_argument("--psf-shift", type=pair, default=(0.0, 0.0), metavar="DX,DY", help="pixels; default: 0,0")
     command.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (%(default)s)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="measure on a Dask cluster, as tcp://host:8786")
     command.add_argument(
         "--format",
         choices=("votable", "fits", "ecsv", "ipac", "csv", "parquet"),
@@ -175,6 +182,8 @@ def _add_measure(commands):
         help="default: %(default)s",
     )
     command.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
+    command.add_argument("--background", action="store_true", help="make it a job, print the job's id, and return")
+    command.add_argument("--title", default="", metavar="TEXT", help="of the job; default: the targets and the date")
 
 
 def _add_request(command):
@@ -196,12 +205,64 @@ def _add_request(command):
 
 def _measure(options):
     from .images import FolderCollection  # noqa: F401 - imported here, so that `index_seconds` is the index alone
+    from .jobs import executor_of
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
-    from .photometry.pipeline import run
-    from .photometry.settings import Settings
+    from .photometry.result_store import temporary_store
+    from .photometry.stored_run import run_stored
 
     start = time.perf_counter()
-    settings = Settings(
+    settings = _settings(options)
+    if options.format == "parquet":
+        import_module("pyarrow")
+    targets = _read_targets(options)
+    if options.background:
+        return _submit(options, targets, settings)
+    if options.output is None:
+        raise ValueError("--output is missing: name the folder for the result")
+    images, index_seconds = _folder_collection(options)
+    request = {
+        "targets": options.targets or options.target,
+        "image_folders": list(images.folders),
+        "calibration": options.calibration and os.path.abspath(options.calibration),
+        "flux_correction": not options.no_flux_correction,
+    }
+    with result_folder(options.output) as folder, temporary_store(folder) as results:
+        begin = time.perf_counter()
+        with (
+            progress_bar("images") as progress,
+            stop_on_interrupt() as stopped,
+            executor_of(options.workers, options.scheduler) as pool,
+        ):
+            result = run_stored(
+                targets.sources, images, settings, results, executor=pool, cancelled=stopped,
+                progress=lambda done, total, _: progress(done, total),
+            )  # fmt: skip
+        measure_seconds = time.perf_counter() - begin
+        table = target_outcomes(targets, result.targets)
+        write_result(result, folder, spectrum_format=options.format, targets=table, request=request)
+    summary = {
+        "images": sum(row["status"] == "measured" for row in result.images),
+        "measurements": result.n_rows,
+        "failed_images": sum(row["status"] in ("failed", "unreadable") for row in result.images),
+        "rejected_targets": len(targets.rejected),
+        "seconds": round(time.perf_counter() - start, 4),
+        "index_seconds": round(index_seconds, 4),
+        "measure_seconds": round(measure_seconds, 4),
+    }
+    _tell(options, targets, result, summary, folder / f"spectra{EXTENSIONS[options.format]}")
+    if result.interrupted:
+        return INTERRUPTED
+    if not result.n_rows:
+        reasons = [row["reason"] for row in result.images if row["reason"]] or list(table["reason"])
+        print(f"glue-spherex: nothing could be measured: {reasons[0]}", file=sys.stderr)
+        return NOTHING
+    return DONE
+
+
+def _settings(options):
+    from .photometry.settings import Settings
+
+    return Settings(
         background_box=options.background_box,
         background=options.background_mode,
         background_fit=options.background_fit,
@@ -214,42 +275,28 @@ def _measure(options):
         wavelength=tuple(options.wavelength) if options.wavelength else None,
         time=options.time,
     )
-    if options.format == "parquet":
-        import_module("pyarrow")
-    targets = _read_targets(options)
-    images, index_seconds = _folder_collection(options)
-    with result_folder(options.output) as folder:
-        begin = time.perf_counter()
-        with (
-            progress_bar("images") as progress,
-            stop_on_interrupt() as stopped,
-            executor_of(options.workers) as pool,
-        ):
-            result = run(targets.sources, images, settings, executor=pool, progress=progress, cancelled=stopped)
-        measure_seconds = time.perf_counter() - begin
-        table = target_outcomes(targets, result.targets)
-        request = {
-            "targets": options.targets or options.target,
-            "calibration": options.calibration,
-            "flux_correction": not options.no_flux_correction,
-        }
-        write_result(result, folder, spectrum_format=options.format, targets=table, request=request)
-    summary = {
-        "images": sum(row["status"] == "measured" for row in result.images),
-        "measurements": len(result.spectra),
-        "failed_images": sum(row["status"] in ("failed", "unreadable") for row in result.images),
-        "rejected_targets": len(targets.rejected),
-        "seconds": round(time.perf_counter() - start, 4),
-        "index_seconds": round(index_seconds, 4),
-        "measure_seconds": round(measure_seconds, 4),
-    }
-    _tell(options, targets, result, summary, folder / f"spectra{EXTENSIONS[options.format]}")
-    if result.interrupted:
-        return INTERRUPTED
-    if not len(result.spectra):
-        reasons = [row["reason"] for row in result.images if row["reason"]] or list(table["reason"])
-        print(f"glue-spherex: nothing could be measured: {reasons[0]}", file=sys.stderr)
-        return NOTHING
+
+
+def _submit(options, targets, settings):
+    """Make the run a job."""
+    from .jobs import submit
+
+    for note in _rejections(targets):
+        print(f"glue-spherex: {note}", file=sys.stderr)
+    job = submit(
+        targets,
+        options.images,
+        options.calibration,
+        settings,
+        title=options.title,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        flux_correction=not options.no_flux_correction,
+        spectrum_format=options.format,
+        output=options.output,
+        origin=options.targets or options.target,
+    )
+    print(json.dumps(job.as_dict()) if options.json else job.id)
     return DONE
 
 
@@ -264,12 +311,10 @@ def _tell(options, targets, result, summary, spectra):
         notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
         notes.append(f"{summary['failed_images']} images failed; images.ecsv says why")
-    rows = result.spectra
-    releases = rows.meta["glue_spherex"]["releases"]
+    releases = result.about["releases"]
     if len({name.removesuffix("_deep") for name in releases}) > 1:
         notes.append(f"the spectra mix releases with different gains: {', '.join(releases)} (column data_collection)")
-    same = [rows[name][1:] == rows[name][:-1] for name in ("source_id", "lvf_id")]
-    if (same[0] & same[1]).any():  # rows are in order of source, time and exposure
+    if result.repeats:
         notes.append("some exposures are there more than once, in different files; images.ecsv lists them")
     for note in notes:
         print(f"glue-spherex: {note}", file=sys.stderr)

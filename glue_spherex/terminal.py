@@ -1,4 +1,4 @@
-"""What the commands share: values of options, the progress bar, Ctrl-C, worker processes."""
+"""What the commands share: values of options, the progress bar, Ctrl-C."""
 
 import argparse
 import signal
@@ -74,20 +74,3 @@ def stop_on_interrupt():
         yield stop.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def executor_of(workers):
-    """A pool of processes, or None for a single worker."""
-    if workers == 1:
-        yield None
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["glue_spherex.photometry.pipeline"])  # imported once for all workers
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    ) as pool:
-        yield pool

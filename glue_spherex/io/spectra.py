@@ -174,17 +174,59 @@ def write_spectra(spectra, path, format=None):
         If the format is unknown, the table is none of spectra or cannot be carried by the format, or the file cannot
         be written.
     """
+    write_blocks([spectra], path, format)
+
+
+def write_blocks(blocks, path, format=None, *, head=None, n_rows=None):
+    """Write spectra that come in pieces; a VOTable of any length takes the memory of one piece.
+
+    Parameters
+    ----------
+    blocks : iterable of QTable or Table
+        Spectrum tables with the same columns.
+    path, format
+        As in `write_spectra`.
+    head : QTable or Table, optional
+        A table like the pieces that has every text of theirs in it, and all source numbers; needed with more than one.
+    n_rows : int, optional
+        Rows of all pieces; needed with `head`.
+
+    Raises
+    ------
+    SpectrumFileError
+        As in `write_spectra`.
+    """
     path = Path(path)
     name = _format(path, format)
     try:
-        check(spectra)
-        table = from_table(spectra)
         with replacing(path) as part:
-            _write(table, part, name)
+            if name == "votable" and head is not None:
+                from .votable_write import write_votable_blocks
+
+                write_votable_blocks(map(_checked, blocks), part, _checked(head), n_rows)
+            else:
+                _write(_checked(_joined(list(blocks))), part, name)
+    except SpectrumFileError:  # about another file, on whose way the pieces are
+        raise
     except SpectrumError as error:
         raise SpectrumFileError(f"{path}: not written: {error}") from error
     except PARSER_ERRORS as error:
         raise SpectrumFileError(f"{path}: cannot be written: {reason(error)}.") from error
+
+
+def _checked(spectra):
+    check(spectra)
+    return from_table(spectra)
+
+
+def _joined(blocks):
+    from astropy.table import vstack
+
+    if len(blocks) == 1:
+        return blocks[0]
+    table = vstack(blocks, metadata_conflicts="silent")
+    table.meta = blocks[0].meta  # vstack makes one list of the lists in all of them
+    return table
 
 
 def _format(path, given):

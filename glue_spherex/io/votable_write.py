@@ -37,16 +37,31 @@ def write_votable(table, path):
     table : FileTable
     path : path
     """
+    write_votable_blocks([table], path, table, _rows(table))
+
+
+def write_votable_blocks(tables, path, head, n_rows):
+    """Write a table that comes in pieces.
+
+    Parameters
+    ----------
+    tables : iterable of FileTable
+    path : path
+    head : FileTable
+        Like the pieces, with every text and every source number of theirs in it.
+    n_rows : int
+        Rows of all pieces.
+    """
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        out.write(_head(table))
-        n_rows = len(table.columns[0].values) if table.columns else 0
-        for begin in range(0, n_rows, _ROWS_AT_ONCE):
-            cells = [_cells(column, slice(begin, begin + _ROWS_AT_ONCE)) for column in table.columns]
-            out.writelines(f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in zip(*cells))
+        out.write(_head(head, n_rows))
+        for table in tables:
+            for begin in range(0, _rows(table), _ROWS_AT_ONCE):
+                cells = [_cells(column, slice(begin, begin + _ROWS_AT_ONCE)) for column in table.columns]
+                out.writelines(f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in zip(*cells))
         out.write("</TABLEDATA>\n</DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 
 
-def _head(table):
+def _head(table, n_rows):
     source = next((column.values for column in table.columns if column.name == "source_id"), np.array([0]))
     single = len(source) > 0 and (source == source[0]).all()
     utype = ' utype="spec:Spectrum"' if single else ""  # by this, other programs take the table for one spectrum
@@ -56,7 +71,7 @@ def _head(table):
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
         '<RESOURCE type="results">',
-        f'<TABLE name="spectra" nrows="{len(source) if single else _rows(table)}"{utype}>',
+        f'<TABLE name="spectra" nrows="{n_rows}"{utype}>',
     ]
     if isinstance(description, str) and description.strip() == description != "":
         lines.append(f"<DESCRIPTION>{_escaped(description)}</DESCRIPTION>")

@@ -15,7 +15,9 @@ import numpy as np
 
 from ..io import write_spectra
 from ..io.files import replacing
+from ..io.spectra import write_blocks
 from .errors import PhotometryError
+from .provenance import provenance
 
 LOCK_NAME = ".glue-spherex.lock"
 SETTINGS_NAME = "settings.json"
@@ -69,7 +71,7 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
 
     Parameters
     ----------
-    measurement : Measurement
+    measurement : Measurement or StoredMeasurement
     folder : path-like
         Exists and can be written; see `result_folder`.
     spectrum_format : str
@@ -91,24 +93,20 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
     """
     folder = Path(folder)
     extension = EXTENSIONS[spectrum_format]
-    spectra = measurement.spectra
+    paths = []
     try:
         _forget_previous(folder)
         _write_table(targets if targets is not None else measurement.targets, folder / "targets.ecsv")
         _write_table(measurement.images, folder / "images.ecsv")
-        write_spectra(spectra, folder / f"spectra{extension}")
         (folder / "spectra").mkdir(exist_ok=True)
-        paths = []
-        starts = np.searchsorted(spectra["source_id"], np.arange(len(measurement.targets) + 1))
-        for name, start, stop in zip(spectrum_names(measurement.targets), starts[:-1], starts[1:]):
-            if start == stop:
-                continue
-            paths.append(folder / "spectra" / f"{name}{extension}")
-            write_spectra(spectra[start:stop], paths[-1])
+        names = spectrum_names(measurement.targets)
+        blocks = _with_single_files(measurement.blocks(), folder / "spectra", names, extension, paths)
+        write_blocks(blocks, folder / f"spectra{extension}", head=measurement.head(), n_rows=measurement.n_rows)
         written = [f"spectra{extension}", *(f"spectra/{path.name}" for path in paths)]
         settings = {
-            **spectra.meta["glue_spherex"],
+            **measurement.about,
             "request": request or {},
+            "made": provenance(measurement.settings, request or {}, folder),
             "interrupted": measurement.interrupted,
             "spectra": written,
         }
@@ -119,8 +117,21 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
     return paths
 
 
+def _with_single_files(blocks, folder, names, extension, paths):
+    """Yield spectra in pieces, and write the file of each single source on the way; `paths` grows."""
+    for spectra in blocks:
+        numbers, starts = np.unique(spectra["source_id"], return_index=True)
+        for number, start, stop in zip(numbers, starts, [*starts[1:], len(spectra)]):
+            paths.append(folder / f"{names[number]}{extension}")
+            write_spectra(spectra[start:stop], paths[-1])
+        yield spectra
+
+
 def _forget_previous(folder):
-    """Remove the spectra that an earlier run listed in its settings, so that results never mix."""
+    """Remove what a killed run left unfinished, and the spectra that an earlier one listed: results never mix."""
+    for part in [*folder.glob(".*.part"), *folder.glob("spectra/.*.part")]:
+        if re.fullmatch(r"\..+\.[0-9a-f]{12}\.part", part.name):
+            part.unlink(missing_ok=True)
     try:
         listed = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))["spectra"]
         names = [str(name) for name in listed]
@@ -161,7 +172,7 @@ def target_outcomes(targets, measured):
                 "row": [rejected.row + 1 for rejected in targets.rejected],
                 "status": ["rejected"] * len(targets.rejected),
                 "reason": [rejected.reason[:500] for rejected in targets.rejected],
-                "label": [_label(targets, rejected.row) for rejected in targets.rejected],
+                "label": [row_label(targets, rejected.row) for rejected in targets.rejected],
             }
         )
     table = vstack([known, lost], metadata_conflicts="silent") if len(lost) else known
@@ -178,8 +189,8 @@ def target_outcomes(targets, measured):
     return table
 
 
-def _label(targets, row):
-    """The name in a row of the list, also where the row could not become a source."""
+def row_label(targets, row):
+    """The name in a row of a target list, also where the row could not become a source."""
     name = targets.columns.get("name")
     return str(targets.table[name][row]) if name in targets.table.colnames else ""
 

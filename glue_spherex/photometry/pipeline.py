@@ -109,18 +109,23 @@ def run(sources, images, settings=None, *, executor=None, progress=None, cancell
     """
     sources = checked_sources(sources)
     settings = settings or Settings()
+    check_engine(settings)
+    matches = find(sources, images, settings)
+    results = {}
+    for number, result in measured_images(sources, images, matches, settings, executor, cancelled):
+        results[number] = result
+        if progress is not None:
+            progress(len(results), len(matches))
+    measured = [results[number] for number in sorted(results)]
+    return assemble(sources, images, measured, settings, interrupted=len(results) < len(matches))
+
+
+def check_engine(settings):
+    """Raise a `PhotometryError` if the engine that is asked for is not installed."""
     if settings.engine == "tractor":
         from .tractor import require_tractor
 
         require_tractor()
-    matches = find(sources, images, settings)
-    results = {}
-    for done, (number, result) in enumerate(_measured(sources, images, matches, settings, executor, cancelled), 1):
-        results[number] = result
-        if progress is not None:
-            progress(done, len(matches))
-    measured = [(matches[number], results[number]) for number in sorted(results)]
-    return assemble(sources, images, measured, settings, interrupted=len(results) < len(matches))
 
 
 def checked_sources(sources):
@@ -149,10 +154,21 @@ def find(sources, images, settings):
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What one image gave: rows, and a line about the image."""
+    """What one image gave.
+
+    Attributes
+    ----------
+    rows : dict of str to ndarray, shape (n,)
+        The columns of `measure_image`, with the numbers of the sources as ``source_id``; empty if the image failed.
+    about : dict
+        The image's line in the table of images: JSON-like values.
+    sources : ndarray of int, shape (k,)
+        The sources that may lie on the image.
+    """
 
     rows: dict
     about: dict
+    sources: np.ndarray
 
 
 def measure_match(sources, images, match, settings):
@@ -172,6 +188,8 @@ def measure_match(sources, images, match, settings):
         "version": match.record.version,
         "file_version": match.record.file_version,
         "psf_header_mended": bool(match.record.psf_fixed),
+        "size": match.record.size,
+        "mtime_ns": match.record.mtime_ns,
     }
     rows = {}
     status, reason = "measured", ""
@@ -189,7 +207,7 @@ def measure_match(sources, images, match, settings):
         "reason": reason,
         "seconds": time.perf_counter() - start,
     }
-    return ImageResult(rows, about)
+    return ImageResult(rows, about, np.asarray(match.sources))
 
 
 def _outcome(rows, settings, wavelength_source):
@@ -221,8 +239,25 @@ def measure_chunk(sources, images, matches, settings):
     return [measure_match(sources, images, match, settings) for match in matches]
 
 
-def _measured(sources, images, matches, settings, executor, cancelled):
-    """Yield (number of the match, result) as they become ready."""
+def measured_images(sources, images, matches, settings, executor=None, cancelled=None):
+    """Measure images, and yield their results as they become ready.
+
+    Parameters
+    ----------
+    sources : list of Source
+    images : ImageCollection
+    matches : list of ImageMatch
+        From `find`.
+    settings : Settings
+    executor, cancelled
+        As in `measure`.
+
+    Yields
+    ------
+    number : int
+        Place in `matches`.
+    result : ImageResult
+    """
     stop = cancelled or (lambda: False)
     opener = images.opener() if hasattr(images, "opener") else images
     here = range(len(matches))

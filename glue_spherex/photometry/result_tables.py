@@ -17,6 +17,8 @@ _IMAGE_COLUMNS = (
     ("seconds", "s", "time that the image took"),
     ("n_sources", "", "sources with a row"),
     ("status", "", "measured, empty (no source on it), failed, or unreadable"),
+    ("size", "byte", "of the file when its headers were read"),
+    ("mtime_ns", "ns", "time of the file's last change, since 1970-01-01, when its headers were read"),
     ("psf_header_mended", "", "whether the transposed zone centres of versions up to 6.5.5 were put right"),
     ("wavelength_source", "", "CWAVE: calibration map; WCS-WAVE: table in the file, good to 1 nm"),
     ("solid_angle_source", "", "SAPM: solid-angle map; OMEGA_MEDIAN: header; WCS: pixel area of the WCS"),
@@ -67,37 +69,105 @@ class Measurement:
     settings: Settings
     interrupted: bool = False
 
+    @property
+    def about(self):
+        """Settings, version, image folders and data releases: what a file of spectra says about itself."""
+        return self.spectra.meta["glue_spherex"]
+
+    @property
+    def n_rows(self):
+        """Rows of the spectra."""
+        return len(self.spectra)
+
+    def head(self):
+        """A table like `spectra` that has every text in it."""
+        return self.spectra
+
+    def blocks(self):
+        """Yield the spectra in pieces, each with all rows of its sources."""
+        yield self.spectra
+
 
 def assemble(sources, images, measured, settings, interrupted):
-    from astropy.table import Table
+    """The tables of a run that is held in memory.
 
-    results = [result for _, result in measured]
-    columns = _joined([result.rows for result in results if result.rows])
+    Parameters
+    ----------
+    sources : list of Source
+    images : ImageCollection
+    measured : list of ImageResult
+        By path.
+    settings : Settings
+    interrupted : bool
+
+    Returns
+    -------
+    Measurement
+    """
+    columns = _joined([result.rows for result in measured if result.rows])
+    about = [result.about for result in measured]
+    n_failed = np.zeros(len(sources), dtype=int)
+    for result in measured:
+        if result.about["status"] == "failed":
+            n_failed[result.sources] += 1
+    spectra, statistics = spectra_of(columns, sources)
+    spectra.meta["glue_spherex"] = provenance_of(images, about, settings)
+    return Measurement(
+        spectra,
+        image_table(images, about),
+        target_table(sources, statistics, n_failed),
+        settings,
+        interrupted,
+    )
+
+
+def spectra_of(columns, sources, first=0):
+    """The spectrum table of sources, and what it tells about each of them.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray, shape (n,)
+        The columns of `measure_image`, in the order of the images.
+    sources : list of Source, length m
+        The sources from number `first` on.
+    first : int
+
+    Returns
+    -------
+    spectra : QTable
+        By source and time.
+    statistics : dict of str to ndarray, shape (m,)
+        Counts of images, and the offset of the light.
+    """
     order = np.lexsort((columns["lvf_id"], columns["mjd"], columns["source_id"]))
     columns = {name: values[order] for name, values in columns.items()}
     centroid = columns.pop("centroid")
+    number = columns["source_id"] - first
     labels = np.array([source.label for source in sources], dtype=str)
-    columns["label"] = labels[columns["source_id"]] if len(order) else np.array([], dtype=str)
-    spectra = new_table(columns)
-    spectra.meta["glue_spherex"] = _provenance(images, results, settings)
-    about = [result.about for result in results]
-    about += [
+    columns["label"] = labels[number] if len(order) else np.array([], dtype=str)
+    statistics = {
+        "n_images": np.bincount(number, minlength=len(sources)),
+        "n_measured": np.bincount(number[np.isfinite(columns["flux"])], minlength=len(sources)),
+        **combined_offsets(number, centroid, len(sources)),
+    }
+    return new_table(columns), statistics
+
+
+def image_table(images, about):
+    """The table of images from their lines, with the files that cannot be read at the end."""
+    from astropy.table import Table
+
+    about = about + [
         {"path": str(path), "status": "unreadable", "reason": reason}
         for path, reason in getattr(images, "failures", ())
     ]
     names = dict.fromkeys(name for line in about for name in line)
     blank = {name: "" if isinstance(_first(about, name), str) else type(_first(about, name))() for name in names}
-    image_table = Table({name: [line.get(name, blank[name]) for line in about] for name in names})
+    table = Table({name: [line.get(name, blank[name]) for line in about] for name in names})
     for name, unit, text in _IMAGE_COLUMNS:
-        if name in image_table.colnames:
-            image_table[name].unit, image_table[name].description = unit or None, text
-    return Measurement(
-        spectra,
-        image_table,
-        _target_table(sources, columns, centroid, _times_failed(measured, len(sources))),
-        settings,
-        interrupted,
-    )
+        if name in table.colnames:
+            table[name].unit, table[name].description = unit or None, text
+    return table
 
 
 def _first(lines, name):
@@ -111,7 +181,8 @@ def _joined(rows):
     return {name: np.concatenate([row[name] for row in rows]) for name in [*kinds, "centroid"]}
 
 
-def _provenance(images, results, settings):
+def provenance_of(images, about, settings):
+    """What a file of spectra says about itself, from the lines about the images."""
     from .._version import __version__
 
     return {
@@ -120,38 +191,39 @@ def _provenance(images, results, settings):
         "settings": settings.as_dict(),
         "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
         "calibration_folder": str(getattr(getattr(images, "calibration", None), "path", "")),
-        "releases": sorted({result.about["data_collection"] for result in results}),
+        "releases": sorted({line["data_collection"] for line in about}),
     }
 
 
-def _times_failed(measured, n_sources):
-    """Number of images that may hold each source and could not be measured, shape (n,)."""
-    count = np.zeros(n_sources, dtype=int)
-    for match, result in measured:
-        if result.about["status"] == "failed":
-            count[match.sources] += 1
-    return count
+def target_table(sources, statistics, n_failed_images):
+    """The table of sources.
 
+    Parameters
+    ----------
+    sources : list of Source, length n
+    statistics : dict of str to ndarray, shape (n,)
+        From `spectra_of`.
+    n_failed_images : ndarray of int, shape (n,)
+        Images that may hold each source and could not be measured.
 
-def _target_table(sources, columns, centroid, n_failed_images):
+    Returns
+    -------
+    Table
+    """
     from astropy.table import Table
 
-    n = len(sources)
-    number = columns["source_id"]
-    finite = np.isfinite(columns["flux"])
-    offsets = combined_offsets(number, centroid, n)
+    counts = {name: statistics[name] for name in ("n_images", "n_measured")}
     rows = {
-        "source_id": np.arange(n),
+        "source_id": np.arange(len(sources)),
         "label": [source.label for source in sources],
         "ra": [source.ra for source in sources],
         "dec": [source.dec for source in sources],
         "sersic_n": [np.nan if source.shape is None else source.shape.n for source in sources],
         **{name: [getattr(source.shape, name, np.nan) for source in sources] for name in _SHAPE},
         **{name: [getattr(source, name) for source in sources] for name in _MOTION},
-        "n_images": np.bincount(number, minlength=n),
-        "n_measured": np.bincount(number[finite], minlength=n),
+        **counts,
         "n_failed_images": n_failed_images,
-        **offsets,
+        **{name: values for name, values in statistics.items() if name not in counts},
     }
     table = Table(rows)
     for name, unit, text in _TARGET_COLUMNS:

@@ -66,6 +66,30 @@ def test_same_numbers_with_two_workers_and_again(field, tmp_path):
         np.testing.assert_array_equal(np.asarray(one[name]), np.asarray(two[name]))
 
 
+def test_a_result_tells_how_to_make_it_again(field, tmp_path):
+    """The command in settings.json gives the same spectra, bit for bit."""
+    options = ["--detectors", "2,5", "--wavelength", "1.2:1.4", "--wavelength", "4:4.21", "--psf-shift=-0.1,0.02"]
+    options += ["--background-box", 21, "--background-mode", "zodi", "--time", "60000:70000.5", "--workers", 2]
+    assert measure(field, tmp_path / "out", *options) == 0
+    made = json.loads((tmp_path / "out" / "settings.json").read_text())["made"]
+    assert made["command"][0] == "glue-spherex"
+    assert main(made["command"][1:]) == 0
+    for name in ("spectra.vot", "targets.ecsv", "spectra/pair-1a.vot"):
+        assert (tmp_path / "out-again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    assert {"python", "numpy", "scipy", "astropy"} == set(made["libraries"])
+    assert made["time"].endswith("+00:00")
+    assert {os.path.dirname(file["path"]) for file in made["calibration_files"]} <= {
+        str(path) for path in [field.calibration, *field.calibration.rglob("*")]
+    }
+    assert all(file["size"] > 0 and file["mtime_ns"] > 0 for file in made["calibration_files"])
+    images = Table.read(tmp_path / "out" / "images.ecsv")
+    for row in images:
+        status = os.stat(row["path"])
+        assert (row["size"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
+        assert row["version"]
+        assert row["file_version"]
+
+
 @pytest.mark.parametrize("file_format", ["fits", "ecsv", "ipac", "csv"])
 def test_formats(field, tmp_path, file_format):
     assert measure(field, tmp_path, "--format", file_format, "--detectors", "2") == 0

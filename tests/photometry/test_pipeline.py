@@ -138,6 +138,17 @@ def test_result_folder(sources, images, tmp_path):
     assert_same(one[result.spectra.colnames], result.spectra[24:])
 
 
+def test_what_a_killed_run_left_is_cleared_away(sources, images, tmp_path):
+    (tmp_path / "spectra").mkdir()
+    left = [tmp_path / ".spectra.vot.0123456789ab.part", tmp_path / "spectra" / ".star.vot.ba9876543210.part"]
+    other = [tmp_path / ".mine.part", tmp_path / "spectra" / "notes.txt"]
+    for path in left + other:
+        path.write_text("x")
+    write_result(run(sources, images), tmp_path)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in other)
+
+
 def test_two_runs_never_share_a_folder(tmp_path):
     with result_folder(tmp_path / "a"):
         with pytest.raises(PhotometryError, match="another run is writing"), result_folder(tmp_path / "a"):

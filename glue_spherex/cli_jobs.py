@@ -1,0 +1,171 @@
+"""The command ``glue-spherex jobs``: runs in the background."""
+
+import json
+import sys
+
+from .terminal import positive
+
+
+def add_jobs(commands, new_command):
+    """Add the command to a parser.
+
+    Parameters
+    ----------
+    commands
+        What `argparse.ArgumentParser.add_subparsers` gives.
+    new_command : callable(commands, name, run, text)
+        Makes a command.
+    """
+    command = commands.add_parser(
+        "jobs", help="look after runs in the background", description="Runs in the background."
+    )
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    listing = new_command(actions, "list", _list, "list all jobs, the newest first")
+    listing.add_argument("--json", action="store_true", help="a JSON array on standard output")
+    show = new_command(actions, "show", _show, "show what a job does, how far it is, and what failed")
+    show.add_argument("id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="a JSON object on standard output")
+    for name, run, text in (
+        ("cancel", _cancel, "stop a job; what is measured is kept"),
+        ("rerun", _rerun, "measure the same once more, as a new job"),
+    ):
+        new_command(actions, name, run, text).add_argument("id", metavar="ID")
+    resume = new_command(actions, "resume", _resume, "let a job go on where it stopped; images that failed are retried")
+    resume.add_argument("id", metavar="ID")
+    resume.add_argument("--workers", type=positive, metavar="N", help="other number of processes from now on")
+    resume.add_argument("--scheduler", metavar="ADDRESS", help="other Dask cluster from now on; '' for none")
+    remove = new_command(actions, "remove", _remove, "delete a job with its folder; a result folder elsewhere stays")
+    remove.add_argument("id", metavar="ID")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    limit = new_command(actions, "limit", _limit, "choose how many jobs run at the same time")
+    limit.add_argument("number", type=positive, metavar="N")
+
+
+def _list(options):
+    from .jobs import jobs
+
+    known = jobs()
+    if options.json:
+        print(json.dumps([job.as_dict() for job in known]))
+        return 0
+    if not known:
+        print("there are no jobs; `glue-spherex measure --background` makes one")
+        return 0
+    print(f"{'id':<8}  {'phase':<9}  {'images':>13}  {'left':>8}  {'submitted (UTC)':<16}  title")
+    for job in known:
+        print(
+            f"{job.id}  {job.phase:<9}  {_images(job):>13}  {_duration(job.seconds_left):>8}  "
+            f"{_moment(job.submitted):<16}  {_short(job.title, 60)}"
+        )
+    return 0
+
+
+def _show(options):
+    from .jobs import JobError, failures, job, request
+    from .jobs.job_state import one_line
+
+    known = job(options.id)
+    try:
+        asked = request(options.id)[0]
+        failed = failures(options.id)
+    except JobError as error:  # the folder is gone: what the store says is all there is
+        asked, failed = None, []
+        print(f"glue-spherex: {error}", file=sys.stderr)
+    if options.json:
+        more = {"request": asked.as_dict() if asked else None, "failed_images": [list(line) for line in failed]}
+        print(json.dumps(known.as_dict() | more))
+        return 0
+    lines = {
+        "title": _short(known.title, 200),
+        "phase": f"{known.phase}: {known.message}",
+        "submitted": _moment(known.submitted),
+        "started": _moment(known.started),
+        "ended": _moment(known.ended),
+        "sources": known.n_sources,
+        "images": _images(known),
+        "measurements": known.measurements,
+        "failures": known.failures,
+        "worked for": _duration(known.seconds),
+        "time left": _duration(known.seconds_left),
+        "folder": known.folder,
+        "result": known.result,
+    }
+    if asked:
+        lines["images in"] = ", ".join(asked.image_folders)
+        lines["calibration"] = asked.calibration or "none"
+        lines["settings"] = ", ".join(f"{name} {value}" for name, value in asked.settings.as_dict().items() if value)
+    for name, value in lines.items():
+        print(f"{name:<13} {one_line(value)}")
+    for path, reason in failed[:50]:
+        print(one_line(f"failed: {path}: {reason}"))
+    if len(failed) > 50:
+        print(f"… and {len(failed) - 50} more; images.ecsv in the result lists all")
+    return 0
+
+
+def _cancel(options):
+    from .jobs import cancel
+
+    return _say(cancel(options.id))
+
+
+def _resume(options):
+    from .jobs import resume
+
+    return _say(resume(options.id, workers=options.workers, scheduler=options.scheduler))
+
+
+def _rerun(options):
+    from .jobs import rerun
+
+    print(rerun(options.id).id)
+    return 0
+
+
+def _remove(options):
+    from .jobs import job, remove
+
+    known = job(options.id)
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise ValueError("nothing is deleted without a question: add --yes")
+        answer = input(f"Delete job {known.id} ({_short(known.title, 60)}) and {known.folder}? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            print("nothing is deleted")
+            return 0
+    remove(options.id)
+    print(f"{known.id}: deleted")
+    return 0
+
+
+def _limit(options):
+    from .jobs import set_running_limit
+
+    set_running_limit(options.number)
+    return 0
+
+
+def _say(job):
+    print(f"{job.id}: {job.phase}, {job.message}")
+    return 0
+
+
+def _images(job):
+    return f"{job.images_done} of {job.images_total}" if job.images_total else "-"
+
+
+def _moment(moment):
+    return moment.strftime("%Y-%m-%d %H:%M") if moment else "-"
+
+
+def _duration(seconds):
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} m" if minutes >= 60 else f"{minutes} m {rest} s" if minutes else f"{rest} s"
+    )
+
+
+def _short(text, length):
+    return text if len(text) <= length else text[: length - 1] + "…"

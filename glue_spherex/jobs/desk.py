@@ -1,0 +1,343 @@
+"""Where jobs are handed in and looked after: what programs call."""
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from ..photometry.output import EXTENSIONS
+from ..photometry.settings import Settings
+from .errors import JobError
+from .job_state import Phase, clean_title
+from .queue import bury_dead, start_waiting
+from .request_files import Request, check_folder, read_request, write_request
+from .store import JobStore
+
+_WAIT_SECONDS = 0.2
+
+
+def submit(
+    targets,
+    image_folders,
+    calibration=None,
+    settings=None,
+    *,
+    title="",
+    workers=1,
+    scheduler=None,
+    flux_correction=True,
+    spectrum_format="votable",
+    output=None,
+    origin="",
+):
+    """Hand in a measurement; it runs in a process of its own, now or when its turn has come.
+
+    Parameters
+    ----------
+    targets : Targets, Source or sequence of Source
+        From `glue_spherex.read_targets`, or made by hand.
+    image_folders : path or sequence of paths
+    calibration : path, optional
+    settings : Settings, optional
+    title : str, optional
+        Of the job; the number of targets and the date by default.
+    workers : int, optional
+        Processes that share the images.
+    scheduler : str, optional
+        Address of a Dask cluster that measures instead.
+    flux_correction : bool, optional
+    spectrum_format : str, optional
+        Of the files with spectra; see `glue_spherex.photometry.output.EXTENSIONS`.
+    output : path, optional
+        Result folder; in the folder of the job by default.
+    origin : str or list of str, optional
+        Where the targets come from, for the record.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If the store cannot be used, or the folder of the job cannot be written.
+    PhotometryError
+        If there is no target, or a setting is not allowed.
+    """
+    targets = _as_targets(targets)
+    folders = [image_folders] if isinstance(image_folders, str | os.PathLike) else image_folders
+    request = Request(
+        tuple(_absolute(folder) for folder in folders),
+        calibration and _absolute(calibration),
+        flux_correction,
+        settings or Settings(),
+        workers,
+        scheduler,
+        spectrum_format,
+        output and _absolute(output),
+        origin if isinstance(origin, list) else str(origin),
+    )
+    _check(request)
+    return _hand_in(request, targets, title)
+
+
+def _absolute(path):
+    return os.path.abspath(os.fspath(path))
+
+
+def _as_targets(targets):
+    """A target list of whatever was given."""
+    from astropy.table import QTable
+
+    from ..io import Targets
+    from ..photometry.pipeline import checked_sources
+
+    if not isinstance(targets, Targets):
+        sources = checked_sources(targets)
+        return Targets(sources, np.arange(len(sources)), [], QTable(), {})
+    checked_sources(targets.sources)
+    return targets
+
+
+def _check(request):
+    if not request.image_folders:
+        raise JobError("images: no folder is given; at least one is needed.")
+    for what, folder in [("images", f) for f in request.image_folders] + [("calibration", request.calibration)]:
+        if folder is not None and not os.path.exists(folder):
+            raise JobError(f"{what}: there is no folder {folder}.")
+    if isinstance(request.workers, bool) or not isinstance(request.workers, int) or not 1 <= request.workers <= 1024:
+        raise JobError(f"workers is {request.workers!r}; a whole number from 1 to 1024 is needed.")
+    if not isinstance(request.scheduler, str | None):
+        raise JobError(f"scheduler is {request.scheduler!r}; an address such as 'tcp://host:8786' is needed.")
+    if request.spectrum_format not in EXTENSIONS:
+        raise JobError(f"format is {request.spectrum_format!r}; allowed are {', '.join(EXTENSIONS)}.")
+
+
+def _hand_in(request, targets, title):
+    with JobStore() as store:
+        job_id = store.new_folder()
+        folder = store.folder(job_id)
+        n = len(targets.sources)
+        date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # the user's own time
+        what = targets.sources[0].label if n == 1 else f"{n} targets"
+        title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
+        try:
+            write_request(folder, request, targets)
+            store.insert(job_id, title, n, request.output)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
+            raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
+        start_waiting(store)
+        return store.job(job_id)
+
+
+def jobs():
+    """All jobs, the newest first.
+
+    Jobs whose worker has died are found out, and the queue moves on.
+
+    Returns
+    -------
+    list of Job
+    """
+    with JobStore() as store:
+        _look_after(store)
+        return store.jobs()
+
+
+def job(job_id):
+    """One job.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If there is none of this id.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        return store.job(job_id)
+
+
+def _look_after(store):
+    bury_dead(store)
+    if store.in_phase(Phase.QUEUED) and len(store.in_phase(Phase.EXECUTING)) < store.running_limit():
+        start_waiting(store)
+
+
+def cancel(job_id):
+    """Stop a job: at once if it waits, after the images at work if it runs. What is measured is kept.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If there is no such job, or it has ended already.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        with store.transaction():
+            known = store.job(job_id)
+            if not known.phase.is_active:
+                raise JobError(f"job {job_id} has ended already ({known.phase}); there is nothing to cancel.")
+            if known.phase is Phase.EXECUTING:
+                store.update(job_id, cancelled=1, message="stops after the images at work")
+            else:
+                store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message="aborted before it began")
+        return store.job(job_id)
+
+
+def resume(job_id, *, workers=None, scheduler=None):
+    """Let a job go on that was aborted, has failed, or lost its worker; images that failed are tried again.
+
+    What has been measured is not measured again.
+
+    Parameters
+    ----------
+    job_id : str
+    workers : int, optional
+        Other number of processes from now on.
+    scheduler : str, optional
+        Other Dask cluster from now on; '' for none.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If there is no such job, it waits or runs, nothing is left to do, or its folder is gone.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        with store.transaction():
+            known = store.job(job_id)
+            if known.phase.is_active:
+                raise JobError(f"job {job_id} is {known.phase}; it need not be resumed.")
+            if not known.can_resume:
+                raise JobError(f"job {job_id} is {known.phase} without failures; nothing is left to do.")
+            check_folder(known)
+            if workers is not None or scheduler is not None:
+                _change_request(known.folder, workers, scheduler)
+            store.queue(job_id)
+        start_waiting(store)
+        return store.job(job_id)
+
+
+def _change_request(folder, workers, scheduler):
+    asked, targets = read_request(folder)
+    if workers is not None:
+        asked = replace(asked, workers=workers)
+    if scheduler is not None:
+        asked = replace(asked, scheduler=scheduler or None)
+    _check(asked)
+    try:
+        write_request(folder, asked, targets)
+    except OSError as error:
+        raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
+
+
+def wait(job_id, timeout=None):
+    """Wait until a job has ended.
+
+    Parameters
+    ----------
+    job_id : str
+    timeout : float, optional
+        Seconds; no end by default.
+
+    Returns
+    -------
+    Job
+        Still active if the time was not enough.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        known = job(job_id)
+        if not known.phase.is_active or (end is not None and time.monotonic() >= end):
+            return known
+        time.sleep(_WAIT_SECONDS)
+
+
+def rerun(job_id, *, title=None):
+    """Hand in what a job measured as a new job: with the same program and files it gives the same numbers.
+
+    Parameters
+    ----------
+    job_id : str
+    title : str, optional
+        That of the old job by default.
+
+    Returns
+    -------
+    Job
+        The new one. Its result folder is its own.
+    """
+    known = job(job_id)
+    check_folder(known)
+    asked, targets = read_request(known.folder)
+    return _hand_in(replace(asked, output=None), targets, known.title if title is None else title)
+
+
+def remove(job_id):
+    """Delete a job with its folder. A result folder elsewhere stays.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Raises
+    ------
+    JobError
+        If there is no such job, it is running, or its folder cannot be deleted.
+    """
+    with JobStore() as store:
+        _look_after(store)
+        with store.transaction():
+            known = store.job(job_id)
+            if known.phase is Phase.EXECUTING:
+                raise JobError(f"job {job_id} is running; cancel it first.")
+            try:
+                if known.folder.is_symlink():
+                    known.folder.unlink()
+                elif known.folder.exists():
+                    shutil.rmtree(known.folder)
+            except OSError as error:
+                raise JobError(
+                    f"the folder {str(known.folder)!r} cannot be deleted ({error.filename}: {error.strerror}); the "
+                    "job stays in the list."
+                ) from error
+            store.delete(job_id)
+
+
+def set_running_limit(number):
+    """Choose how many jobs run at the same time.
+
+    Parameters
+    ----------
+    number : int
+        1 to 64; more wait for their turn.
+    """
+    with JobStore() as store:
+        store.set_running_limit(number)
+        start_waiting(store)

@@ -1,0 +1,180 @@
+"""What a job is to do, as files in its folder."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from ..io.files import replacing
+from ..model import Sersic, Source
+from ..photometry.output import row_label
+from ..photometry.settings import Settings
+from .errors import JobError
+
+REQUEST_NAME = "job.json"
+TARGETS_NAME = "targets.json"
+#: Layout of these files.
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job measures.
+
+    Parameters
+    ----------
+    image_folders : tuple of str
+        Absolute.
+    calibration : str or None
+        Folder with calibration files, absolute.
+    flux_correction : bool
+    settings : Settings
+    workers : int
+        Processes.
+    scheduler : str or None
+        Address of a Dask cluster, which takes the place of processes.
+    spectrum_format : str
+        Of the files with spectra.
+    output : str or None
+        Result folder, absolute; in the job's folder if None.
+    targets : str or list of str
+        Where the targets come from, in words.
+    """
+
+    image_folders: tuple
+    calibration: str | None = None
+    flux_correction: bool = True
+    settings: Settings = field(default_factory=Settings)
+    workers: int = 1
+    scheduler: str | None = None
+    spectrum_format: str = "votable"
+    output: str | None = None
+    targets: object = ""
+
+    def collection(self):
+        """The images."""
+        from ..images import FolderCollection
+
+        return FolderCollection(self.image_folders, self.calibration, flux_correction=self.flux_correction)
+
+    def as_dict(self):
+        """JSON-like values."""
+        return asdict(self)
+
+    def described(self):
+        """What was asked for beside the settings, as JSON-like values for the result folder."""
+        names = ("targets", "image_folders", "calibration", "flux_correction")
+        return {name: getattr(self, name) for name in names}
+
+
+def write_request(folder, request, targets):
+    """Write what was asked for into the folder of a job.
+
+    Parameters
+    ----------
+    folder : Path
+    request : Request
+    targets : Targets
+    """
+    _write_json(folder / REQUEST_NAME, {"layout": LAYOUT, **request.as_dict()})
+    content = {
+        "layout": LAYOUT,
+        "sources": [_source_dict(source) for source in targets.sources],
+        "rows": np.asarray(targets.rows).tolist(),
+        "rejected": [
+            {"row": int(rejected.row), "reason": rejected.reason, "label": row_label(targets, rejected.row)}
+            for rejected in targets.rejected
+        ],
+    }
+    _write_json(folder / TARGETS_NAME, content)
+
+
+def read_request(folder):
+    """Read what was asked for.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    request : Request
+    targets : Targets
+
+    Raises
+    ------
+    JobError
+        If a file is missing, damaged, or of a newer program.
+    """
+    from astropy.table import QTable
+
+    from ..io import Rejected, Targets
+
+    folder = Path(folder)
+    values, content = _read_json(folder / REQUEST_NAME), _read_json(folder / TARGETS_NAME)
+    try:
+        known = {spec.name for spec in fields(Request)}
+        given = {name: value for name, value in values.items() if name in known}
+        given["settings"] = Settings(**given["settings"])
+        request = Request(**given | {"image_folders": tuple(given["image_folders"])})
+        sources = [_source(line) for line in content["sources"]]
+        rejected = [Rejected(line["row"], line["reason"]) for line in content["rejected"]]
+        names = np.full(len(sources) + len(rejected), "", dtype=object)
+        for line in content["rejected"]:
+            names[line["row"]] = line["label"]
+        table = QTable({"name": names.astype(str)})
+        targets = Targets(sources, np.array(content["rows"], dtype=int), rejected, table, {"name": "name"})
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise JobError(f"the files of the job in {str(folder)!r} are damaged ({error}); submit it again.") from error
+    return request, targets
+
+
+def check_folder(known):
+    """Raise a `JobError` if the folder of a job is gone."""
+    if not known.folder.is_dir():
+        raise JobError(
+            f"the folder of job {known.id}, {str(known.folder)!r}, is gone: somebody has deleted or moved it. "
+            "The job can only be removed."
+        )
+
+
+def _source_dict(source):
+    profile = source.profile
+    return {name: getattr(source, name) for name in _SOURCE} | {"profile": profile and asdict(profile)}
+
+
+def _source(line):
+    profile = Sersic(**line["profile"]) if line["profile"] else None
+    return Source(**{name: line[name] for name in _SOURCE}, profile=profile)
+
+
+_SOURCE = ("ra", "dec", "label", "pmra", "pmdec", "ref_epoch")
+
+
+def _write_json(path, content):
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
+        json.dump(content, file, default=_plain_number)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _plain_number(value):
+    """A number of NumPy as one that JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be kept in the files of a job.")
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise JobError(f"{str(path)!r}, which says what the job is to do, cannot be read ({why}).") from error
+    if not isinstance(content, dict) or not isinstance(content.get("layout"), int):
+        raise JobError(f"{str(path)!r} does not describe a job.")
+    if content["layout"] > LAYOUT:
+        raise JobError(f"{str(path)!r} was written by a newer version of glue-spherex; update this one to use it.")
+    return content

@@ -1,0 +1,248 @@
+"""The process that works on jobs: ``python -m glue_spherex.jobs.worker FOLDER --lock FILE``; see `queue`.
+
+Nothing from a job's folder is ever run: it holds JSON, numbers, and paths of images.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import JobError
+from .job_state import LOG_NAME, RESULTS_NAME, Phase
+from .queue import claim_next
+from .request_files import read_request
+from .store import JobStore
+
+#: Seconds between two reports to the store, and between two looks whether the job is cancelled.
+REPORT_SECONDS = 0.5
+#: Seconds for which the outcome of a job is tried to be written to a store that is locked or full.
+PATIENCE_SECONDS = 600
+#: A file that is given up when the disk is full, so that there is room to say so.
+RESERVE_NAME, RESERVE_BYTES = "reserve", 1 << 18
+_COUNTS = ("images_done", "images_total", "measurements", "failures")
+_LOG = logging.getLogger(__name__)
+
+
+def main(arguments=None):
+    """Work on a job, and on those that wait, until none is left.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The folder of the first job, and the open file that is its lock.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--lock", type=int, required=True)
+    options = parser.parse_args(arguments)
+    os.set_inheritable(options.lock, False)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)sZ %(message)s", stream=sys.stderr)
+    logging.Formatter.converter = time.gmtime
+    ended = Ended()
+    with JobStore(options.folder.parents[1]) as store:
+        claim = store.job(options.folder.name), options.lock
+        while claim:
+            job, held = claim
+            Run(store, job, ended).run()
+            os.close(held)
+            claim = None if ended.told else claim_next(store)
+            if claim:
+                _log_to(claim[0].folder)
+
+
+def _log_to(folder):
+    """Let what this process says go to the log of another job."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+class Ended:
+    """Whether the system has told this process to end.
+
+    Attributes
+    ----------
+    told : bool
+    """
+
+    def __init__(self):
+        self.told = False
+        signal.signal(signal.SIGTERM, self._note)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for others
+
+    def _note(self, number, frame):
+        self.told = True
+
+
+class Run:
+    """One run of a job.
+
+    Parameters
+    ----------
+    store : JobStore
+    job : Job
+    ended : Ended
+    """
+
+    def __init__(self, store, job, ended):
+        self._store, self._job, self._ended = store, job, ended
+        self._begin = time.monotonic()
+        self._reported = self._looked = -1e9
+        self._stop = False
+        self._counts = {name: getattr(job, name) for name in _COUNTS}
+        self._done_before = job.images_done
+        self._measuring_since = self._begin
+
+    def run(self):
+        """Do what the job asks for; whatever happens, the store learns about it."""
+        _LOG.info("job %s begins, process %d", self._job.id, os.getpid())
+        self._finally(pid=os.getpid(), attempts=0, message="looks for images")
+        try:
+            phase, message = self._measure()
+        except Exception as error:  # noqa: BLE001 - the user must learn what failed
+            _LOG.info("failed", exc_info=not isinstance(error, ValueError))
+            phase, message = Phase.ERROR, self._reason(error)
+        with suppress(OSError):
+            (self._job.folder / RESERVE_NAME).unlink()
+        _LOG.info("%s: %s", phase, message)
+        self._finally(
+            phase=phase, message=message, ended=self._store.clock(), seconds_left=None, pid=None, rate=self._rate(),
+            seconds=self._seconds(), **self._counts,
+        )  # fmt: skip
+
+    def _reason(self, error):
+        """A sentence about what ended the job."""
+        if not self._job.folder.is_dir():
+            return "its folder was deleted or moved while it ran"
+        text = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, (ValueError, OSError)):
+            text = f"unexpected {type(error).__name__}: {text} ({LOG_NAME} in the job's folder says more)"
+        if "full" in text or "No space" in text or "disk I/O" in text or "too large" in text:
+            text += " Free some space, then resume the job: what was measured is kept."
+        return text
+
+    def _measure(self):
+        from ..photometry.output import result_folder
+        from ..photometry.result_store import ResultStore
+        from ..photometry.stored_run import run_stored
+        from .executors import executor_of
+
+        (self._job.folder / RESERVE_NAME).write_bytes(b"\0" * RESERVE_BYTES)
+        request, targets = read_request(self._job.folder)
+        self._job.result.mkdir(parents=True, exist_ok=True)
+        with ResultStore(self._job.folder / RESULTS_NAME) as results:
+            images = request.collection()
+            images.refresh(progress=self._indexed, cancelled=self.stop)
+            if self._stop:
+                return self._stopped()
+            results.set_unreadable(images.failures)
+            self._counts |= {"measurements": results.counts()[1], "failures": len(images.failures)}
+            with executor_of(request.workers, request.scheduler) as executor:
+                measurement = run_stored(
+                    targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
+                    cancelled=self.stop, begun=self._begun,
+                )  # fmt: skip
+            if measurement.interrupted:
+                return self._stopped()
+            self._report(message="writes the result", force=True)
+            with result_folder(self._job.result) as folder:
+                return self._write(request, targets, measurement, folder)
+
+    def _indexed(self, done, total):
+        self._report(message=f"reads headers of images, {done} of {total}")
+
+    def _begun(self, done, total):
+        self._counts |= {"images_done": done, "images_total": total}
+        self._done_before, self._measuring_since = done, time.monotonic()
+        _LOG.info("%d images to measure, %d are done", total - done, done)
+        self._report(message="measures", force=True)
+
+    def _progress(self, done, total, result):
+        self._counts["images_done"] = done
+        self._counts["measurements"] += result.about["n_sources"]
+        if result.about["status"] == "failed":
+            self._counts["failures"] += 1
+            _LOG.info("%s failed: %s", result.about["path"], result.about["reason"])
+        self._report(message="measures")
+
+    def _write(self, request, targets, measurement, folder):
+        """Write the result folder; phase and message of the job."""
+        from ..photometry.output import target_outcomes, write_result
+
+        table = target_outcomes(targets, measurement.targets)
+        write_result(
+            measurement, folder, spectrum_format=request.spectrum_format, targets=table, request=request.described()
+        )
+        if not measurement.n_rows:
+            reasons = [row["reason"] for row in measurement.images if row["reason"]] or list(table["reason"])
+            return Phase.ERROR, f"nothing could be measured: {reasons[0]}"
+        failures = self._counts["failures"]
+        note = f"; {failures} images failed, images.ecsv in the result says why" if failures else ""
+        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {len(targets)} sources{note}"
+
+    def _stopped(self):
+        counts = self._counts
+        kept = f"{counts['images_done']} of {counts['images_total']} images are done and kept; resume the job to go on"
+        if not self._job.folder.is_dir():
+            return Phase.ERROR, "its folder was deleted or moved while it ran"
+        if self._ended.told:
+            return Phase.ERROR, f"the system told its worker to end; {kept}"
+        return Phase.ABORTED, f"aborted; {kept}"
+
+    def stop(self):
+        """Whether the run has to end: cancelled, told to, or its folder has gone."""
+        now = time.monotonic()
+        if not self._stop and now - self._looked > REPORT_SECONDS / 2:
+            self._looked = now
+            self._stop = self._ended.told or not (self._job.folder / RESULTS_NAME).exists() or self._is_cancelled()
+        return self._stop
+
+    def _is_cancelled(self):
+        try:
+            return self._store.is_cancelled(self._job.id)
+        except JobError:  # the store is in trouble; the measurement is not
+            return False
+
+    def _report(self, message, force=False):
+        now = time.monotonic()
+        if not force and now - self._reported < REPORT_SECONDS:
+            return
+        self._reported = now
+        rate, left = self._rate(), self._counts["images_total"] - self._counts["images_done"]
+        self._store.update_soon(
+            self._job.id, message=message, rate=rate, seconds_left=left / rate if rate else None,
+            seconds=self._seconds(), **self._counts,
+        )  # fmt: skip
+
+    def _rate(self):
+        """Images per second in this run."""
+        done = self._counts["images_done"] - self._done_before
+        elapsed = time.monotonic() - self._measuring_since
+        return done / elapsed if done > 0 and elapsed > 0 else 0.0
+
+    def _seconds(self):
+        return self._job.seconds + time.monotonic() - self._begin
+
+    def _finally(self, **values):
+        """Tell the store something that it must know, even if it is locked or its disk is full for a while."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._store.update(self._job.id, **values)
+            except JobError as error:
+                _LOG.info("the store: %s", error)
+                if time.monotonic() > end:
+                    return None
+                time.sleep(1.0)
+
+
+if __name__ == "__main__":
+    main()

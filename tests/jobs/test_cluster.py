@@ -1,0 +1,124 @@
+"""A Dask cluster: on this machine, with workers that are lost."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from glue_spherex import jobs
+from glue_spherex.jobs import JobError, executors
+from glue_spherex.jobs.executors import call_checked
+
+SCRIPT = """
+import json, os, signal, sys
+from glue_spherex import FolderCollection, measure, read_targets
+from glue_spherex.cli import main
+from glue_spherex.jobs import executor_of
+from glue_spherex.photometry import pipeline
+from distributed import LocalCluster
+
+def by_image(table):
+    return [list(map(str, row)) for row in table["lvf_id", "flux", "flags"]]
+
+if __name__ == "__main__":
+    targets, images, calibration, output = sys.argv[1:]
+    sources, collection = read_targets(targets).sources, FolderCollection(images, calibration)
+    pipeline.CHUNK = 2
+    here = measure(sources, collection)
+    answers = {}
+    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0)
+    with LocalCluster(**options) as cluster:
+        address = cluster.scheduler_address
+        command = ["measure", targets, "--images", images, "--calibration", calibration, "--scheduler", address]
+        answers["status"] = main([*command, "--output", output])
+        with executor_of(scheduler=address) as executor:
+            pids = list(executor._client.run(os.getpid).values())
+            answers["workers"] = executor._max_workers
+
+            def kill_a_worker(done, total):
+                if done == 3:
+                    os.kill(pids[0], signal.SIGKILL)
+
+            answers["killed"] = by_image(measure(sources, collection, executor=executor, progress=kill_a_worker))
+            done = []
+
+            def close(number, total):
+                done.append(number)
+                if number == 3:
+                    cluster.close()
+
+            answers["gone"] = by_image(measure(sources, collection, executor=executor, progress=close))
+    answers["here"] = by_image(here)
+    print(json.dumps(answers))
+"""
+
+
+def test_lost_workers_and_a_lost_cluster(field, plain, tmp_path, same_result):
+    """One worker is killed, then all of the cluster goes: the numbers stay the same, nothing is missing."""
+    script = tmp_path / "cluster.py"
+    script.write_text(SCRIPT)
+    arguments = [field.targets, field.folder / "images", field.calibration, tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, str(script), *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert answers["status"] == 0
+    assert answers["workers"] == 2
+    assert len(answers["here"]) == 48
+    assert answers["killed"] == answers["here"]
+    assert answers["gone"] == answers["here"]
+    same_result(tmp_path / "out", plain)
+
+
+def test_no_scheduler(field, ended, monkeypatch):
+    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.5)
+    with (
+        pytest.raises(JobError, match=r"scheduler at 'tcp://127.0.0.1:9' cannot be reached .* tcp://host:8786"),
+        executors.executor_of(scheduler="tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+class Cluster:
+    """What `executors` asks a client."""
+
+    def __init__(self, answers):
+        self._answers = answers
+
+    def wait_for_workers(self, number, timeout):
+        if not self._answers:
+            raise TimeoutError
+
+    def run(self, function, on_error):
+        return self._answers
+
+
+def test_versions_are_checked():
+    from glue_spherex import __version__
+
+    executors._check_workers(Cluster({"tcp://a:1": __version__}), "tcp://s:1")
+    with pytest.raises(JobError, match=r"1 of 2 workers .* tcp://b:2 has glue-spherex 0.0.1"):
+        executors._check_workers(Cluster({"tcp://a:1": __version__, "tcp://b:2": "0.0.1"}), "tcp://s:1")
+    with pytest.raises(JobError, match="no usable glue-spherex"):
+        executors._check_workers(Cluster({"tcp://a:1": ModuleNotFoundError("glue_spherex")}), "tcp://s:1")
+    with pytest.raises(JobError, match="has no worker, and none came"):
+        executors._check_workers(Cluster({}), "tcp://s:1")
+    with pytest.raises(JobError, match="a worker of the Dask cluster has glue-spherex"):
+        call_checked("0.0.1", int, "3")
+    assert call_checked(__version__, int, "3") == 3
+
+
+def test_without_distributed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(JobError, match=r"pip install .glue-spherex\[dask\]"), executors.executor_of(scheduler="x"):
+        pass
+
+
+def test_a_job_on_a_cluster_that_is_not_there(field, ended, monkeypatch):
+    from glue_spherex import read_targets
+
+    done = ended(jobs.submit(read_targets(field.targets), field.folder / "images", scheduler="nonsense").id)
+    assert done.phase is jobs.Phase.ERROR
+    assert "cannot be reached" in done.message

@@ -1,0 +1,311 @@
+"""What jobs survive, each fault really done."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from glue_spherex import FolderCollection, Source, jobs, read_targets
+from glue_spherex.jobs import JobError, JobStore, JobWatch, Phase
+from glue_spherex.photometry.result_store import ResultStore
+
+KILLS = 25
+
+
+def submit(field, **options):
+    return jobs.submit(read_targets(field.targets), field.folder / "images", field.calibration, **options)
+
+
+def stored(job):
+    """Paths of the images in the store of results, whatever state a crash has left it in."""
+    if not (job.folder / "results.sqlite").exists():
+        return set()
+    with ResultStore(job.folder / "results.sqlite") as results:
+        return results.measured_paths()
+
+
+def measured(job):
+    path = job.folder / "measured"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_worker_killed_25_times(field, plain, no_workers, nursery, until, same_result):
+    """SIGKILL at random moments: nothing that was kept is measured again, and the result is that of a quiet run."""
+    rng = random.Random(8)
+    FolderCollection(field.folder / "images").refresh()
+    job = submit(field)
+    before, phases = [], set()
+    for number in range(KILLS):
+        kept = stored(job)
+        begin = len(measured(job))
+        pid = nursery.start(batch=0.0)
+        if number % 3:  # else while it begins
+            wanted = begin + rng.randint(1, max(1, 6 - len(kept) % 6))
+            until(lambda wanted=wanted: len(measured(job)) >= wanted or not jobs.job(job.id).phase.is_active)
+        time.sleep(rng.uniform(0.0, 0.1))
+        os.kill(pid, signal.SIGKILL)
+        nursery.wait(pid)
+        assert not kept & set(measured(job)[begin:])
+        assert kept <= stored(job)
+        before.append(len(kept))
+        known = jobs.job(job.id)
+        phases.add(known.phase)
+        if known.phase is Phase.COMPLETED:  # it was faster: let it measure everything once more
+            shutil.rmtree(job.folder / "result")
+            for path in job.folder.glob("results.sqlite*"):
+                path.unlink()
+            with JobStore() as store:
+                store.queue(job.id)
+        elif known.phase is not Phase.QUEUED:
+            assert known.phase is Phase.ERROR
+            assert "ended unexpectedly" in known.message
+            assert known.can_resume
+            jobs.resume(job.id)
+    assert Phase.ERROR in phases
+    assert len(set(before)) > 3  # killed at different stages
+    kept, begin = stored(job), len(measured(job))
+    nursery.wait(nursery.start())
+    assert jobs.job(job.id).phase is Phase.COMPLETED
+    again = measured(job)[begin:]
+    assert len(again) == len(set(again)) == 24 - len(kept)
+    assert not kept & set(again)
+    assert jobs.job(job.id).measurements == 48
+    same_result(jobs.result_folder(job.id), plain)
+
+
+def test_a_real_worker_killed_with_its_processes(field, plain, ended, until, same_result):
+    """The processes of a killed worker end as well, and the queue moves on."""
+    watch = JobWatch()
+    jobs.set_running_limit(1)
+    job, second = submit(field, workers=2), jobs.submit(Source(10, 80), field.folder / "images")
+    until(lambda: jobs.job(job.id).pid is not None)
+    assert watch.changed()
+    pid = jobs.job(job.id).pid
+    until(lambda: jobs.job(job.id).message == "measures" or not jobs.job(job.id).phase.is_active)
+    children = _descendants(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pytest.skip("the worker was faster than this test")
+    until(lambda: not any(_alive(child) for child in children))
+    until(watch.changed)
+    watch.close()
+    assert "none of the 1 sources" in ended(second.id).message
+    if jobs.job(job.id).phase is Phase.ERROR:
+        jobs.resume(job.id, workers=1)
+    assert ended(job.id).phase is Phase.COMPLETED
+    same_result(jobs.result_folder(job.id), plain)
+
+
+def _descendants(pid):
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _alive(pid):
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_submitting_program_is_killed(field, plain, ended, same_result):
+    code = (
+        "import os, signal, sys; from glue_spherex import jobs, read_targets\n"
+        "job = jobs.submit(read_targets(sys.argv[1]), sys.argv[2], sys.argv[3])\n"
+        "print(job.id, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", code, str(field.targets), str(field.folder / "images"), str(field.calibration)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    job_id = done.stdout.strip()
+    assert ended(job_id).phase is Phase.COMPLETED
+    same_result(jobs.result_folder(job_id), plain)
+
+
+def test_a_worker_that_is_told_to_end(field, no_workers, nursery, until):
+    """SIGTERM, as at a shutdown: what is measured is kept, and the job can be resumed."""
+    job = submit(field)
+    pid = nursery.start(slow=0.05)
+    until(lambda: len(measured(job)) >= 3)
+    os.kill(pid, signal.SIGTERM)
+    nursery.wait(pid)
+    known = jobs.job(job.id)
+    assert known.phase is Phase.ERROR
+    assert "told its worker to end" in known.message
+    assert len(stored(job)) == len(measured(job)) == known.images_done
+
+
+def test_a_worker_that_cannot_begin(field, ended, monkeypatch):
+    """Nobody tries for ever."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    done = ended(submit(field).id)
+    assert done.phase is Phase.ERROR
+    assert "could not begin" in done.message
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    done = ended(submit(field).id)
+    assert "could not be started (No such file" in done.message
+    monkeypatch.undo()
+
+
+def test_the_store_is_locked_while_a_job_runs(field, plain, no_workers, nursery, until, same_result):
+    job = submit(field)
+    pid = nursery.start(slow=0.03)
+    until(lambda: len(measured(job)) >= 2)
+    other = sqlite3.connect(os.path.join(os.environ["GLUE_SPHEREX_HOME"], "jobs.sqlite"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    until(lambda: len(measured(job)) == 24)  # it goes on
+    time.sleep(0.3)
+    other.execute("ROLLBACK")
+    other.close()
+    nursery.wait(pid)
+    assert jobs.job(job.id).phase is Phase.COMPLETED
+    same_result(jobs.result_folder(job.id), plain)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a small disk")
+def test_the_disk_is_full(field, plain, tmp_path, monkeypatch, no_workers, nursery, same_result):
+    home = tmp_path / "small"
+    home.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(home)], check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        FolderCollection(field.folder / "images").refresh()
+        shutil.copy(tmp_path / "glue-spherex-home" / "index.sqlite", home)
+        monkeypatch.setenv("GLUE_SPHEREX_HOME", str(home))
+        job = submit(field)
+        filler = home / "filler"
+        _fill(filler, 450_000)
+        nursery.wait(nursery.start(batch=0.0))
+        known = jobs.job(job.id)
+        assert known.phase is Phase.ERROR, known.message
+        assert "full" in known.message or "No space" in known.message
+        assert "Free some space, then resume" in known.message
+        _fill(home / "more", 0)
+        with pytest.raises(JobError, match=r"No space|full|cannot"):
+            submit(field)
+        (home / "more").unlink(missing_ok=True)
+        filler.unlink()
+        assert [listed.id for listed in jobs.jobs()] == [job.id]
+        kept = stored(job)
+        assert 0 < len(kept) < 24
+        jobs.resume(job.id)
+        nursery.wait(nursery.start())
+        assert jobs.job(job.id).phase is Phase.COMPLETED, jobs.job(job.id).message
+        assert len(measured(job)) <= 24 + 1  # at most the image whose result did not fit twice
+        same_result(jobs.result_folder(job.id), plain)
+    finally:
+        subprocess.run(["umount", "-l", str(home)], check=True)
+
+
+def _fill(path, free):
+    """Fill a disk up to some bytes."""
+    status = os.statvfs(path.parent)
+    with contextlib.suppress(OSError), open(path, "wb") as file:
+        file.write(b"\0" * (status.f_bavail * status.f_frsize - free))
+        while not free:
+            file.write(b"\0" * 4096)
+            file.flush()
+
+
+def test_the_folder_of_a_job_is_deleted(field, no_workers, nursery, until):
+    waiting, running, over = submit(field), None, None
+    shutil.rmtree(waiting.folder)
+    with JobStore() as store:
+        from glue_spherex.jobs.queue import claim_next
+
+        assert claim_next(store) is None
+    gone = jobs.job(waiting.id)
+    assert gone.phase is Phase.ERROR
+    assert "its folder is gone" in gone.message
+    for act in (jobs.resume, jobs.request, jobs.partial_spectra):
+        with pytest.raises(JobError, match="somebody has deleted or moved it"):
+            act(waiting.id)
+    assert jobs.failures(waiting.id) == []
+    assert jobs.log(waiting.id) == ""
+
+    running = submit(field)
+    pid = nursery.start(slow=0.05)
+    until(lambda: len(measured(running)) >= 2)
+    shutil.rmtree(running.folder)
+    nursery.wait(pid)
+    assert not running.folder.exists()
+    gone = jobs.job(running.id)
+    assert gone.phase is Phase.ERROR
+    assert "deleted or moved" in gone.message or "gone" in gone.message
+
+    over = submit(field)
+    nursery.wait(nursery.start())
+    assert jobs.job(over.id).phase is Phase.COMPLETED
+    shutil.rmtree(over.folder)
+    with pytest.raises(JobError, match="is no longer in"):
+        jobs.result_folder(over.id)
+    for job in jobs.jobs():
+        jobs.remove(job.id)
+    assert jobs.jobs() == []
+
+
+@pytest.mark.parametrize("fault", ["vanishes", "is truncated", "is replaced"])
+def test_an_image_goes_bad_during_the_run(field, tmp_path, no_workers, nursery, fault):
+    """It is a row with a reason; when it is back, the job can be resumed, and measures this one alone."""
+    folder = tmp_path / "images"
+    shutil.copytree(field.folder / "images", folder)
+    path = sorted(folder.glob("*.fits"))[7]
+    good = path.read_bytes()
+    job = jobs.submit(read_targets(field.targets), folder, field.calibration)
+    nursery.wait(nursery.start(fault=fault, at=str(path)))
+    known = jobs.job(job.id)
+    assert (known.phase, known.failures, known.measurements) == (Phase.COMPLETED, 1, 46)
+    ((failed, reason),) = jobs.failures(job.id)
+    assert failed == str(path)
+    assert ("no such file" if fault == "vanishes" else "replaced") in reason
+    if fault == "is replaced":
+        return
+    path.write_bytes(good)
+    jobs.resume(job.id)
+    nursery.wait(nursery.start())
+    known = jobs.job(job.id)
+    assert (known.phase, known.failures, known.measurements) == (Phase.COMPLETED, 0, 48)
+    assert len(measured(job)) == 25
+
+
+def test_the_clock_is_set_back(field, no_workers, nursery, monkeypatch):
+    """Jobs keep their order and end as ever; only what is shown is odd."""
+    first = submit(field)
+    monkeypatch.setattr("glue_spherex.jobs.desk.JobStore", lambda: JobStore(clock=lambda: 1e9))
+    second = submit(field)
+    assert second.submitted.year == 2001
+    assert [job.id for job in jobs.jobs()] == [second.id, first.id]
+    for job in (first, second):
+        nursery.wait(nursery.start())
+        known = jobs.job(job.id)
+        assert known.phase is Phase.COMPLETED
+        assert 0 < known.seconds < 100
+
+
+def test_nothing_from_a_job_folder_is_run(field, no_workers, nursery, tmp_path):
+    """Files that Python would import or unpickle lie in the folder, and are not touched."""
+    job = submit(field)
+    trap = f"open({str(tmp_path / 'sprung')!r}, 'w')"
+    for name in ("numpy.py", "astropy.py", "sitecustomize.py", "usercustomize.py", "glue_spherex.py", "json.py"):
+        (job.folder / name).write_text(trap)
+    (job.folder / "conftest.pkl").write_bytes(b"cos\nsystem\n(S'touch sprung'\ntR.")
+    monkey = job.folder / "results.sqlite"
+    with ResultStore(monkey):
+        pass
+    nursery.wait(nursery.start())
+    assert jobs.job(job.id).phase is Phase.COMPLETED
+    assert not (tmp_path / "sprung").exists()
