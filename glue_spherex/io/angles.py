@@ -82,8 +82,8 @@ def parse_target(text):
 
     Examples
     --------
-    >>> parse_target("10:00:24 +02:12:00")
-    Source(ra=150.1, dec=2.2, label='150.10000_2.20000', profile=None, pmra=0.0, pmdec=0.0, ref_epoch=2000.0)
+    >>> parse_target("10:00:24 +02:12:00").label
+    '150.10000_2.20000'
     """
     try:
         ra_text, dec_text = _halves(text)

@@ -85,7 +85,7 @@ def partial_spectra(job_id, source_id=None):
     images = SimpleNamespace(folders=asked.image_folders, calibration=SimpleNamespace(path=asked.calibration or ""))
     with _results(job_id) as results:
         spectra, _ = spectra_of(results.columns(first, stop), targets.sources[first:stop], first)
-        spectra.meta["glue_spherex"] = provenance_of(images, results.about(), asked.settings)
+        spectra.meta["glue_spherex"] = provenance_of(images, results.about(), asked.settings, targets.sources)
     return spectra
 
 

@@ -121,7 +121,8 @@ def read_request(folder):
         request = Request(**given | {"image_folders": tuple(given["image_folders"])})
         sources = [_source(line) for line in content["sources"]]
         rejected = [Rejected(line["row"], line["reason"]) for line in content["rejected"]]
-        names = np.full(len(sources) + len(rejected), "", dtype=object)
+        n_rows = max([len(sources) + len(rejected), *(line["row"] + 1 for line in content["rejected"])])
+        names = np.full(n_rows, "", dtype=object)  # of a subset, rows are far apart
         for line in content["rejected"]:
             names[line["row"]] = line["label"]
         table = QTable({"name": names.astype(str)})
@@ -142,12 +143,14 @@ def check_folder(known):
 
 def _source_dict(source):
     profile = source.profile
-    return {name: getattr(source, name) for name in _SOURCE} | {"profile": profile and asdict(profile)}
+    values = {name: getattr(source, name) for name in _SOURCE}
+    return values | {"profile": profile and asdict(profile), "companion": source.companion}
 
 
 def _source(line):
     profile = Sersic(**line["profile"]) if line["profile"] else None
-    return Source(**{name: line[name] for name in _SOURCE}, profile=profile)
+    companion = line.get("companion", False)  # jobs of the first version have no such line
+    return Source(**{name: line[name] for name in _SOURCE}, profile=profile, companion=companion)
 
 
 _SOURCE = ("ra", "dec", "label", "pmra", "pmdec", "ref_epoch")

@@ -93,6 +93,9 @@ class Source:
         Proper motion in mas/yr; `pmra` includes the factor cos(dec).
     ref_epoch : float, optional
         Julian year at which the position holds.
+    companion : bool, optional
+        Whether it is only there because its light mixes with that of the targets: it is fitted with them, and measured
+        on the images that hold one of them; no image is looked at for its sake.
 
     Raises
     ------
@@ -101,8 +104,9 @@ class Source:
 
     Examples
     --------
-    >>> Source(150.1, 2.2, label="star", pmra=-120.0, ref_epoch=2016.0)
-    Source(ra=150.1, dec=2.2, label='star', profile=None, pmra=-120.0, pmdec=0.0, ref_epoch=2016.0)
+    >>> star = Source(150.1, 2.2, label="star", pmra=-120.0, ref_epoch=2016.0)
+    >>> star.pmra, star.profile, star.companion
+    (-120.0, None, False)
     """
 
     ra: float
@@ -112,8 +116,9 @@ class Source:
     pmra: float = 0.0
     pmdec: float = 0.0
     ref_epoch: float = 2000.0
+    companion: bool = False
 
-    def __init__(self, ra, dec=None, label="", profile=None, pmra=0.0, pmdec=0.0, ref_epoch=2000.0):
+    def __init__(self, ra, dec=None, label="", profile=None, pmra=0.0, pmdec=0.0, ref_epoch=2000.0, companion=False):
         if hasattr(ra, "icrs"):
             ra, dec, pmra, pmdec, ref_epoch = _from_skycoord(ra, dec, pmra, pmdec, ref_epoch)
         owner = f"source {label!r}" if label else "source"
@@ -125,9 +130,12 @@ class Source:
             "pmra": _checked(owner, "pmra", pmra, -2e4, 2e4, unit="mas/yr"),
             "pmdec": _checked(owner, "pmdec", pmdec, -2e4, 2e4, unit="mas/yr"),
             "ref_epoch": _checked(owner, "ref_epoch", ref_epoch, 1800.0, 2200.0, unit="(Julian year)"),
+            "companion": bool(companion),
         }
         if profile is not None and not isinstance(profile, Sersic):
             raise SourceError(f"{owner}: profile is {profile!r}; a Sersic or None is needed.")
+        if not isinstance(companion, bool | np.bool_):
+            raise SourceError(f"{owner}: companion is {companion!r}; True or False is needed.")
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

@@ -39,7 +39,7 @@ def measure_image(image, sources, settings=None):
     image : SpectralImage
     sources : sequence of Source, length n
         All of them are fitted together where they overlap. Sources beside the image whose light may reach into it are
-        fitted along, without a row of their own.
+        fitted along, without a row of their own; so are companions if no target has a row.
     settings : Settings, optional
 
     Returns
@@ -73,6 +73,8 @@ def _positions(image, sources, settings):
     x_det, y_det = image.to_detector(x, y)
     wavelength, bandwidth = image.wavelength(x_det, y_det)
     measured = inside if settings.wavelength is None else inside & settings.in_wavelength(wavelength)
+    if not any(here and not source.companion for here, source in zip(measured, sources)):
+        measured = np.zeros_like(measured)
     reach = np.array([_template_reach(source.shape) for source in sources])
     return _Positions(ra, dec, x, y, x_det, y_det, wavelength, bandwidth, measured, reach)
 

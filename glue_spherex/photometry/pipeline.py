@@ -46,7 +46,7 @@ def measure(
     Parameters
     ----------
     sources : Source or sequence of Source
-        All of them are fitted together wherever they overlap.
+        All of them are fitted together wherever they overlap; companions are measured where a target is.
     images : ImageCollection
         Where the images are, for example a `FolderCollection`.
     background_box, background, background_fit, engine, extent, weights, psf_zones, psf_shift
@@ -136,20 +136,38 @@ def checked_sources(sources):
     for number, source in enumerate(sources):
         if not isinstance(source, Source):
             raise PhotometryError(f"sources[{number}] is {source!r}; a glue_spherex.Source is needed.")
+    if all(source.companion for source in sources):
+        raise PhotometryError(
+            f"there is no target among the {len(sources)} sources: all are companions, which are measured along with "
+            "targets only; give at least one source that is none."
+        )
     return sources
 
 
 def find(sources, images, settings):
-    """The images that hold at least one of the sources, each with the numbers of its sources."""
-    if not hasattr(images, "find"):
-        raise PhotometryError(f"images is {images!r}; a collection such as FolderCollection({images!r}) is needed.")
-    matches = images.find(sources, detectors=settings.detectors, wavelength=settings.wavelength, time=settings.time)
+    """The images that may hold at least one of the targets, each with the numbers of its sources.
+
+    Raises
+    ------
+    PhotometryError
+        If there is none, or `images` is no collection.
+    """
+    matches = matches_of(sources, images, settings)
     if not matches:
         raise PhotometryError(
             f"none of the {len(sources)} sources lies on any of the images that were asked for; "
             "check the coordinates, and the ranges of detector, wavelength and time."
         )
     return matches
+
+
+def matches_of(sources, images, settings):
+    """As `find`, but no image is an empty list."""
+    if not hasattr(images, "find"):
+        raise PhotometryError(f"images is {images!r}; a collection such as FolderCollection({images!r}) is needed.")
+    matches = images.find(sources, detectors=settings.detectors, wavelength=settings.wavelength, time=settings.time)
+    is_target = np.array([not source.companion for source in sources])
+    return matches if is_target.all() else [match for match in matches if is_target[match.sources].any()]
 
 
 @dataclass(frozen=True)

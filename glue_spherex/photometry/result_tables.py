@@ -42,6 +42,7 @@ _TARGET_COLUMNS = (
     ("offset_north", "arcsec", "offset of the measured light from the position, towards North; not applied"),
     ("offset_east_err", "arcsec", "1-sigma error of offset_east"),
     ("offset_north_err", "arcsec", "1-sigma error of offset_north"),
+    ("role", "", "target, or companion: fitted with the targets, measured where one of them is"),
 )
 
 
@@ -111,7 +112,7 @@ def assemble(sources, images, measured, settings, interrupted):
         if result.about["status"] == "failed":
             n_failed[result.sources] += 1
     spectra, statistics = spectra_of(columns, sources)
-    spectra.meta["glue_spherex"] = provenance_of(images, about, settings)
+    spectra.meta["glue_spherex"] = provenance_of(images, about, settings, sources)
     return Measurement(
         spectra,
         image_table(images, about),
@@ -181,8 +182,8 @@ def _joined(rows):
     return {name: np.concatenate([row[name] for row in rows]) for name in [*kinds, "centroid"]}
 
 
-def provenance_of(images, about, settings):
-    """What a file of spectra says about itself, from the lines about the images."""
+def provenance_of(images, about, settings, sources):
+    """What a file of spectra says about itself, from the lines about the images, and the sources."""
     from .._version import __version__
 
     return {
@@ -192,6 +193,7 @@ def provenance_of(images, about, settings):
         "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
         "calibration_folder": str(getattr(getattr(images, "calibration", None), "path", "")),
         "releases": sorted({line["data_collection"] for line in about}),
+        "companions": [number for number, source in enumerate(sources) if source.companion],
     }
 
 
@@ -224,6 +226,7 @@ def target_table(sources, statistics, n_failed_images):
         **counts,
         "n_failed_images": n_failed_images,
         **{name: values for name, values in statistics.items() if name not in counts},
+        "role": ["companion" if source.companion else "target" for source in sources],
     }
     table = Table(rows)
     for name, unit, text in _TARGET_COLUMNS:

@@ -65,7 +65,7 @@ class StoredMeasurement:
         self.settings, self.interrupted = settings, interrupted
         lines = results.about()
         self.images = image_table(images, lines)
-        self.about = provenance_of(images, lines, settings)
+        self.about = provenance_of(images, lines, settings, sources)
         self._rows_per_source = results.rows_per_source(len(sources))
 
     @property
