@@ -34,6 +34,16 @@ def private_home(tmp_path, monkeypatch):
     monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "glue-spherex-home"))
 
 
+@pytest.fixture(autouse=True)
+def same_folder():
+    """A test that changes the working folder changes it back: the next ones would fail in a folder that is gone."""
+    folder = os.getcwd()
+    yield
+    changed = os.getcwd()
+    os.chdir(folder)
+    assert changed == folder
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
     """``simulated(scene, **options)``: a simulated field, made once per test run and never written to."""

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from contextlib import suppress
+from contextlib import chdir, suppress
 
 import numpy as np
 import pytest
@@ -96,8 +96,8 @@ def test_missing_file_folder_and_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.fits")
     refused(tmp_path / "pipe.fits", "is not a regular file")
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(tmp_path)
-        server.bind("socket.fits")
+        with chdir(tmp_path):  # the name of a socket must be short
+            server.bind("socket.fits")
         refused(tmp_path / "socket.fits", "is not a regular file")
 
 

@@ -5,9 +5,23 @@ pytest.importorskip("pytestqt")
 
 
 @pytest.fixture(autouse=True)
-def quiet_glue(monkeypatch):
-    """No modal questions of glue during tests."""
+def no_modal_boxes(monkeypatch):
+    """A modal box that no test expects is a failure with its text; nobody is there to close it."""
+    from qtpy.QtWidgets import QDialog, QMessageBox
+
+    def box(self, *args):
+        texts = [getattr(self, name)() for name in ("text", "informativeText", "detailedText") if hasattr(self, name)]
+        raise AssertionError(f"a modal {type(self).__name__} was opened: {self.windowTitle()!r} {texts}")
+
+    def question(parent, title, text, *args, **kwargs):
+        raise AssertionError(f"a modal box was opened: {title!r} {text!r}")
+
     monkeypatch.setenv("GLUE_TESTING", "True")
+    for kind in (QDialog, QMessageBox):
+        monkeypatch.setattr(kind, "exec_", box, raising=False)
+        monkeypatch.setattr(kind, "exec", box)
+    for name in ("information", "question", "warning", "critical"):
+        monkeypatch.setattr(QMessageBox, name, question)
 
 
 @pytest.fixture
