@@ -18,14 +18,16 @@ class SourceError(ValueError):
 
 def _checked(owner, name, value, low, high, *, low_open=False, unit=""):
     """The value as a float, or a `SourceError` that names parameter, value and range."""
-    allowed = f"{low:g} {'<' if low_open else '<='} {name} <= {high:g}{unit and ' ' + unit}"
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise SourceError(f"{owner}: {name} is {value!r}, which is not a number; allowed is {allowed}.") from None
-    if not (low < number if low_open else low <= number) or not number <= high:  # NaN ends here as well
-        raise SourceError(f"{owner}: {name} is {number:g}; allowed is {allowed}.")
-    return number
+        found = f"{value!r}, which is not a number"
+    else:
+        if (low < number if low_open else low <= number) and number <= high:  # not so for NaN
+            return number
+        found = f"{number:g}"
+    allowed = f"{low:g} {'<' if low_open else '<='} {name} <= {high:g}{unit and ' ' + unit}"
+    raise SourceError(f"{owner}: {name} is {found}; allowed is {allowed}.")
 
 
 @dataclass(frozen=True)
