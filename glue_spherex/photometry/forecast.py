@@ -58,12 +58,28 @@ def estimate(sources, images, *, settings=None, detectors=None, wavelength=None,
     sources = checked_sources(sources)
     settings = settings or Settings(detectors=detectors, wavelength=wavelength, time=time)
     matches = find(sources, images, settings)
-    counts = np.zeros((len(sources), 6), dtype=int)
-    for match in matches:
-        counts[match.sources, match.record.detector - 1] += 1
+    counts = count_images(matches, len(sources))
     return Estimate(
         _counts_table(sources, counts), len(matches), int(counts.sum()), _trial(sources, images, matches, settings)
     )
+
+
+def count_images(matches, n_sources):
+    """Images per source and detector.
+
+    Parameters
+    ----------
+    matches : list of ImageMatch
+    n_sources : int
+
+    Returns
+    -------
+    ndarray of int, shape (n_sources, 6)
+    """
+    counts = np.zeros((n_sources, 6), dtype=int)
+    for match in matches:
+        counts[match.sources, match.record.detector - 1] += 1
+    return counts
 
 
 def _trial(sources, images, matches, settings):

@@ -1,0 +1,1 @@
+"""What the measure dialog knows and does, without its window."""

@@ -1,0 +1,209 @@
+"""What a measurement will look at and how long it will take, target by target, before it starts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...images import FolderCollection
+from ...photometry.forecast import count_images
+from ...photometry.output import row_label
+from ...photometry.pipeline import check_engine, checked_sources, matches_of
+from ...photometry.settings import Settings
+
+_FILTERS = {"detectors": "detectors", "wavelength": "wavelength ranges", "time": "time range"}
+
+
+@dataclass(frozen=True, eq=False)
+class PlanLine:
+    """A row of the target list.
+
+    Attributes
+    ----------
+    row : int
+        0-based number in the list.
+    label : str
+    ra, dec : float, deg
+        NaN for a row that is rejected.
+    shape : Sersic or None
+        What is fitted; None for a point.
+    counts : tuple of 6 int
+        Images of each detector that may hold it.
+    problem : str
+        Why it is not measured, as a sentence; '' if it is.
+    companion : bool
+    """
+
+    row: int
+    label: str
+    ra: float
+    dec: float
+    shape: object
+    counts: tuple
+    problem: str = ""
+    companion: bool = False
+
+    @property
+    def images(self):
+        """Images that may hold it."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a measurement will do.
+
+    Attributes
+    ----------
+    lines : list of PlanLine
+        A line per row of the list, by row.
+    images : int
+        Images to open.
+    measurements : int
+        Rows of spectra to expect; sources near a border may turn out to lie beside the image.
+    seconds : float or None
+        Expected run time; None if this machine has no record of runs.
+    seconds_basis : str
+        Where the run time is from.
+    unreadable : list of (str, str)
+        Path and reason of files in the folders that cannot be measured.
+    """
+
+    lines: list
+    images: int
+    measurements: int
+    seconds: float | None
+    seconds_basis: str
+    unreadable: list
+
+    @property
+    def counts(self):
+        """Measurements per detector: tuple of 6 int."""
+        return tuple(sum(line.counts[k] for line in self.lines) for k in range(6))
+
+    @property
+    def n_measured(self):
+        """Targets, without companions, that are on an image."""
+        return sum(not line.problem and not line.companion for line in self.lines)
+
+
+def plan(
+    targets,
+    image_folders,
+    calibration=None,
+    settings=None,
+    workers=1,
+    scheduler=None,
+    progress=None,
+    cancelled=None,
+    *,
+    flux_correction=True,
+):
+    """Say what a measurement will do, without measuring anything.
+
+    Parameters
+    ----------
+    targets : Targets
+    image_folders : path or sequence of paths
+    calibration : path, optional
+    settings : Settings, optional
+    workers : int, optional
+    scheduler : str, optional
+        Address of a Dask cluster.
+    progress : callable(done, total), optional
+        Called while headers of images are read that have not been seen before.
+    cancelled : callable() -> bool, optional
+        Asked meanwhile, and between the steps.
+    flux_correction : bool, optional
+
+    Returns
+    -------
+    Plan or None
+        None if it was cancelled.
+
+    Raises
+    ------
+    ImageFileError
+        If a folder does not exist, or holds no SPHEREx image.
+    PhotometryError
+        If there is no target, or the engine is not installed.
+    """
+    settings = settings or Settings()
+    stop = cancelled or (lambda: False)
+    sources = checked_sources(targets.sources)
+    check_engine(settings)
+    images = FolderCollection(image_folders, calibration, flux_correction=flux_correction)
+    images.refresh(progress, cancelled)
+    if stop():
+        return None
+    matches = matches_of(sources, images, settings)
+    counts = count_images(matches, len(sources))
+    lost = np.flatnonzero(counts.sum(axis=1) == 0)
+    problems = dict(zip(lost.tolist(), _problems(lost, sources, images, settings)))
+    if stop():
+        return None
+    seconds, basis = _expected(matches, counts, settings, workers, scheduler)
+    lines = _source_lines(targets, counts, problems) + _rejected_lines(targets)
+    lines.sort(key=lambda line: line.row)
+    return Plan(lines, len(matches), int(counts.sum()), seconds, basis, list(images.failures))
+
+
+def _source_lines(targets, counts, problems):
+    return [
+        PlanLine(
+            int(row), source.label, source.ra, source.dec, source.shape, tuple(count), problems.get(number, ""),
+            source.companion,
+        )
+        for number, (source, row, count) in enumerate(zip(targets.sources, targets.rows, counts.tolist()))
+    ]  # fmt: skip
+
+
+def _rejected_lines(targets):
+    return [
+        PlanLine(row, row_label(targets, row), np.nan, np.nan, None, (0,) * 6, reason)
+        for row, reason in targets.rejected
+    ]
+
+
+def _problems(lost, sources, images, settings):
+    """Why each of some sources is on none of the images that are asked for."""
+    if not len(lost):
+        return []
+    whole = replace(settings, detectors=None, wavelength=None, time=None)
+    asked = [word for name, word in _FILTERS.items() if getattr(settings, name) is not None]
+    held = np.zeros(len(lost), dtype=int)
+    if asked or any(sources[k].companion for k in lost):
+        held = count_images(images.find([sources[k] for k in lost]), len(lost)).sum(axis=1)
+    together = count_images(matches_of(sources, images, whole), len(sources)).sum(axis=1) if held.any() else held
+    return [_problem(sources[k], int(n), together[k] if held.any() else 0, asked) for k, n in zip(lost, held)]
+
+
+def _problem(source, n_images, n_together, asked):
+    """Why a source is on none of the images.
+
+    Parameters
+    ----------
+    source : Source
+    n_images, n_together : int
+        Images that hold it; of these, that hold a target.
+    asked : list of str
+        What restricts the images.
+    """
+    if not n_images:
+        return "No image holds it."
+    if not n_together:
+        return f"It is on {_images(n_images)}, but on none together with a target, so that it is not needed."
+    return f"It is on {_images(n_together)}, but on none of the {' and '.join(asked)} that are asked for."
+
+
+def _images(count):
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _expected(matches, counts, settings, workers, scheduler):
+    """Expected run time, from the record of this machine."""
+    from ...jobs.record import expected_seconds
+
+    if not matches:
+        return None, "there is nothing to measure"
+    size = float(np.median([match.record.size for match in matches]))
+    return expected_seconds(len(matches), int(counts.sum()), settings, workers, scheduler, image_bytes=size)
