@@ -132,3 +132,19 @@ def focus_source(session, data, source_id):
 def _numbers(data, name, default):
     values = column_values(data, name)
     return np.full(data.size, default) if values is None or values.dtype.kind not in "iuf" else values
+
+
+def follow_rows(data, moved):
+    """Let the focus follow the rows of a dataset that has got others.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+    moved : ndarray of int, shape (n,)
+        Where each row is now; -1 if it is gone.
+    """
+    for session, (known, row) in list(_focused.items()):
+        if known() is data:
+            place = int(moved[row]) if row < len(moved) else -1
+            if place != row:
+                focus_row(session, data, place if place >= 0 else None)

@@ -1,0 +1,1 @@
+"""The jobs of the user as a table, their results and previews in glue, without Qt."""

@@ -1,0 +1,124 @@
+"""The result of a job in glue: loaded once, and linked to its targets."""
+
+import os
+
+from glue.core.data_factories import load_data
+
+from ... import jobs as desk
+from ...jobs import JobError
+from ..columns import kind_of, plugin_meta
+from ..links import link_all
+from ..loader import load_spectrum
+from ..target_data import load_targets
+from .replacing import replace_values
+from .row_keys import moved_rows
+from .texts import short
+
+_TARGETS_NAME = "targets.ecsv"
+
+
+def load_result(data_collection, job_id):
+    """Load the spectra of a completed job with its targets, linked.
+
+    Parameters
+    ----------
+    data_collection : glue.core.DataCollection
+    job_id : str
+
+    Returns
+    -------
+    glue.core.Data
+        The spectra. If they are loaded already they are not loaded again; if the file has been written anew since, or
+        a preview of the job is shown, that dataset gets the values of the file.
+
+    Raises
+    ------
+    JobError
+        If there is no such job, it has no result, or its files are gone.
+    SpectrumFileError
+        If the file of spectra cannot be read.
+    """
+    folder = desk.result_folder(job_id)
+    title = short(desk.job(job_id).title, 60)
+    spectra = _load(data_collection, job_id, "spectrum", spectra_path(folder), load_spectrum, title)
+    targets = folder / _TARGETS_NAME
+    if targets.exists():
+        _load(data_collection, job_id, "targets", targets, load_targets, f"targets of {title}")
+    link_all(data_collection)
+    return spectra
+
+
+def spectra_path(folder):
+    """The file with all spectra of a result folder.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    JobError
+        If there is none.
+    """
+    from ...photometry.output import EXTENSIONS
+
+    for extension in EXTENSIONS.values():
+        if (folder / f"spectra{extension}").exists():
+            return folder / f"spectra{extension}"
+    raise JobError(f"the spectra are no longer in the result folder {str(folder)!r}; run the job again.")
+
+
+def data_of_job(data_collection, job_id, kind="spectrum", path=None):
+    """A dataset that was loaded from a job, or is a preview of it.
+
+    Parameters
+    ----------
+    data_collection : glue.core.DataCollection
+    job_id : str
+    kind : {"spectrum", "targets"}
+    path : Path, optional
+        A dataset that was opened from this file counts as well.
+
+    Returns
+    -------
+    glue.core.Data or None
+    """
+    ours = [data for data in data_collection if kind_of(data) == kind]
+    named = [data for data in ours if plugin_meta(data).get("job") == job_id]
+    return next(iter(named or [data for data in ours if path is not None and _is_from(data, path)]), None)
+
+
+def is_preview(data):
+    """Whether a dataset is the spectrum of a job as far as it is measured."""
+    return bool(plugin_meta(data).get("running"))
+
+
+def _is_from(data, path):
+    log = getattr(data, "_load_log", None)
+    return log is not None and os.path.realpath(log.path) == os.path.realpath(path)
+
+
+def _load(data_collection, job_id, kind, path, factory, label):
+    known = data_of_job(data_collection, job_id, kind, path)
+    written = _written(path)
+    if known is not None and not is_preview(known) and plugin_meta(known).get("written", written) == written:
+        return known
+    loaded = load_data(str(path), factory=factory)
+    loaded.meta["spherex"] |= {"job": job_id, "written": written}
+    if known is None:
+        loaded.label = label
+        data_collection.append(loaded)
+        return loaded
+    replace_values(known, loaded, moved_rows(known, loaded))
+    known.label = label
+    return known
+
+
+def _written(path):
+    """What differs if a file has been written again, JSON-like."""
+    about = os.stat(path)
+    return [about.st_mtime_ns, about.st_size]

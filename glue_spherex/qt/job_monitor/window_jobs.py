@@ -1,0 +1,233 @@
+"""What a window of glue knows of the jobs: it looks at the store, tells the end of jobs, and fills previews in."""
+
+from weakref import WeakKeyDictionary
+
+from glue.core.hub import HubListener
+from glue.core.message import ApplicationClosedMessage
+from qtpy import QtCore, QtWidgets
+
+from ...jobs import Phase
+from ...plugin.job_monitor import texts
+from ...plugin.job_monitor.preview import Preview
+from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result
+from ...plugin.job_monitor.state import JobMonitorState
+from ...plugin.job_monitor.watching import StoreView
+from ..open_dialogs import window_of
+from .background import Background
+from .layout import show_in_viewers, tab_renamed
+
+#: Between two looks at the store, which cost next to nothing as long as nothing happens.
+LOOK_MS = 500
+_STATUS_MS = 15_000
+
+_of_session = WeakKeyDictionary()
+
+
+def follow_job(session, job_id, load=False):
+    """Let a window of glue tell when a job has ended.
+
+    Parameters
+    ----------
+    session : glue.core.Session
+    job_id : str
+    load : bool
+        Whether its result is loaded and shown as soon as it is completed.
+
+    Returns
+    -------
+    WindowJobs
+    """
+    jobs = WindowJobs.of(session)
+    jobs.follow(job_id, load)
+    return jobs
+
+
+class WindowJobs(QtCore.QObject, HubListener):
+    """The jobs as a window of glue sees them; made once for each window, by `WindowJobs.of`.
+
+    Parameters
+    ----------
+    session : glue.core.Session
+
+    Attributes
+    ----------
+    state : JobMonitorState
+    """
+
+    def __init__(self, session):
+        super().__init__(window_of(session))
+        self.session = session
+        self.state = JobMonitorState()
+        self._followed, self._previews = {}, {}
+        self._store, self.background = StoreView(), Background()
+        self._looking = self._reading = False
+        self._again = True
+        self._timer = QtCore.QTimer(self, interval=LOOK_MS)
+        self._timer.timeout.connect(self.look)
+        self._timer.start()
+        session.hub.subscribe(self, ApplicationClosedMessage, handler=lambda message: self.close())
+        self.look()
+
+    @classmethod
+    def of(cls, session):
+        """That of a window.
+
+        Parameters
+        ----------
+        session : glue.core.Session
+
+        Returns
+        -------
+        WindowJobs
+        """
+        if session not in _of_session:
+            _of_session[session] = cls(session)
+        return _of_session[session]
+
+    def close(self):
+        """Stop looking; the window is closed."""
+        self._timer.stop()
+        self.session.hub.unsubscribe_all(self)
+        self.background.close(self._store.close)
+        _of_session.pop(self.session, None)
+
+    # -- the store ----------------------------------------------------------------------------------------------------
+
+    def look(self):
+        """Look at the store if the last look has ended."""
+        if self._looking:
+            return
+        self._looking = True
+        again, self._again = self._again, False
+        self.background.run(lambda: self._store.look(again), self._seen, self._unseen)
+
+    def look_again(self):
+        """Look at the store even if nothing seems to have changed."""
+        self._again = True
+        self.look()
+
+    def _seen(self, sight):
+        self._looking = False
+        if sight is not None:
+            ended = {job.id: job for job in self.state.take(sight)}
+            ended |= {job.id: job for job in self.state.jobs if job.id in self._followed and not job.phase.is_active}
+            for job in ended.values():
+                self._tell(job)
+        self._fill_previews()
+        if self._again:
+            self.look()
+
+    def _unseen(self, error):
+        self._looking = False
+        self.state.problem = f"The jobs cannot be looked at ({type(error).__name__}: {error}). It is tried again."
+
+    def do(self, work):
+        """Do something with jobs in the background, and say what was done.
+
+        Parameters
+        ----------
+        work : callable() -> (str, bool)
+            Gives a sentence, and whether something failed.
+        """
+        self.background.run(work, self._did, lambda error: self._did((_sentence(error), True)))
+
+    def _did(self, outcome):
+        self.state.say(*outcome)
+        self.look_again()
+
+    # -- the end of jobs ----------------------------------------------------------------------------------------------
+
+    def follow(self, job_id, load=False):
+        """Tell when a job has ended, and load its result if that is wanted."""
+        self._followed[job_id] = load or self._followed.get(job_id, False)
+        self.look_again()
+
+    def _tell(self, job):
+        load = self._followed.pop(job.id, False)
+        self.say(texts.ended_text(job), failed=job.phase is Phase.ERROR)
+        if load and job.phase is Phase.COMPLETED:
+            self.show_result(job.id, quietly=True)
+
+    def say(self, text, failed=False):
+        """Say something in the monitor, and in the status line of the window."""
+        self.state.say(text, failed)
+        window = window_of(self.session)
+        if window is not None and hasattr(window, "statusBar"):
+            window.statusBar().showMessage(f"SPHEREx: {text}", _STATUS_MS)
+
+    # -- results and previews -----------------------------------------------------------------------------------------
+
+    def show_result(self, job_id, quietly=False):
+        """Load the result of a job, if it is not loaded yet, and show it with its viewers.
+
+        Parameters
+        ----------
+        job_id : str
+        quietly : bool
+            Leave the keyboard to the widget that has it.
+        """
+        collection = self.session.data_collection
+        typing = QtWidgets.QApplication.focusWidget() if quietly else None
+        QtWidgets.QApplication.setOverrideCursor(QtCore.Qt.WaitCursor)
+        try:
+            before = data_of_job(collection, job_id)
+            label = None if before is None else before.label
+            data = load_result(collection, job_id)
+            tab_renamed(self.session, label, data.label)
+            if before is None or not quietly:
+                show_in_viewers(self.session, data)
+        except Exception as error:  # noqa: BLE001 - it may be any fault of a file; the user reads it in the monitor
+            self.state.say(f"The result cannot be shown: {_sentence(error)}", failed=True)
+        finally:
+            self._previews.pop(job_id, None)
+            QtWidgets.QApplication.restoreOverrideCursor()
+            if typing is not None:
+                typing.setFocus()
+
+    def show_preview(self, job_id):
+        """Show the spectrum of a job as far as it is measured; it fills in, and becomes the result.
+
+        Parameters
+        ----------
+        job_id : str
+        """
+        preview = self._previews.setdefault(job_id, Preview(job_id))
+        self._read(preview, self.state.find(job_id), show_in_viewers)
+
+    def _fill_previews(self):
+        for job_id, preview in list(self._previews.items()):
+            job, data = self.state.find(job_id), data_of_job(self.session.data_collection, job_id)
+            if preview.seen is not None and (job is None or data is None or not is_preview(data)):
+                del self._previews[job_id]  # deleted, removed by the user, or the result is loaded
+            elif job is not None and job.phase is Phase.COMPLETED and data is not None:
+                self.show_result(job_id, quietly=True)
+            elif preview.seen is not None and not self._reading and preview.is_due(job):
+                self._read(preview, job)
+
+    def _read(self, preview, job, show=None):
+        """Read what is measured in the background, and put it into the dataset."""
+        self._reading = True
+
+        def then(table):
+            self._reading = False
+            try:
+                before = data_of_job(self.session.data_collection, preview.job_id)
+                label = None if before is None else before.label
+                data = preview.show(self.session.data_collection, job, table)
+                tab_renamed(self.session, label, data.label)
+                if show is not None:
+                    show(self.session, data)
+            except Exception as error:  # noqa: BLE001 - a file may hold anything; the user reads it in the monitor
+                failed(error)
+
+        def failed(error):
+            self._reading = False
+            self._previews.pop(preview.job_id, None)
+            self.state.say(f"The spectrum so far cannot be shown: {_sentence(error)}", failed=True)
+
+        self.background.run(lambda: preview.read(job), then, failed)
+
+
+def _sentence(error):
+    text = str(error) if isinstance(error, ValueError | OSError) and str(error) else f"{type(error).__name__}: {error}"
+    return text if text.endswith(".") else f"{text}."
