@@ -6,6 +6,9 @@ import sys
 import threading
 from contextlib import contextmanager
 
+#: Exit statuses.
+DONE, NOTHING, INTERRUPTED = 0, 2, 130
+
 
 def positive(text):
     number = int(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import lock
 from .job_state import LOG_NAME, Phase
 
-#: A job whose workers end so often before they have begun is given up.
+#: A job whose workers end so often without getting any further is given up.
 MOST_ATTEMPTS = 3
 _GONE = "its folder is gone: somebody has deleted or moved it"
 
@@ -53,7 +53,9 @@ def claim_next(store):
 
 
 def bury_dead(store):
-    """Find jobs whose worker has ended without saying so: they can be resumed, or wait again if nothing was begun.
+    """Find jobs whose worker has ended without saying so: they wait for another one, at their old place in the queue.
+
+    One whose workers end again and again without getting further is given up, so that it does no harm.
 
     Parameters
     ----------
@@ -74,23 +76,25 @@ def bury_dead(store):
             elif job.cancelled:
                 store.update(job.id, phase=Phase.ABORTED, ended=store.clock(), seconds_left=None, pid=None,
                              message="aborted; its worker ended")  # fmt: skip
-            elif job.pid is None and store.attempts(job.id) < MOST_ATTEMPTS:
-                store.queue(job.id)
+            elif store.attempts(job.id) < MOST_ATTEMPTS:
+                wait_again(store, job, f"{_died(job)}; it goes on by itself")
             else:
-                _fail(store, job, _died(job))
+                _fail(store, job, f"{_died(job)}, {MOST_ATTEMPTS} times at the same place; resume the job to try again")
     return dead
 
 
 def _died(job):
     if job.pid is None:
-        return f"its worker process could not begin; {LOG_NAME} in its folder may say why"
+        return f"its worker process could not begin ({LOG_NAME} in its folder may say why)"
     kept = (
         f"{job.images_done} of {job.images_total} images are done and kept" if job.images_total else "nothing is lost"
     )
-    return (
-        "its worker ended unexpectedly (it was killed, it crashed, or the computer was restarted); "
-        f"{kept}; resume the job to go on"
-    )
+    return f"{kept}, but its worker ended unexpectedly (killed, crashed, or the computer was restarted)"
+
+
+def wait_again(store, job, message):
+    """Let a job wait for another worker, at its place in the queue."""
+    store.update(job.id, phase=Phase.QUEUED, ended=None, seconds_left=None, pid=None, message=message)
 
 
 def _fail(store, job, message):

@@ -5,7 +5,6 @@ is. Rows are in the order in which they came, whatever the clock says.
 """
 
 import os
-import random
 import re
 import secrets
 import sqlite3
@@ -17,28 +16,15 @@ from pathlib import Path
 
 from .errors import JobError
 from .job_state import Job, Phase, one_line
+from .store_file import open_store
 
 STORE_NAME, FOLDER_NAME = "jobs.sqlite", "jobs"
 #: Jobs that run at the same time unless something else is set.
 RUNNING_LIMIT = 2
-_BUSY_SECONDS = 5
+#: Seconds to wait for other programs that write.
+BUSY_SECONDS = 5
+_MOST_RUNS = 1000
 _ID = re.compile(r"[0-9a-f]{8}")
-
-#: What brings a store from layout n to layout n + 1; append only.
-STEPS = (
-    (
-        """CREATE TABLE jobs (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, kind TEXT NOT NULL,
-        phase TEXT NOT NULL, result BLOB, submitted REAL, started REAL, ended REAL, turn INTEGER NOT NULL DEFAULT 0,
-        n_sources INTEGER NOT NULL DEFAULT 0, images_done INTEGER NOT NULL DEFAULT 0,
-        images_total INTEGER NOT NULL DEFAULT 0, measurements INTEGER NOT NULL DEFAULT 0,
-        failures INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, rate REAL NOT NULL DEFAULT 0,
-        seconds_left REAL, message TEXT NOT NULL DEFAULT '', cancelled INTEGER NOT NULL DEFAULT 0, pid INTEGER,
-        attempts INTEGER NOT NULL DEFAULT 0)""",
-        "CREATE INDEX jobs_by_phase ON jobs (phase, turn)",
-        "CREATE TABLE choices (name TEXT PRIMARY KEY, value)",
-    ),
-)
 _FIELDS = tuple(field.name for field in fields(Job) if field.name != "folder")
 _WRITABLE = frozenset(_FIELDS) - {"id", "kind"} | {"turn", "attempts"}
 
@@ -64,6 +50,8 @@ class JobStore:
         Folder that holds the store and the folders of the jobs; see `default_home`.
     clock : callable() -> float, optional
         Seconds since 1970; only for what is shown.
+    busy_seconds : float, optional
+        How long to wait for other programs that write.
 
     Raises
     ------
@@ -71,10 +59,11 @@ class JobStore:
         If the store cannot be used, or was written by a newer version; it is left untouched then.
     """
 
-    def __init__(self, home=None, *, clock=time.time):
+    def __init__(self, home=None, *, clock=time.time, busy_seconds=BUSY_SECONDS):
         self.home = Path(home).absolute() if home is not None else default_home()
         self.path = self.home / STORE_NAME
         self.clock = clock
+        self._busy_seconds = busy_seconds
         try:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -83,7 +72,7 @@ class JobStore:
                 "GLUE_SPHEREX_HOME to another one."
             ) from error
         with self._sentences():
-            self._database = _open(self.path)
+            self._database = open_store(self.path, busy_seconds)
 
     def __enter__(self):
         return self
@@ -220,20 +209,20 @@ class JobStore:
         except JobError:
             return False
         finally:
-            self._database.execute(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS}")
+            self._database.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_seconds)}")
         return True
 
-    def queue(self, job_id, message="waits for its turn"):
-        """Put a job at the end of the queue."""
+    def queue(self, job_id):
+        """Put a job at the end of the queue, because somebody wishes it."""
         with self._sentences():
             self._database.execute(
                 f"UPDATE jobs SET phase = ?, turn = {_NEXT_TURN}, cancelled = 0, pid = NULL, ended = NULL, "
-                "seconds_left = NULL, message = ? WHERE id = ?",
-                (Phase.QUEUED, message, job_id),
+                "attempts = 0, seconds_left = NULL, message = 'waits for its turn' WHERE id = ?",
+                (Phase.QUEUED, job_id),
             )
 
     def attempts(self, job_id):
-        """How often a worker was started for a job without doing anything."""
+        """How often a worker was started for a job since it last got further."""
         with self._sentences():
             return self._database.execute("SELECT attempts FROM jobs WHERE id = ?", (job_id,)).fetchone()[0]
 
@@ -267,6 +256,23 @@ class JobStore:
         with self._sentences():
             self._database.execute("INSERT OR REPLACE INTO choices VALUES ('running_limit', ?)", (number,))
 
+    def add_run(self, **values):
+        """Note how long a run took; see `record`. The oldest are forgotten."""
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        with self.transaction():
+            self._database.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", tuple(values.values()))
+            self._database.execute("DELETE FROM runs WHERE number <= (SELECT MAX(number) FROM runs) - ?", (_MOST_RUNS,))
+
+    def runs(self, **values):
+        """The columns of noted runs with some values, the newest first: list of dict."""
+        where = " AND ".join(["1", *(f"{name} = ?" for name in values)])
+        with self._sentences():
+            found = self._database.execute(
+                f"SELECT * FROM runs WHERE {where} ORDER BY number DESC", tuple(values.values())
+            )
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row)) for row in found]
+
     def change_counter(self):
         """A number that differs from that of an earlier call after any other program has written; costs microseconds.
 
@@ -297,52 +303,3 @@ _NEXT_TURN = "(SELECT COALESCE(MAX(turn), 0) + 1 FROM jobs)"
 
 def _moment(seconds):
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _open(path):
-    """A connection to a store of this program's layout; older ones are brought up to it."""
-    end = time.monotonic() + _BUSY_SECONDS
-    while True:
-        database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-        try:
-            _check_layout(database, path)
-            if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            _migrate(database)
-            return database
-        except sqlite3.OperationalError as error:  # two that begin a store at once do not wait for each other
-            database.close()
-            if "locked" not in str(error) or time.monotonic() > end:
-                raise
-            time.sleep(0.02 * (1 + random.random()))
-        except BaseException:
-            database.close()
-            raise
-
-
-def _check_layout(database, path):
-    layout = database.execute("PRAGMA user_version").fetchone()[0]
-    if layout > len(STEPS):
-        raise JobError(
-            f"the job store {str(path)!r} was written by a newer version of glue-spherex (layout {layout}; this one "
-            f"knows up to {len(STEPS)}). It has been left as it is: update glue-spherex, or set GLUE_SPHEREX_HOME to "
-            "another folder."
-        )
-    return layout
-
-
-def _migrate(database):
-    if database.execute("PRAGMA user_version").fetchone()[0] == len(STEPS):
-        return
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        layout = database.execute("PRAGMA user_version").fetchone()[0]  # another program may have been faster
-        for statements in STEPS[layout:]:
-            for statement in statements:
-                database.execute(statement)
-        database.execute(f"PRAGMA user_version = {len(STEPS)}")
-        database.execute("COMMIT")
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from .errors import JobError
 from .job_state import LOG_NAME, RESULTS_NAME, Phase
-from .queue import claim_next
+from .queue import claim_next, start_waiting
 from .request_files import read_request
 from .store import JobStore
 
 #: Seconds between two reports to the store, and between two looks whether the job is cancelled.
 REPORT_SECONDS = 0.5
+#: Seconds between two looks at the queue while a job runs: another worker may have died.
+QUEUE_SECONDS = 15
 #: Seconds for which the outcome of a job is tried to be written to a store that is locked or full.
 PATIENCE_SECONDS = 600
 #: A file that is given up when the disk is full, so that there is room to say so.
@@ -96,15 +98,18 @@ class Run:
         self._store, self._job, self._ended = store, job, ended
         self._begin = time.monotonic()
         self._reported = self._looked = -1e9
+        self._queue_seen = self._begin
         self._stop = False
         self._counts = {name: getattr(job, name) for name in _COUNTS}
         self._done_before = job.images_done
         self._measuring_since = self._begin
+        self._measured = self._rows = self._bytes = 0  # in this run
+        self._gains = {}
 
     def run(self):
         """Do what the job asks for; whatever happens, the store learns about it."""
         _LOG.info("job %s begins, process %d", self._job.id, os.getpid())
-        self._finally(pid=os.getpid(), attempts=0, message="looks for images")
+        self._finally(pid=os.getpid(), message="looks for images")
         try:
             phase, message = self._measure()
         except Exception as error:  # noqa: BLE001 - the user must learn what failed
@@ -113,8 +118,9 @@ class Run:
         with suppress(OSError):
             (self._job.folder / RESERVE_NAME).unlink()
         _LOG.info("%s: %s", phase, message)
+        ended = None if phase.is_active else self._store.clock()
         self._finally(
-            phase=phase, message=message, ended=self._store.clock(), seconds_left=None, pid=None, rate=self._rate(),
+            phase=phase, message=message, ended=ended, seconds_left=None, pid=None, rate=self._rate(),
             seconds=self._seconds(), **self._counts,
         )  # fmt: skip
 
@@ -134,6 +140,7 @@ class Run:
         from ..photometry.result_store import ResultStore
         from ..photometry.stored_run import run_stored
         from .executors import executor_of
+        from .record import remember_run
 
         (self._job.folder / RESERVE_NAME).write_bytes(b"\0" * RESERVE_BYTES)
         request, targets = read_request(self._job.folder)
@@ -154,7 +161,13 @@ class Run:
                 return self._stopped()
             self._report(message="writes the result", force=True)
             with result_folder(self._job.result) as folder:
-                return self._write(request, targets, measurement, folder)
+                outcome = self._write(request, targets, measurement, folder)
+            remember_run(
+                request.settings, self._measured, self._rows, time.monotonic() - self._measuring_since,
+                workers=request.workers, scheduler=request.scheduler, image_bytes=self._bytes / max(1, self._measured),
+                home=self._store.home,
+            )  # fmt: skip
+            return outcome
 
     def _indexed(self, done, total):
         self._report(message=f"reads headers of images, {done} of {total}")
@@ -168,14 +181,19 @@ class Run:
     def _progress(self, done, total, result):
         self._counts["images_done"] = done
         self._counts["measurements"] += result.about["n_sources"]
+        self._measured += 1
+        self._rows += result.about["n_sources"]
+        self._bytes += result.about["size"]
         if result.about["status"] == "failed":
             self._counts["failures"] += 1
             _LOG.info("%s failed: %s", result.about["path"], result.about["reason"])
-        self._report(message="measures")
+        else:
+            self._gains = {"attempts": 0}  # it gets further
+        self._report(message="measures", **self._gains)
 
     def _write(self, request, targets, measurement, folder):
         """Write the result folder; phase and message of the job."""
-        from ..photometry.output import target_outcomes, write_result
+        from ..photometry.output import MIXED, target_outcomes, write_result
 
         table = target_outcomes(targets, measurement.targets)
         write_result(
@@ -186,16 +204,18 @@ class Run:
             return Phase.ERROR, f"nothing could be measured: {reasons[0]}"
         failures = self._counts["failures"]
         note = f"; {failures} images failed, images.ecsv in the result says why" if failures else ""
+        if len(measurement.about["made_with"]) > 1:
+            note += f"; {MIXED}"
         return Phase.COMPLETED, f"{measurement.n_rows} measurements of {len(targets)} sources{note}"
 
     def _stopped(self):
         counts = self._counts
-        kept = f"{counts['images_done']} of {counts['images_total']} images are done and kept; resume the job to go on"
+        kept = f"{counts['images_done']} of {counts['images_total']} images are done and kept"
         if not self._job.folder.is_dir():
             return Phase.ERROR, "its folder was deleted or moved while it ran"
         if self._ended.told:
-            return Phase.ERROR, f"the system told its worker to end; {kept}"
-        return Phase.ABORTED, f"aborted; {kept}"
+            return Phase.QUEUED, f"{kept}; the system told its worker to end; it goes on by itself"
+        return Phase.ABORTED, f"aborted; {kept}; resume the job to go on"
 
     def stop(self):
         """Whether the run has to end: cancelled, told to, or its folder has gone."""
@@ -203,6 +223,10 @@ class Run:
         if not self._stop and now - self._looked > REPORT_SECONDS / 2:
             self._looked = now
             self._stop = self._ended.told or not (self._job.folder / RESULTS_NAME).exists() or self._is_cancelled()
+            if not self._stop and now - self._queue_seen > QUEUE_SECONDS:
+                self._queue_seen = now
+                with suppress(JobError):  # others look as well
+                    start_waiting(self._store)
         return self._stop
 
     def _is_cancelled(self):
@@ -211,7 +235,7 @@ class Run:
         except JobError:  # the store is in trouble; the measurement is not
             return False
 
-    def _report(self, message, force=False):
+    def _report(self, message, force=False, **values):
         now = time.monotonic()
         if not force and now - self._reported < REPORT_SECONDS:
             return
@@ -219,7 +243,7 @@ class Run:
         rate, left = self._rate(), self._counts["images_total"] - self._counts["images_done"]
         self._store.update_soon(
             self._job.id, message=message, rate=rate, seconds_left=left / rate if rate else None,
-            seconds=self._seconds(), **self._counts,
+            seconds=self._seconds(), **self._counts, **values,
         )  # fmt: skip
 
     def _rate(self):

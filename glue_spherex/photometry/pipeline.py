@@ -13,6 +13,7 @@ import numpy as np
 from ..model import Source
 from .errors import PhotometryError
 from .one_image import measure_image
+from .provenance import made_with
 from .result_tables import assemble
 from .settings import Settings
 
@@ -224,6 +225,7 @@ def measure_match(sources, images, match, settings):
         "status": status,
         "reason": reason,
         "seconds": time.perf_counter() - start,
+        "made_with": made_with(),
     }
     return ImageResult(rows, about, np.asarray(match.sources))
 

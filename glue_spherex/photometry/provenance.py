@@ -3,11 +3,24 @@
 import os
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
+from .._version import __version__
 from .settings import Settings
 
 _OPTIONS = {"background": "--background-mode"}  # where the command line's name is not that of the setting
+
+
+@cache
+def made_with():
+    """The programs on which the numbers depend, here in this process: names and versions, as a text."""
+    import astropy
+    import numpy
+    import scipy
+
+    libraries = ", ".join(f"{module.__name__} {module.__version__}" for module in (numpy, scipy, astropy))
+    return f"glue-spherex {__version__}, {libraries}"
 
 
 def provenance(settings, request, folder):

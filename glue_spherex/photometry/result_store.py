@@ -48,8 +48,8 @@ class ResultStore:
     path : path-like
         Made if it does not exist.
     temporary : bool, optional
-        Whether the file is of no use after a crash, and nobody else looks at it: it then works on any file system,
-        also where files cannot be locked.
+        Whether the file is of no use afterwards, and nobody else looks at it: it then works on any file system, also
+        where files cannot be locked, and has no name once it is open, so that nothing is left whatever happens.
     reader : bool, optional
         Whether nothing is written: for a look while somebody else measures. A file that is not there, or has just been
         begun, is an empty store.
@@ -92,6 +92,9 @@ class ResultStore:
         self._database.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
         if version < SCHEMA_VERSION:
             self._database.executescript(f"BEGIN IMMEDIATE; {_TABLES}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+        if self._temporary:
+            with suppress(OSError):  # where an open file cannot be deleted
+                self.path.unlink()
 
     def _begin_reading(self, version):
         """See one state of the file, whatever is written meanwhile."""
@@ -290,7 +293,7 @@ def temporary_store(folder):
     ResultStore
     """
     path = folder / TEMPORARY_NAME
-    _delete(path)  # of a run that was killed
+    _delete(path)
     try:
         with ResultStore(path, temporary=True) as results:
             yield results

@@ -24,6 +24,7 @@ _IMAGE_COLUMNS = (
     ("solid_angle_source", "", "SAPM: solid-angle map; OMEGA_MEDIAN: header; WCS: pixel area of the WCS"),
     ("psf_source", "", "HDU of the file, or a calibration file"),
     ("flux_correction", "", "map that put the image on the gain of QR3"),
+    ("made_with", "", "programs that measured it, with their versions"),
 )
 _TARGET_COLUMNS = (
     ("source_id", "", "number of the source in the spectra"),
@@ -189,6 +190,7 @@ def provenance_of(images, about, settings, sources):
     return {
         "program": "glue-spherex",
         "version": __version__,
+        "made_with": sorted({line.get("made_with", "an older version of glue-spherex") for line in about}),
         "settings": settings.as_dict(),
         "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
         "calibration_folder": str(getattr(getattr(images, "calibration", None), "path", "")),

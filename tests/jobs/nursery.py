@@ -6,6 +6,7 @@ wait for it. A worker writes the path of each image that it measures to the file
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,9 +24,11 @@ from glue_spherex.jobs.store import JobStore
 from glue_spherex.photometry import output, pipeline, result_store, result_tables  # noqa: F401
 
 
-def work(home, slow=0.0, batch=0.25, fault=None, at=None):
-    result_store.BATCH_SECONDS = batch
+def work(home, slow=0.0, batch=0.25, report=0.5, queue=1e9, fault=None, at=None, made_with=None):
+    result_store.BATCH_SECONDS, worker.REPORT_SECONDS, worker.QUEUE_SECONDS = batch, report, queue
     real = pipeline.measure_match
+    if made_with:
+        pipeline.made_with = lambda: made_with
     with JobStore(home) as store:
         job, held = claim_next(store)
         measured = open(job.folder / "measured", "a", buffering=1)  # noqa: SIM115
@@ -54,7 +57,11 @@ def _replace(path):
     os.replace(other, path)
 
 
-FAULTS = {"vanishes": os.unlink, "is truncated": _truncate, "is replaced": _replace}
+def _kill(path):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+FAULTS = {"kills": _kill, "vanishes": os.unlink, "is truncated": _truncate, "is replaced": _replace}
 
 
 def _answer(text):

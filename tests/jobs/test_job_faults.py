@@ -1,6 +1,7 @@
 """What jobs survive, each fault really done."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from glue_spherex import FolderCollection, Source, jobs, read_targets
+from glue_spherex import FolderCollection, Source, jobs, read_spectra, read_targets
 from glue_spherex.jobs import JobError, JobStore, JobWatch, Phase
 from glue_spherex.photometry.result_store import ResultStore
 
@@ -66,9 +67,10 @@ def test_a_worker_killed_25_times(field, plain, no_workers, nursery, until, same
         elif known.phase is not Phase.QUEUED:
             assert known.phase is Phase.ERROR
             assert "ended unexpectedly" in known.message
+            assert "3 times at the same place" in known.message
             assert known.can_resume
             jobs.resume(job.id)
-    assert Phase.ERROR in phases
+    assert Phase.QUEUED in phases
     assert len(set(before)) > 3  # killed at different stages
     kept, begin = stored(job), len(measured(job))
     nursery.wait(nursery.start())
@@ -137,16 +139,111 @@ def test_the_submitting_program_is_killed(field, plain, ended, same_result):
 
 
 def test_a_worker_that_is_told_to_end(field, no_workers, nursery, until):
-    """SIGTERM, as at a shutdown: what is measured is kept, and the job can be resumed."""
+    """SIGTERM, as at a shutdown: what is measured is kept, and the job goes on when somebody looks."""
     job = submit(field)
     pid = nursery.start(slow=0.05)
     until(lambda: len(measured(job)) >= 3)
     os.kill(pid, signal.SIGTERM)
     nursery.wait(pid)
     known = jobs.job(job.id)
-    assert known.phase is Phase.ERROR
-    assert "told its worker to end" in known.message
-    assert len(stored(job)) == len(measured(job)) == known.images_done
+    assert (known.phase, known.ended, known.pid) == (Phase.QUEUED, None, None)
+    assert "told its worker to end; it goes on by itself" in known.message
+    kept = measured(job)
+    assert len(stored(job)) == len(kept) == known.images_done
+    nursery.wait(nursery.start())
+    assert jobs.job(job.id).phase is Phase.COMPLETED
+    assert len(measured(job)) == len(set(measured(job))) == 24
+
+
+def test_a_killed_worker_is_replaced_by_whoever_looks(field, no_workers, nursery, until, store, monkeypatch):
+    """The job keeps its place in the queue."""
+    first, second = submit(field), submit(field)
+    pid = nursery.start(slow=0.05)
+    until(lambda: len(measured(first)) >= 2)
+    os.kill(pid, signal.SIGKILL)
+    nursery.wait(pid)
+    started = []
+    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: started.append(True))
+    known = {job.id: job for job in jobs.jobs()}
+    assert started
+    assert known[first.id].phase is Phase.QUEUED
+    assert "ended unexpectedly" in known[first.id].message
+    assert "goes on by itself" in known[first.id].message
+    assert [job.id for job in store.in_phase(Phase.QUEUED)] == [first.id, second.id]
+    nursery.wait(nursery.start())
+    assert jobs.job(first.id).phase is Phase.COMPLETED
+
+
+def test_a_job_that_kills_its_workers(field, no_workers, nursery):
+    """One image ends each worker that comes to it: the job is given up; what could be measured is kept."""
+    job = submit(field)
+    path = sorted(FolderCollection(field.folder / "images").records, key=lambda record: record.path)[5].path
+    phases = []
+    for _ in range(3):
+        nursery.wait(nursery.start(fault="kills", at=str(path), batch=0.0))
+        phases.append(jobs.job(job.id).phase)
+    assert phases == [Phase.QUEUED, Phase.QUEUED, Phase.ERROR]
+    known = jobs.job(job.id)
+    assert "ended unexpectedly" in known.message
+    assert "3 times at the same place; resume the job to try again" in known.message
+    assert len(stored(job)) == 5
+    assert jobs.resume(job.id).phase is Phase.QUEUED
+    nursery.wait(nursery.start(fault="kills", at=str(path)))
+    assert jobs.job(job.id).phase is Phase.QUEUED  # it has its chances again
+
+
+def test_a_job_that_gets_further_is_never_given_up(field, no_workers, nursery, until, monkeypatch):
+    """Killed after each few images, as by reboots: it ends all the same."""
+    job = submit(field)
+    for _ in range(5):
+        done = len(measured(job))
+        pid = nursery.start(slow=0.02, batch=0.0, report=0.0)
+        until(lambda done=done: len(measured(job)) >= done + 3)
+        os.kill(pid, signal.SIGKILL)
+        nursery.wait(pid)
+        assert jobs.job(job.id).phase is Phase.QUEUED
+    nursery.wait(nursery.start())
+    assert jobs.job(job.id).phase is Phase.COMPLETED
+
+
+def test_a_worker_looks_after_the_queue(field, no_workers, nursery, until):
+    """While it works on one job, another one's worker dies, and nobody else looks."""
+    first, second = submit(field), submit(field)
+    pid = nursery.start(slow=0.05)
+    until(lambda: measured(first))
+    other = nursery.start(slow=0.2, queue=0.0)
+    until(lambda: measured(second))
+    os.kill(pid, signal.SIGKILL)
+    nursery.wait(pid)
+    nursery.wait(other)
+    with JobStore() as store:
+        until(lambda: store.job(first.id).phase is Phase.COMPLETED)  # by a real worker that the second one started
+
+
+def test_the_program_is_updated_before_a_job_goes_on(field, plain, no_workers, nursery, until):
+    """The result says which image was measured with what; the numbers of the first run stay."""
+    from astropy.table import Table
+
+    job = submit(field)
+    old = "glue-spherex 0.0.1, numpy 1.0"
+    pid = nursery.start(slow=0.02, batch=0.0, made_with=old)
+    until(lambda: len(measured(job)) >= 5)
+    os.kill(pid, signal.SIGKILL)
+    nursery.wait(pid)
+    kept = stored(job)
+    nursery.wait(nursery.start())
+    done = jobs.job(job.id)
+    assert done.phase is Phase.COMPLETED
+    assert "measured with different versions" in done.message
+    images = Table.read(done.result / "images.ecsv")
+    assert {row["path"] for row in images if row["made_with"] == old} == kept
+    settings = json.loads((done.result / "settings.json").read_text())
+    assert sorted(set(images["made_with"])) == settings["made_with"]
+    assert len(settings["made_with"]) == 2
+    assert jobs.partial_spectra(job.id).meta["glue_spherex"]["made_with"] == settings["made_with"]
+    assert read_spectra(done.result / "spectra.vot").meta["glue_spherex"]["made_with"] == settings["made_with"]
+    quiet = json.loads((plain / "settings.json").read_text())
+    assert quiet["made_with"] == [text for text in settings["made_with"] if text != old]
 
 
 def test_a_worker_that_cannot_begin(field, ended, monkeypatch):

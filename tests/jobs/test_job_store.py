@@ -3,8 +3,7 @@ import threading
 
 import pytest
 
-from glue_spherex.jobs import JobError, JobStore, JobWatch, Phase
-from glue_spherex.jobs import store as store_module
+from glue_spherex.jobs import JobError, JobStore, JobWatch, Phase, store_file
 
 
 def add(store, title="t"):
@@ -41,17 +40,26 @@ def test_an_unknown_job(store):
         store.job("01234567")
 
 
-def test_an_older_store_is_migrated(store, monkeypatch):
-    """What this version wrote, opened by the next one: by many at once, and only one migrates."""
-    job_id = add(store, "kept")
+def test_an_older_store_is_migrated(tmp_path, monkeypatch):
+    """What the first version wrote, opened by this one and by the next: by many at once, and only one migrates."""
+    steps = store_file.STEPS
+    monkeypatch.setattr(store_file, "STEPS", steps[:1])
+    with JobStore() as old:
+        job_id = add(old, "kept")
+        old.update(job_id, phase=Phase.COMPLETED, images_done=3, message="as it was")
+        before = old.job(job_id)
+    monkeypatch.setattr(store_file, "STEPS", steps)
+    with JobStore() as store:
+        assert store.job(job_id) == before
+        assert store.runs() == []
     step = ("ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'", "CREATE TABLE more (x INTEGER)")
-    monkeypatch.setattr(store_module, "STEPS", (*store_module.STEPS, step))
+    monkeypatch.setattr(store_file, "STEPS", (*steps, step))
     failed = []
 
     def use():
         try:
             with JobStore() as newer:
-                assert newer.job(job_id).title == "kept"
+                assert newer.job(job_id) == before
                 add(newer)
         except Exception as error:  # noqa: BLE001
             failed.append(error)
@@ -63,7 +71,7 @@ def test_an_older_store_is_migrated(store, monkeypatch):
         thread.join()
     assert not failed
     with sqlite3.connect(store.path) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
         assert {row[0] for row in database.execute("SELECT colour FROM jobs")} == {"red"}
         assert database.execute("SELECT COUNT(*) FROM jobs").fetchone() == (9,)
     database.close()
@@ -72,7 +80,7 @@ def test_an_older_store_is_migrated(store, monkeypatch):
 def test_a_migration_that_fails_changes_nothing(store, monkeypatch):
     add(store)
     broken = ("CREATE TABLE more (x INTEGER)", "CREATE TABLE more (x INTEGER)")
-    monkeypatch.setattr(store_module, "STEPS", (*store_module.STEPS, broken))
+    monkeypatch.setattr(store_file, "STEPS", (*store_file.STEPS, broken))
     with pytest.raises(JobError, match="cannot be used"):
         JobStore()
     monkeypatch.undo()
@@ -89,7 +97,7 @@ def test_a_newer_store_is_refused_and_untouched(tmp_path):
     database.execute("PRAGMA user_version = 77")
     database.close()
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.glob("jobs.sqlite*")}
-    with pytest.raises(JobError, match=r"newer version of glue-spherex \(layout 77; this one knows up to 1\)"):
+    with pytest.raises(JobError, match=r"newer version of glue-spherex \(layout 77; this one knows up to 2\)"):
         JobStore(tmp_path)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.glob("jobs.sqlite*")} == before
 
