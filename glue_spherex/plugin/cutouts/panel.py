@@ -248,6 +248,20 @@ class Panel:
             lines += [self.view.path, self.view.note]
         return "\n".join(line for line in lines if line)
 
+    def sky_at(self, x, y):
+        """The place on the sky below a point, (ra, dec) in deg; None where there is no image.
+
+        Parameters
+        ----------
+        x, y : float, arcsec
+            In the panel's own coordinates.
+        """
+        if self.view is None or x is None:
+            return None
+        column, row = self.pixels_to_plane.inverted().transform((x, y))
+        ra, dec = self.view.astrometry.to_sky(column + self.view.x0, row + self.view.y0)
+        return (float(ra) % 360, float(dec)) if np.isfinite(ra) and np.isfinite(dec) else None
+
     def describe(self, x, y):
         """What lies under a point.
 

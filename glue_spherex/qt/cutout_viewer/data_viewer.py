@@ -50,7 +50,8 @@ class SpherexCutoutViewer(DataViewer):
     _subset_artist_cls = CutoutLayerArtist
     _default_mouse_mode_cls = FocusClick
     _close_on_last_layer_removed = False
-    tools: ClassVar = ["mpl:home", "mpl:pan", "mpl:zoom", "spherex:previous", "spherex:next", "spherex:image_folder"]
+    tools: ClassVar = ["mpl:home", "mpl:pan", "mpl:zoom", "spherex:previous", "spherex:next", "spherex:image_folder",
+                       "spherex:measure"]  # fmt: skip
     subtools: ClassVar = {"save": ["mpl:save"]}
 
     def __init__(self, session, parent=None, state=None):

@@ -2,11 +2,13 @@
 
 from glue.viewers.matplotlib.mouse_mode import MouseMode
 
+from .measuring import offer_to_measure
+
 _STILL_PX = 5
 
 
 class FocusClick(MouseMode):
-    """A click on a cutout looks at its row.
+    """A click on a cutout looks at its row; the right button offers to measure what is below the mouse.
 
     Parameters
     ----------
@@ -19,12 +21,15 @@ class FocusClick(MouseMode):
 
     def press(self, event):
         """Remember where the button went down."""
-        self._start = (event.x, event.y) if event.button == 1 else None
+        self._start = (event.x, event.y, event.button) if event.button in (1, 3) else None
         super().press(event)
 
     def release(self, event):
-        """Look at the row, unless the mouse was dragged."""
+        """Look at the row, or offer to measure, unless the mouse was dragged."""
         start, self._start = self._start, None
         if start is not None and abs(event.x - start[0]) + abs(event.y - start[1]) <= _STILL_PX:
-            self._viewer.focus_panel_at(event)
+            if start[2] == 1:
+                self._viewer.focus_panel_at(event)
+            else:
+                offer_to_measure(self._viewer, event)
         super().release(event)

@@ -5,6 +5,8 @@ from glue.viewers.common.tool import Tool
 from glue_qt.utils import get_qapp
 from qtpy.QtWidgets import QStyle
 
+from .measuring import measure_focused
+
 
 class _StandardIconTool(Tool):
     """A tool with one of Qt's own icons."""
@@ -56,3 +58,17 @@ class NextTool(_StandardIconTool):
     def activate(self):
         """Step."""
         self.viewer.step(1)
+
+
+@viewer_tool
+class MeasureTool(_StandardIconTool):
+    """Open the measure dialog."""
+
+    tool_id = "spherex:measure"
+    standard_icon = QStyle.StandardPixmap.SP_MediaPlay
+    action_text = "Measure SPHEREx spectra…"
+    tool_tip = "Measure SPHEREx spectra…: at the position of this source (right-click a cutout for any other place)"
+
+    def activate(self):
+        """Open it."""
+        measure_focused(self.viewer)

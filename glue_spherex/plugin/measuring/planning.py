@@ -1,0 +1,137 @@
+"""What is counted before a measurement starts, and how it is told."""
+
+from dataclasses import dataclass
+
+from ...photometry.output import row_label
+from .plan import PlanLine, plan
+
+
+@dataclass(frozen=True, eq=False)
+class PlanRequest:
+    """What has to be counted.
+
+    Two are equal if they give the same counts.
+
+    Parameters
+    ----------
+    targets : Targets
+    image_folders : tuple of str
+    calibration : str or None
+    settings : Settings
+    workers : int
+    scheduler : str or None
+    flux_correction : bool
+    """
+
+    targets: object
+    image_folders: tuple
+    calibration: str | None
+    settings: object
+    workers: int
+    scheduler: str | None
+    flux_correction: bool = True
+
+    def __eq__(self, other):
+        return isinstance(other, PlanRequest) and self._parts() == other._parts()
+
+    __hash__ = None
+
+    def _parts(self):
+        rest = self.image_folders, self.calibration, self.settings, self.workers, self.scheduler
+        return rest, self.targets.rejected, self.targets.sources
+
+    def count(self, progress=None, cancelled=None):
+        """Look at the images; parameters and result are those of `plan`."""
+        return plan(
+            self.targets,
+            self.image_folders,
+            self.calibration,
+            self.settings,
+            self.workers,
+            self.scheduler,
+            progress,
+            cancelled,
+            flux_correction=self.flux_correction,
+        )
+
+
+def plan_text(targets, plan):
+    """Numbers and run time in a sentence.
+
+    Parameters
+    ----------
+    targets : Targets or None
+    plan : Plan or None
+
+    Returns
+    -------
+    str
+    """
+    if targets is None:
+        return ""
+    companions = sum(source.companion for source in targets.sources)
+    text = _counted(len(targets.sources) - companions, "source")
+    if companions:
+        text += f" and {_counted(companions, 'companion')}"
+    if targets.rejected:
+        text += f", {_counted(len(targets.rejected), 'row')} that cannot be measured"
+    if plan is None:
+        return text
+    text += f" · {_counted(plan.images, 'image')} · {_counted(plan.measurements, 'measurement')}"
+    return text + (f" · about {duration_text(plan.seconds)}" if plan.seconds is not None else "")
+
+
+def duration_text(seconds):
+    """A time as one says it: ``4 s``, ``2 min``, ``3.5 h``."""
+    if seconds < 1:
+        return "1 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _counted(number, noun):
+    return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", "\u2009")
+
+
+def bare_lines(targets):
+    """What will be measured, before images are counted.
+
+    Parameters
+    ----------
+    targets : Targets or None
+
+    Returns
+    -------
+    list of PlanLine
+        By row of the list; without numbers of images.
+    """
+    if targets is None:
+        return []
+    lines = [
+        PlanLine(int(row), source.label, source.ra, source.dec, source.shape, (0,) * 6, companion=source.companion)
+        for row, source in zip(targets.rows, targets.sources)
+    ]
+    lines += [
+        PlanLine(row, row_label(targets, row), float("nan"), float("nan"), None, (0,) * 6, why)
+        for row, why in targets.rejected
+    ]
+    return sorted(lines, key=lambda line: line.row)
+
+
+def shape_text(shape):
+    """The shape of a source in words.
+
+    Parameters
+    ----------
+    shape : Sersic or None
+
+    Returns
+    -------
+    str
+        As ``point`` or ``n 1.5, 6″, b/a 0.6, 35°``.
+    """
+    if shape is None:
+        return "point"
+    text = f"n {shape.n:g}, {shape.r_eff:g}″"
+    return text + (f", b/a {shape.axis_ratio:g}, {shape.position_angle:g}°" if shape.axis_ratio < 1 else ", round")

@@ -1,0 +1,359 @@
+"""What the measure dialog holds and does, without a window."""
+
+from datetime import datetime
+
+from echo import CallbackProperty, SelectionCallbackProperty
+from glue.core import message
+from glue.core.exceptions import IncompatibleAttribute
+from glue.core.hub import HubListener
+from glue.core.state_objects import State
+
+from ...io import TargetListError
+from ...jobs import submit
+from ...model import Sersic
+from ..columns import spectra_in
+from ..cutouts.finding import calibration_folder, image_folders
+from ..dialogs import DATA_MESSAGES, listen, offer
+from .companions import with_companions
+from .field_values import number_of
+from .planning import PlanRequest, bare_lines
+from .remembered import remember_folders, remembered_folders
+from .request_fields import RequestFields
+from .target_choice import MOTION_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
+from .target_lists import targets_of_layer, with_shape
+
+SHAPE_WORDS = {
+    "columns": "as the columns say, else points",
+    "point": "points",
+    "sersic": "galaxies of one shape",
+}
+_SUBSET_MESSAGES = (message.SubsetCreateMessage, message.SubsetUpdateMessage, message.SubsetDeleteMessage)
+_SERSIC = {
+    "sersic_n": ("n", "Sérsic index"),
+    "r_eff": ("r_eff", "half-light radius"),
+    "axis_ratio": ("axis_ratio", "axis ratio"),
+    "position_angle": ("position_angle", "position angle"),
+}
+_FARTHEST_ARCSEC = 600.0
+
+
+class MeasureState(State, HubListener):
+    """A measurement that is put together and handed in as a job.
+
+    Parameters
+    ----------
+    session : glue.core.Session
+    layers : sequence of Data, Subset or SubsetGroup, optional
+        Start with the first one.
+
+    Attributes
+    ----------
+    target : TargetChoice
+    request : RequestFields
+    targets : Targets or None
+        What `refresh` found.
+    lines : list of PlanLine
+        What will be measured: with the numbers of images once these are known.
+    plan : Plan or None
+    status : str
+        What was done last, or why it could not be.
+    """
+
+    shape = SelectionCallbackProperty(docstring="shape of the targets")
+    sersic_n = CallbackProperty("1", docstring="Sérsic index of all")
+    r_eff = CallbackProperty("3", docstring="half-light radius of all, arcsec")
+    axis_ratio = CallbackProperty("1", docstring="minor over major axis of all")
+    position_angle = CallbackProperty("0", docstring="of all, degrees East of North")
+    neighbours = SelectionCallbackProperty(docstring="dataset or subset with neighbours")
+    radius = CallbackProperty("30", docstring="neighbours within this radius of a target, arcsec")
+    load_result = CallbackProperty(True, docstring="whether the result is loaded when it is finished")
+    lines = CallbackProperty((), docstring="what will be measured")
+    plan = CallbackProperty(None, docstring="numbers of images, and the expected run time")
+    planning = CallbackProperty(False, docstring="whether images are being counted")
+    plan_problem = CallbackProperty("", docstring="why they cannot be counted")
+    status = CallbackProperty("", docstring="what was done last")
+    failed = CallbackProperty(False, docstring="whether the status says why something could not be done")
+    changes = CallbackProperty(0, docstring="number of changes so far")
+
+    def __init__(self, session, layers=()):
+        super().__init__()
+        self.session = session
+        self.targets = None
+        self._target_problem = {}
+        self._planned = None  # the request that `plan` answers
+        self._stale = True  # whether the targets may have changed
+        collection = session.data_collection
+        self.target = TargetChoice(collection, layers)
+        self.request = RequestFields()
+        MeasureState.shape.set_choices(self, list(SHAPE_WORDS))
+        MeasureState.shape.set_display_func(self, SHAPE_WORDS.get)
+        MeasureState.neighbours.set_display_func(self, lambda layer: "none" if layer is None else layer_text(layer))
+        self._offer_neighbours()
+        self._preset_folders()
+        for attribute in ("shape", *_SERSIC, "neighbours", "radius"):
+            self.add_callback(attribute, self._targets_changed)
+        self.target.add_global_callback(self._targets_changed)
+        self.request.add_global_callback(self._changed)
+        listen(self, session.hub, DATA_MESSAGES + _SUBSET_MESSAGES, self._on_message)
+        self.refresh()
+
+    def close(self):
+        """Stop listening to glue; the dialog was closed."""
+        self.session.hub.unsubscribe_all(self)
+
+    # -- folders ------------------------------------------------------------------------------------------------------
+
+    def _preset_folders(self):
+        """Folders of the spectra that are loaded, and those of the last job."""
+        remembered = remembered_folders()
+        spectra = spectra_in(self.session.data_collection)
+        of_spectra = list(dict.fromkeys(folder for data in spectra for folder in image_folders(data)))
+        self.request.known_folders = tuple(dict.fromkeys([*of_spectra, *remembered.known]))
+        present = [folder for folder in of_spectra or remembered.used if not _is_gone(folder)]
+        self.request.image_folders = tuple(present)
+        found = [folder for folder in map(calibration_folder, spectra) if folder]
+        self.request.calibration = (found or [remembered.calibration])[0]
+        if _is_gone(self.request.calibration):
+            self.request.calibration = ""
+
+    # -- what is missing or wrong -------------------------------------------------------------------------------------
+
+    def missing(self):
+        """What must be given still: dict of field to sentence, in the order of the dialog."""
+        return {**self.target.missing(), **self.request.missing()}
+
+    def wrong(self):
+        """What is not allowed, where it stands: dict of field to sentence, in the order of the dialog."""
+        return {**self._target_problem, **self._wrong_shape(), **self._wrong_radius(), **self.request.wrong()}
+
+    def problems(self):
+        """Why the measurement cannot be handed in: dict of field to sentence; empty if it can."""
+        found = {**self.missing(), **self.wrong()}
+        if not found and self.targets is not None and not self.targets.sources:
+            found["targets"] = self._no_target()
+        if not found and self.plan is not None and not self.plan.measurements:
+            found["plan"] = "None of the targets lies on any of the images."
+        if not found and self.plan_problem:
+            found["plan"] = self.plan_problem
+        return found
+
+    def _no_target(self):
+        rejected = self.targets.rejected
+        if not rejected:
+            return "There is no target: the list has no rows."
+        rows = "row" if len(rejected) == 1 else f"{len(rejected)} rows"
+        return f"There is no target: the {rows} cannot be measured. {rejected[0]}"
+
+    def _wrong_shape(self):
+        if self.shape != "sersic":
+            return {}
+        found = {}
+        for field, (parameter, what) in _SERSIC.items():
+            try:
+                Sersic(**{"n": 1.0, "r_eff": 1.0, parameter: number_of(getattr(self, field), what)})
+            except ValueError as error:
+                found[field] = str(error).removeprefix("Sersic profile: ")
+        return found
+
+    def _wrong_radius(self):
+        if self.neighbours is None:
+            return {}
+        try:
+            self._radius()
+        except ValueError as error:
+            return {"radius": str(error)}
+        return {}
+
+    def _radius(self):
+        radius = number_of(self.radius, "radius")
+        if not 0 < radius <= _FARTHEST_ARCSEC:
+            raise ValueError(f"radius is {radius:g} arcsec; allowed is 0 < radius <= {_FARTHEST_ARCSEC:g} arcsec.")
+        return radius
+
+    # -- targets ------------------------------------------------------------------------------------------------------
+
+    def _targets_changed(self, *args, **kwargs):
+        self._stale = True
+        self._changed()
+
+    def _changed(self, *args, **kwargs):
+        self.changes += 1
+
+    def refresh(self):
+        """Find the targets anew if they have changed, and list them."""
+        if self._stale:
+            self._stale = False
+            self._find_targets()
+        asked = self.plan_request()
+        if asked is None or asked != self._planned:
+            self.plan, self._planned, self.plan_problem = None, None, ""
+            self.lines = bare_lines(self.targets)
+
+    def _find_targets(self):
+        self._target_problem, self.targets = {}, None
+        if {**self.target.missing(), **self._wrong_shape(), **self._wrong_radius()}:
+            return
+        try:
+            self.targets = self._with_neighbours(self._shaped(self.target.targets()))
+        except (TargetListError, IncompatibleAttribute) as error:
+            self._target_problem = {self.target.how: _sentence(error)}
+
+    def _shaped(self, targets):
+        if self.shape == "columns":
+            return targets
+        if self.shape == "point":
+            return with_shape(targets, None)
+        values = {parameter: number_of(getattr(self, field), what) for field, (parameter, what) in _SERSIC.items()}
+        return with_shape(targets, Sersic(**values))
+
+    def _with_neighbours(self, targets):
+        if self.neighbours is None:
+            return targets
+        try:
+            return with_companions(targets, targets_of_layer(self.neighbours), self._radius())
+        except (TargetListError, IncompatibleAttribute) as error:
+            self._target_problem = {"neighbours": _sentence(error)}
+            return targets
+
+    @property
+    def used_columns(self):
+        """Roles of columns that count now: none of the shape where all targets have the same."""
+        return ("ra", "dec", "name", *(SHAPE_ROLES if self.shape == "columns" else ()), *MOTION_ROLES)
+
+    def _offer_neighbours(self):
+        offer(self, "neighbours", [None, *table_layers(self.session.data_collection)])
+
+    def _on_message(self, message_):
+        """The data in glue have changed."""
+        gone = self.target.refresh()
+        self._offer_neighbours()
+        self._targets_changed()
+        if gone:
+            self._fail(gone)
+
+    # -- images and run time ------------------------------------------------------------------------------------------
+
+    def plan_request(self):
+        """What has to be counted; None while something is missing or wrong."""
+        if self.targets is None or not self.targets.sources or self.missing() or self.wrong():
+            return None
+        request = self.request
+        return PlanRequest(
+            self.targets,
+            request.image_folders,
+            request.calibration.strip() or None,
+            request.settings(),
+            request.n_workers(),
+            request.scheduler.strip() or None,
+            request.flux_correction,
+        )
+
+    def take_plan(self, asked, plan):
+        """Show what a count has given, if it is still what is asked for.
+
+        Parameters
+        ----------
+        asked : PlanRequest
+        plan : Plan or Exception
+            An exception is told.
+        """
+        if asked != self.plan_request():
+            return
+        self.planning, self._planned = False, asked
+        if isinstance(plan, Exception):
+            self.plan, self.plan_problem = None, _sentence(plan)
+        else:
+            self.plan_problem = ""
+            self.plan, self.lines = plan, plan.lines
+
+    @property
+    def is_planned(self):
+        """Whether the images of this very request have been counted."""
+        return self._planned is not None and self._planned == self.plan_request()
+
+    # -- handing in ---------------------------------------------------------------------------------------------------
+
+    @property
+    def default_title(self):
+        """Title of the job if none is given: target and date."""
+        sources = self.targets.sources if self.targets is not None else []
+        measured = [source for source in sources if not source.companion]
+        what = measured[0].label if len(measured) == 1 else f"{len(measured)} targets"
+        return f"{what}, {datetime.now():%Y-%m-%d %H:%M}"
+
+    def submit(self):
+        """Hand the measurement in.
+
+        Returns
+        -------
+        glue_spherex.jobs.Job or None
+            None if it could not be done; `status` says why.
+        """
+        self.refresh()
+        problems = self.problems()
+        if problems:
+            return self._fail(" ".join(problems.values()))
+        request = self.request
+        try:
+            job = submit(
+                self.targets,
+                request.image_folders,
+                request.calibration.strip() or None,
+                request.settings(),
+                title=request.title.strip() or self.default_title,
+                workers=request.n_workers(),
+                scheduler=request.scheduler.strip() or None,
+                flux_correction=request.flux_correction,
+                spectrum_format=request.spectrum_format,
+                output=request.output.strip() or None,
+                origin=self._origin(),
+            )
+        except (ValueError, OSError) as error:
+            return self._fail(_sentence(error))
+        self._tell(f"Job {job.id} was handed in: {job.title}.")
+        try:
+            remember_folders(request.known_folders, request.image_folders, request.calibration.strip())
+        except (OSError, ValueError) as error:
+            self._tell(f"{self.status} The folders cannot be remembered for the next time: {error}.")
+        return job
+
+    def _origin(self):
+        """Where the targets come from, for the record."""
+        target = self.target
+        value = {"layer": target.layer, "region": target.region}.get(target.how)
+        return layer_text(value) if value is not None else str(getattr(target, target.how, target.how))
+
+    def fill_from(self, request, targets, title):
+        """Take over what a job did, to change it and run it again.
+
+        Parameters
+        ----------
+        request : glue_spherex.jobs.Request
+        targets : Targets
+        title : str
+        """
+        self.target.give(targets)
+        self.shape, self.neighbours = "columns", None
+        self.request.fill_from(request)
+        self.request.title = title
+        self.refresh()
+
+    def _tell(self, text):
+        self.failed = False
+        self.status = text
+
+    def _fail(self, text):
+        self.failed = True
+        self.status = text
+        return None
+
+
+def _sentence(error):
+    text = str(error) or type(error).__name__
+    return text[0].upper() + text[1:]
+
+
+def _is_gone(folder):
+    from os.path import isdir
+
+    return not isdir(folder)

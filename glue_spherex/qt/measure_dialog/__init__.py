@@ -1,0 +1,5 @@
+"""The measure dialog."""
+
+from .dialog import MeasureDialog, measure_dialog
+
+__all__ = ["MeasureDialog", "measure_dialog"]

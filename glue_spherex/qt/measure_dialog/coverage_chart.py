@@ -1,0 +1,64 @@
+"""The chart of how many images of each detector hold the targets."""
+
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+
+from ...model import DETECTORS
+
+_GREY = "0.4"
+
+
+class CoverageChart(FigureCanvasQTAgg):
+    """Six bars, one for each detector; of all targets, or of those that are selected in the table.
+
+    Parameters
+    ----------
+    state : MeasureState
+    """
+
+    def __init__(self, state):
+        super().__init__(Figure(figsize=(4, 1.3), layout="constrained"))
+        self._state, self._chosen = state, []
+        self.axes = self.figure.add_subplot()
+        self.counts = (0,) * 6
+        self.setFixedHeight(132)
+        self.setToolTip("Images of each detector that hold the targets: the measurements to expect")
+        state.add_callback("plan", self.refresh)
+        self.refresh()
+
+    def choose(self, lines):
+        """Show the numbers of some lines of the table; of all if there are none."""
+        self._chosen = list(lines)
+        self.refresh()
+
+    def refresh(self, *args):
+        """Draw what the state has now."""
+        axes = self.axes
+        axes.clear()
+        if self._state.plan is None:
+            self.counts = (0,) * 6
+            axes.set_axis_off()
+            text = "images are being counted…" if self._state.planning else "the images of each detector are shown here"
+            axes.text(0.5, 0.5, text, ha="center", va="center", color=_GREY, fontsize=9)
+            self.draw_idle()
+            return
+        lines = [line for line in self._chosen if line in self._state.lines]
+        self.counts = tuple(sum(line.counts[k] for line in lines or self._state.plan.lines) for k in range(6))
+        axes.set_axis_on()
+        bars = axes.bar(list(DETECTORS), self.counts, width=0.7, color=[d.colour for d in DETECTORS.values()])
+        axes.bar_label(bars, fontsize=8, color="0.2", padding=1)
+        labels = [f"D{d.number}\n{d.wavelength_min_um:.2f}-{d.wavelength_max_um:.2f} µm" for d in DETECTORS.values()]
+        axes.set_xticks(list(DETECTORS), labels=labels)
+        axes.set_ylim(0, max(1, *self.counts) * 1.22)
+        axes.set_yticks([])
+        axes.set_title(self._title(lines), fontsize=9, loc="left", color="0.2", parse_math=False)
+        axes.tick_params(axis="x", labelsize=8, length=0)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        self.draw_idle()
+
+    def _title(self, lines):
+        if not lines:
+            return "Measurements on each detector, all targets"
+        whose = lines[0].label[:40] if len(lines) == 1 else f"{len(lines)} targets"
+        return f"Measurements on each detector, {whose}"

@@ -1,0 +1,329 @@
+"""The measure dialog: a view of `MeasureState`."""
+
+from glue.core.hub import HubListener
+from qtpy import QtCore, QtWidgets
+
+from ...plugin.measuring.background_work import LatestWork
+from ...plugin.measuring.planning import plan_text
+from ...plugin.measuring.state import MeasureState
+from ..cutout_viewer.canvas import told
+from ..open_dialogs import keep_open, push_button, status_line, window_of
+from .coverage_chart import CoverageChart
+from .delivery import Delivery
+from .form import RED, heading
+from .plan_table import PlanTable
+from .request_form import MethodForm, RequestForm
+from .target_form import ModelForm, TargetForm
+
+_SETTLE_MS = 300
+
+
+def measure_dialog(session, layer=None, text=None, job_id=None):
+    """Open the dialog that measures spectra.
+
+    Parameters
+    ----------
+    session : glue.core.Session
+    layer : Data, Subset or SubsetGroup, optional
+        Measure its targets.
+    text : str, optional
+        Measure these coordinates: one target in a line, as "RA DEC name".
+    job_id : str, optional
+        Start with what this job has done, to run it again with changes.
+
+    Returns
+    -------
+    MeasureDialog
+        Shown beside glue's window, which stays usable.
+
+    Raises
+    ------
+    glue_spherex.jobs.JobError
+        If there is no such job, or what it did cannot be read.
+    """
+    state = MeasureState(session, [] if layer is None else [layer])
+    if text is not None:
+        state.target.how, state.target.text = "text", text
+    if job_id is not None:
+        _fill_from_job(state, job_id)
+    return keep_open(MeasureDialog(state, parent=window_of(session)), session)
+
+
+def _fill_from_job(state, job_id):
+    from ...jobs import job, request
+
+    asked, targets = request(job_id)
+    state.fill_from(asked, targets, job(job_id).title)
+
+
+class MeasureDialog(QtWidgets.QDialog, HubListener):
+    """Choose targets, shapes and images, see what will be measured, and hand it in as a job.
+
+    Parameters
+    ----------
+    state : MeasureState
+    parent : QWidget, optional
+    """
+
+    def __init__(self, state, parent=None):
+        super().__init__(parent)
+        self.state = state
+        self.setWindowTitle("SPHEREx: Measure spectra")
+        self.setWindowFlag(QtCore.Qt.WindowMaximizeButtonHint)
+        self._asked = self._stopped = self._handed_in = None
+        self._counting, self._looking_up = Delivery(self), Delivery(self)
+        self._count_work = LatestWork(self._counting.arrived.emit, self._counting.progressed.emit)
+        self._look_up_work = LatestWork(self._looking_up.arrived.emit)
+        self._counting.arrived.connect(self._on_counted)
+        self._counting.progressed.connect(self._on_progress)
+        self._looking_up.arrived.connect(self._on_looked_up)
+        self._settling = QtCore.QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(_SETTLE_MS)
+        self._settling.timeout.connect(self.settle)
+        column = QtWidgets.QVBoxLayout(self)
+        column.addWidget(self._middle(), 1)
+        column.addLayout(self._count_row())
+        column.addWidget(self._status_line())
+        column.addLayout(self._button_row())
+        state.add_callback("changes", self._on_change)
+        for attribute in ("status", "failed"):
+            state.add_callback(attribute, self._show_status)
+        for attribute in ("plan", "planning", "plan_problem", "lines"):
+            state.add_callback(attribute, self._show_plan)
+        self.finished.connect(self._on_finished)
+        self.setMinimumSize(860, 520)
+        self.resize(1060, 780)
+        self.settle()
+
+    # -- parts of the window ------------------------------------------------------------------------------------------
+
+    def _middle(self):
+        splitter = QtWidgets.QSplitter(QtCore.Qt.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self._forms())
+        right = QtWidgets.QWidget()
+        column = QtWidgets.QVBoxLayout(right)
+        column.setContentsMargins(8, 0, 0, 0)
+        column.addWidget(heading("What will be measured"))
+        self.table = PlanTable(self.state)
+        column.addWidget(self.table, 1)
+        self.chart = CoverageChart(self.state)
+        self.table.chosen.connect(self.chart.choose)
+        column.addWidget(self.chart)
+        splitter.addWidget(right)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([400, 640])
+        return splitter
+
+    def _forms(self):
+        state = self.state
+        self.target_form, self.model_form = TargetForm(state, self.look_up), ModelForm(state)
+        self.request_form, self.method_form = RequestForm(state), MethodForm(state)
+        self._all_forms = (self.target_form, self.model_form, self.request_form, self.method_form)
+        content = QtWidgets.QWidget()
+        column = QtWidgets.QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 6, 0)
+        column.setSpacing(4)
+        for text, form in zip(("Targets", "Model", "Images", "Measurement"), self._all_forms):
+            column.addWidget(heading(text))
+            column.addWidget(form)
+        column.addStretch(1)
+        area = QtWidgets.QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QtWidgets.QFrame.NoFrame)
+        area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        area.setMinimumWidth(390)
+        return area
+
+    def _count_row(self):
+        row = QtWidgets.QHBoxLayout()
+        self.plan_label = QtWidgets.QLabel()
+        self.plan_label.setTextFormat(QtCore.Qt.PlainText)
+        self.plan_label.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Preferred)
+        row.addWidget(self.plan_label, 1)
+        self.progress = QtWidgets.QProgressBar()
+        self.progress.setFixedWidth(170)
+        self.progress.setMaximumHeight(18)
+        self.progress.setToolTip("The headers of images that are not known yet are being read")
+        row.addWidget(self.progress)
+        self.count_button = push_button("Stop", self._count_clicked)
+        row.addWidget(self.count_button)
+        return row
+
+    def _status_line(self):
+        self.status_label = status_line()
+        return self.status_label
+
+    def _button_row(self):
+        row = QtWidgets.QHBoxLayout()
+        self.load_box = QtWidgets.QCheckBox("Load the result when it is finished")
+        self.load_box.setToolTip("As long as this window of glue is open; the list of jobs has the result in any case")
+        self.load_box.setChecked(self.state.load_result)
+        self.load_box.toggled.connect(lambda ticked: setattr(self.state, "load_result", ticked))
+        row.addWidget(self.load_box)
+        row.addStretch(1)
+        self.monitor_button = push_button("Job monitor", self._show_monitor)
+        self.monitor_button.setToolTip("Show all jobs, and how far they are")
+        self.close_button = push_button("Close", self.close)
+        self.measure_button = push_button("Measure", self._measure)
+        for button in (self.monitor_button, self.close_button, self.measure_button):
+            row.addWidget(button)
+        return row
+
+    # -- what the user does -------------------------------------------------------------------------------------------
+
+    @told
+    def _measure(self, *args):
+        """Handing the measurement in."""
+        self._settling.stop()
+        job = self.state.submit()
+        if job is None:
+            self.settle()
+            return
+        self._handed_in = job.id
+        self.settle()
+        from ..job_monitor import follow_job
+
+        follow_job(self.state.session, job.id, load=self.state.load_result)
+
+    @told
+    def _show_monitor(self, *args):
+        """Showing the job monitor."""
+        from ..job_monitor import job_monitor
+
+        job_monitor(self.state.session)
+
+    @told
+    def look_up(self):
+        """Looking the name up."""
+        target = self.state.target
+        name = target.name.strip()
+        if not name:
+            return
+        self.target_form.look_up_button.setEnabled(False)
+        self.target_form.found_label.setText("asking the name service…")
+        self._look_up_work.request(lambda progress, cancelled: (name, target.resolve(name)))
+
+    @told
+    def _on_looked_up(self, number, found, error):
+        """Taking over the position of the name."""
+        self.target_form.look_up_button.setEnabled(True)
+        self.target_form.found_label.setText("")
+        if error is not None:
+            self.tell(str(error))
+            return
+        name, targets = found
+        if name == self.state.target.name.strip():
+            self.state.target.found = targets
+            self.settle()
+
+    def tell(self, text):
+        """Say what could not be done."""
+        self.state.failed, self.state.status = True, text
+
+    # -- counting images ----------------------------------------------------------------------------------------------
+
+    def _on_change(self, *args):
+        self._handed_in = None
+        self.state.failed, self.state.status = False, ""
+        self._settling.start()
+
+    @told
+    def settle(self):
+        """Finding the targets."""
+        self._settling.stop()
+        self.state.refresh()
+        wrong = self.state.wrong()
+        for form in self._all_forms:
+            form.mark(wrong)
+        self._count()
+        self.method_form.show_default_title(self.state.default_title)
+        self._show_plan()
+        self._show_status()
+
+    def _count(self, again=False):
+        state, asked = self.state, self.state.plan_request()
+        if asked is None:
+            self._count_work.cancel()
+            state.planning, self._asked = False, None
+        elif again or not (state.is_planned or asked in (self._asked, self._stopped)):
+            self._asked, self._stopped = asked, None
+            state.planning = True
+            self.progress.setRange(0, 0)
+            self._count_work.request(asked.count)
+
+    @told
+    def _count_clicked(self, *args):
+        """Counting the images."""
+        if self.state.planning:
+            self._count_work.cancel()
+            self._stopped, self._asked = self._asked, None
+            self.state.planning = False
+        else:
+            self._count(again=True)
+
+    @told
+    def _on_counted(self, number, plan, error):
+        """Showing the numbers of images."""
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self.state.planning = False
+            self.state.take_plan(asked, plan if error is None else error)
+
+    def _on_progress(self, number, done, total):
+        if self.state.planning:
+            self.progress.setRange(0, total)
+            self.progress.setValue(done)
+
+    # -- what the state says ------------------------------------------------------------------------------------------
+
+    @told
+    def _show_plan(self, *args):
+        """Showing the numbers of images."""
+        state = self.state
+        self.plan_label.setText(plan_text(state.targets, state.plan))
+        self.plan_label.setToolTip(self._plan_tip())
+        self.progress.setVisible(state.planning)
+        self.count_button.setText("Stop" if state.planning else "Count again")
+        tip = "Stop counting images" if state.planning else "Search the folders again, and count the images"
+        self.count_button.setToolTip(tip)
+        self.count_button.setEnabled(state.planning or state.plan_request() is not None)
+        if state.plan is None:
+            self.chart.refresh()
+        self._show_status()
+
+    def _plan_tip(self):
+        plan = self.state.plan
+        if plan is None:
+            return "How many images hold the targets is counted as soon as targets and folders are named"
+        if plan.seconds is None:
+            return f"No run time is foretold: {plan.seconds_basis}"
+        return f"Expected run time {plan.seconds_basis}"
+
+    @told
+    def _show_status(self, *args):
+        """Showing what is missing."""
+        problems = list(self.state.problems().values())
+        self.measure_button.setEnabled(not problems and self._handed_in is None)
+        if problems:
+            tip = "Missing: " + " ".join(problems)
+        elif self._handed_in:
+            tip = f"This was handed in as job {self._handed_in}; change something to measure again."
+        else:
+            tip = "Hand this in as a job, which runs in the background"
+        self.measure_button.setToolTip(tip)
+        text, failed = self.state.status, self.state.failed
+        if problems and not text:
+            text, failed = problems[0], bool(self.state.wrong())
+        self.status_label.setText(text)
+        self.status_label.setStyleSheet(f"color: {RED}" if failed else "")
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def _on_finished(self, result):
+        self._settling.stop()
+        self._count_work.close()
+        self._look_up_work.close()
+        self.state.close()

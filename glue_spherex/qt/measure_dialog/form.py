@@ -1,0 +1,233 @@
+"""Forms whose fields are marked where something is wrong with them."""
+
+from echo.qt.connect import connect_checkable_button, connect_combo_selection
+from qtpy import QtCore, QtWidgets
+
+RED = "#b00020"
+_FRAME = "{} {{ border: 1px solid " + RED + "; border-radius: 2px; }}"
+_KINDS = ("QLineEdit", "QComboBox", "QPlainTextEdit", "QListWidget", "QWidget")
+_LABEL_WIDTH = 122
+
+
+class Form(QtWidgets.QWidget):
+    """Rows of label, field and unit; below a field a sentence if something is wrong with it.
+
+    Attributes
+    ----------
+    fields : dict of str to QWidget
+        The editors by the names of their attributes.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.fields, self._notes, self._rows, self._connections = {}, {}, {}, []
+        self._column = QtWidgets.QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(4)
+
+    def add_row(self, label, *parts, tip="", name=None):
+        """Add a row.
+
+        Parameters
+        ----------
+        label : str
+            With & before the letter of its shortcut.
+        *parts : QWidget or str
+            Fields and units in their order.
+        tip : str
+            Shown when the mouse rests on the label.
+        name : str, optional
+            By which `show_row` knows it.
+
+        Returns
+        -------
+        QWidget
+        """
+        row = QtWidgets.QWidget()
+        line = QtWidgets.QHBoxLayout(row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(6)
+        caption = QtWidgets.QLabel(label)
+        caption.setFixedWidth(_LABEL_WIDTH)
+        caption.setToolTip(tip)
+        line.addWidget(caption)
+        fields = [part for part in parts if not isinstance(part, str)]
+        if fields:
+            caption.setBuddy(fields[0])
+        for part in parts:
+            if isinstance(part, str):
+                line.addWidget(_unit_label(part))
+            else:
+                line.addWidget(part, int(_is_wide(part)))
+        if not any(_is_wide(field) for field in fields):
+            line.addStretch(1)
+        self._column.addWidget(row)
+        self._rows[name or label] = row
+        for field in fields:
+            self._add_note(self.name_of(field))
+        return row
+
+    def add_widget(self, widget, name=None):
+        """Add something that fills the width of the form."""
+        self._column.addWidget(widget)
+        if name is not None:
+            self._add_note(name)
+
+    def _add_note(self, name):
+        if name is None or name in self._notes:
+            return
+        note = QtWidgets.QLabel()
+        note.setTextFormat(QtCore.Qt.PlainText)
+        note.setWordWrap(True)
+        note.setStyleSheet(f"color: {RED}; margin-left: {_LABEL_WIDTH + 6}px")
+        note.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Minimum)
+        note.hide()
+        self._notes[name] = note
+        self._column.addWidget(note)
+
+    def show_row(self, name, shown):
+        """Show or hide a row."""
+        self._rows[name].setVisible(shown)
+
+    # -- marks ---------------------------------------------------------------------------------------------------------
+
+    def mark(self, wrong):
+        """Mark fields.
+
+        Parameters
+        ----------
+        wrong : dict of str to str
+            Names of fields, and what is wrong with them; all others lose their marks.
+        """
+        for name, note in self._notes.items():
+            sentence = wrong.get(name, "")
+            if note.text() != sentence or note.isHidden() == bool(sentence):
+                note.setText(sentence)
+                note.setVisible(bool(sentence))
+                field = self.fields.get(name)
+                if field is not None:
+                    kind = next(kind for kind in _KINDS if field.inherits(kind))
+                    field.setStyleSheet(_FRAME.format(kind) if sentence else "")
+
+    def note_of(self, name):
+        """The sentence below a field; '' where nothing is wrong."""
+        note = self._notes[name]
+        return "" if note.isHidden() else note.text()
+
+    def name_of(self, field):
+        """The name of a field; None of a widget that is none."""
+        return next((name for name, known in self.fields.items() if known is field), None)
+
+    # -- fields --------------------------------------------------------------------------------------------------------
+
+    def line(self, state, name, tip, width=None, placeholder=""):
+        """A line of text that is an attribute of a state.
+
+        Parameters
+        ----------
+        state : glue.core.state_objects.State
+        name : str
+            Of the attribute.
+        tip : str
+        width : int, optional
+            Pixels; as wide as there is room by default.
+        placeholder : str
+
+        Returns
+        -------
+        QLineEdit
+        """
+        edit = QtWidgets.QLineEdit(str(getattr(state, name)))
+        edit.setPlaceholderText(placeholder)
+        edit.setToolTip(tip)
+        if width is not None:
+            edit.setFixedWidth(width)
+            edit.setSizePolicy(QtWidgets.QSizePolicy.Fixed, QtWidgets.QSizePolicy.Fixed)
+        edit.textEdited.connect(lambda text: setattr(state, name, text))
+
+        def show(value):
+            if edit.text() != str(value):
+                edit.setText(str(value))
+
+        self._follow(state, name, show)
+        self.fields[name] = edit
+        return edit
+
+    def combo(self, state, name, tip):
+        """A choice; parameters as of `line`. Returns a QComboBox."""
+        combo = QtWidgets.QComboBox()
+        combo.setToolTip(tip)
+        combo.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        combo.setMinimumContentsLength(8)
+        self._connections.append(connect_combo_selection(state, name, combo))
+        self.fields[name] = combo
+        return combo
+
+    def check(self, state, name, text, tip):
+        """A box to tick; parameters as of `line`. Returns a QCheckBox."""
+        box = QtWidgets.QCheckBox(text)
+        box.setToolTip(tip)
+        self._connections.append(connect_checkable_button(state, name, box))
+        self.fields[name] = box
+        return box
+
+    def _follow(self, state, name, show):
+        state.add_callback(name, show)
+        self._connections.append(show)  # echo keeps only weak references to methods
+
+
+def heading(text):
+    """A heading of a part of the dialog."""
+    label = QtWidgets.QLabel(text)
+    font = label.font()
+    font.setBold(True)
+    label.setFont(font)
+    label.setContentsMargins(0, 8, 0, 2)
+    return label
+
+
+def _unit_label(text):
+    label = QtWidgets.QLabel(text)
+    label.setStyleSheet("color: gray")
+    return label
+
+
+def _is_wide(field):
+    """Whether a field takes the room that is left in its row."""
+    fixed = field.sizePolicy().horizontalPolicy() == QtWidgets.QSizePolicy.Fixed
+    return not (fixed or isinstance(field, QtWidgets.QPushButton))
+
+
+class Fold(QtWidgets.QWidget):
+    """A part of a form that can be folded away.
+
+    Parameters
+    ----------
+    text : str
+        What stands on its button.
+    content : QWidget
+    """
+
+    def __init__(self, text, content):
+        super().__init__()
+        self.content = content
+        column = QtWidgets.QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        self.button = QtWidgets.QToolButton()
+        self.button.setText(text)
+        self.button.setAutoRaise(True)
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
+        self.button.toggled.connect(self._show)
+        column.addWidget(self.button, 0, QtCore.Qt.AlignLeft)
+        column.addWidget(content)
+        self._show(False)
+
+    def unfold(self):
+        """Show the content."""
+        self.button.setChecked(True)
+
+    def _show(self, shown):
+        self.button.setArrowType(QtCore.Qt.DownArrow if shown else QtCore.Qt.RightArrow)
+        self.content.setVisible(shown)
