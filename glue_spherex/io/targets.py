@@ -185,27 +185,25 @@ def _sources(cells, n_rows, ragged):
             rows.append(row)
         except SourceError as error:
             rejected.append(Rejected(row, str(error).rstrip(".") + "."))
-    labels = distinct([label for label, _ in found])
-    sources = [
-        source if source.label == label else replace(source, label=label) for label, (_, source) in zip(labels, found)
-    ]
+    labels = distinct([source.label for source in found])
+    sources = [s if s.label == label else replace(s, label=label) for label, s in zip(labels, found)]
     return sources, rows, rejected
 
 
 def _source(cells, row):
-    """Label of a row, its own or made from the position, and its source, which has the row's own."""
+    """The source of a row, with its own name or one made from the position."""
     values = {role: cell.value(row) for role, cell in cells.items() if role != "name"}
     for role in ("ra", "dec"):
         if values[role] is None:
             raise SourceError(f"{role} is empty; a position in degrees or sexagesimal is needed")
-    profile = _profile(*(values.get(role) for role in _SHAPE))
+    profile = _profile(*map(values.get, _SHAPE))
     motion = [_default(values.get(role), default) for role, default in _MOTION]
     label = cells["name"].text(row) if "name" in cells else ""
+    label = label or position_label(values["ra"], values["dec"])
     try:
-        source = Source(values["ra"], values["dec"], label, profile, *motion, bool(values.get("role")))
+        return Source(values["ra"], values["dec"], label, profile, *motion, bool(values.get("role")))
     except SourceError as error:  # the row is named already
-        raise SourceError(str(error).removeprefix(f"source {label!r}: ").removeprefix("source: ")) from None
-    return label or position_label(source.ra, source.dec), source
+        raise SourceError(str(error).removeprefix(f"source {label!r}: ")) from None
 
 
 def _profile(n, axis_ratio, position_angle, r_eff):

@@ -123,23 +123,24 @@ class Source:
     def __init__(self, ra, dec=None, label="", profile=None, pmra=0.0, pmdec=0.0, ref_epoch=2000.0, companion=False):
         if hasattr(ra, "icrs"):
             ra, dec, pmra, pmdec, ref_epoch = _from_skycoord(ra, dec, pmra, pmdec, ref_epoch)
+        label = str(label)
         owner = f"source {label!r}" if label else "source"
-        values = {
-            "ra": _checked(owner, "ra", ra, 0.0, 360.0, unit="degrees"),
-            "dec": _checked(owner, "dec", dec, -90.0, 90.0, unit="degrees"),
-            "label": "".join(letter if letter.isprintable() else " " for letter in str(label)).strip(),
-            "profile": profile,
-            "pmra": _checked(owner, "pmra", pmra, -2e4, 2e4, unit="mas/yr"),
-            "pmdec": _checked(owner, "pmdec", pmdec, -2e4, 2e4, unit="mas/yr"),
-            "ref_epoch": _checked(owner, "ref_epoch", ref_epoch, 1800.0, 2200.0, unit="(Julian year)"),
-            "companion": bool(companion),
-        }
+        if not label.isprintable():
+            label = "".join(letter if letter.isprintable() else " " for letter in label)
         if profile is not None and not isinstance(profile, Sersic):
             raise SourceError(f"{owner}: profile is {profile!r}; a Sersic or None is needed.")
         if not isinstance(companion, bool | np.bool_):
             raise SourceError(f"{owner}: companion is {companion!r}; True or False is needed.")
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(  # a frozen value is made once; a list may have 100,000 of them
+            ra=_checked(owner, "ra", ra, 0.0, 360.0, unit="degrees"),
+            dec=_checked(owner, "dec", dec, -90.0, 90.0, unit="degrees"),
+            label=label.strip(),
+            profile=profile,
+            pmra=_checked(owner, "pmra", pmra, -2e4, 2e4, unit="mas/yr"),
+            pmdec=_checked(owner, "pmdec", pmdec, -2e4, 2e4, unit="mas/yr"),
+            ref_epoch=_checked(owner, "ref_epoch", ref_epoch, 1800.0, 2200.0, unit="(Julian year)"),
+            companion=bool(companion),
+        )
 
     @property
     def shape(self):
