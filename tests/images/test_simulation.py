@@ -491,12 +491,26 @@ def test_number_of_sources(tmp_path):
     assert len(Table.read(field.targets, format="ascii.csv")) == 33
 
 
+def test_the_catalogue_lists_what_is_in_the_images(tmp_path):
+    field = simulate(tmp_path, "field", images=1, calibration=False)
+    catalogue, targets = (Table.read(path, format="ascii.csv") for path in (field.catalogue, field.targets))
+    assert list(catalogue["name"][: len(targets)]) == list(targets["name"])
+    assert np.array_equal(catalogue["ra"][: len(targets)], targets["ra"])
+    with fits.open(field.images[0]) as hdus:
+        flags, image = hdus["FLAGS"].data, hdus["IMAGE"].data
+        x, y = WCS(hdus["IMAGE"].header, hdus).all_world2pix(catalogue["ra"], catalogue["dec"], 0)
+    inside = (x > 1) & (y > 1) & (x < image.shape[1] - 2) & (y < image.shape[0] - 2)
+    bright = inside & (catalogue["flux_2um_ujy"] > 2e3) & (catalogue["pmra"] == 0)
+    assert bright.sum() > 5
+    assert (flags[np.round(y[bright]).astype(int), np.round(x[bright]).astype(int)] >> 21 & 1).all()  # SOURCE
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     runs = [simulate(tmp_path / n, "field", images=3, seed=s, calibration=False) for n, s in (("a", 5), ("b", 5))]
     names = [p.name for p in runs[0].images]
     assert names == [p.name for p in runs[1].images]
     for folder in ("images", "."):
-        files = names if folder == "images" else ["truth.ecsv", "targets.csv"]
+        files = names if folder == "images" else ["truth.ecsv", "targets.csv", "catalogue.csv"]
         same, _, _ = filecmp.cmpfiles(*(r.folder / folder for r in runs), files, shallow=False)
         assert sorted(same) == sorted(files)
     other = simulate(tmp_path / "c", "field", images=3, seed=6, calibration=False)

@@ -17,6 +17,7 @@ from .files import (
     calibration_files,
     constant_parts,
     image_file,
+    write_catalogue,
     write_targets,
     write_truth,
 )
@@ -51,6 +52,8 @@ class SimulatedField:
         ECSV table with a row per source and image.
     targets : Path
         CSV target list.
+    catalogue : Path
+        CSV list of the stars and galaxies of the field, the targets first; of other stars the 10,000 brightest.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class SimulatedField:
     calibration: Path
     truth: Path
     targets: Path
+    catalogue: Path
 
 
 def simulate(
@@ -85,7 +89,8 @@ def simulate(
     Parameters
     ----------
     output : path-like
-        Folder, made when missing: ``images/``, ``calibration/``, ``truth.ecsv``, ``targets.csv``.
+        Folder, made when missing: ``images/``, ``calibration/``, ``truth.ecsv``, ``targets.csv``,
+        ``catalogue.csv``.
     scene : str, optional
         A key of `SCENES`.
     images : int, optional
@@ -148,6 +153,7 @@ def simulate(
             for name, parts in calibration_files(detector, flux_correction):
                 _write(field.calibration / name, parts)
         write_targets(field.targets, run.scene.sources)
+        write_catalogue(field.catalogue, run.scene)
         write_truth(field.truth, {c: np.concatenate([rows[c] for rows in truth]) for c in TRUTH_COLUMNS}, meta)
     except OSError as error:
         raise SimulationError(f"simulate: cannot write to {field.folder}: {error.strerror or error}.") from error
@@ -217,7 +223,9 @@ def _check(scene, images, size, release, seed, detectors, n_sources, psf_erratum
 
 def _prepare(folder, names):
     """Make the folders, unless they hold images that are not among `names`."""
-    field = SimulatedField(folder, [], folder / "calibration", folder / "truth.ecsv", folder / "targets.csv")
+    field = SimulatedField(
+        folder, [], folder / "calibration", folder / "truth.ecsv", folder / "targets.csv", folder / "catalogue.csv"
+    )
     try:
         (folder / "images").mkdir(parents=True, exist_ok=True)
         field.calibration.mkdir(exist_ok=True)

@@ -9,6 +9,9 @@ from glue_spherex.model.detectors import N_PIX
 
 from .detector import SimulatedDetector
 from .headers import ImageCards, array_cards, header_bytes, primary_cards
+from .scene import EPOCH
+
+_MOST_STARS = 10_000  # in a catalogue
 
 _CALIBRATION = {
     "qr2": {"solid_angle_pixel_map": "cal-sapm-v2-2025-164", "spectral_wcs": "cal-wcs-v4-2025-254"},
@@ -272,6 +275,29 @@ def write_targets(path, sources):
             shape = ("",) * 4 if p is None else (p.n, p.axis_ratio, p.position_angle, p.r_eff)
             motion = (s.pmra, s.pmdec, s.ref_epoch) if s.pmra or s.pmdec else ("",) * 3
             writer.writerow((f"{s.ra:.9f}", f"{s.dec:.9f}", s.label, *shape, *motion))
+
+
+def write_catalogue(path, scene):
+    """Write what a survey of the field would list: its targets, and its other stars, the 10,000 brightest at most.
+
+    Parameters
+    ----------
+    path : path-like
+        CSV file with name, position (deg), proper motion (mas/yr) and epoch, and flux density at 2 µm (µJy).
+    scene : Scene
+    """
+    stars = scene.stars
+    brightest = np.argsort(-stars.flux_ujy, kind="stable")[:_MOST_STARS]
+    with open(path, "w", newline="", encoding="ascii") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "ra", "dec", "pmra", "pmdec", "ref_epoch", "flux_2um_ujy"))
+        for source, target in zip(scene.sources, scene.targets):
+            motion = f"{source.pmra:g}", f"{source.pmdec:g}", f"{source.ref_epoch:g}"
+            flux = float(target.spectrum(2.0))
+            writer.writerow((source.label, f"{source.ra:.9f}", f"{source.dec:.9f}", *motion, f"{flux:.1f}"))
+        for number, k in enumerate(brightest, start=1):
+            place = f"{stars.ra[k]:.9f}", f"{stars.dec[k]:.9f}"
+            writer.writerow((f"field-{number}", *place, 0, 0, EPOCH, f"{stars.flux_ujy[k]:.1f}"))
 
 
 #: Columns of truth.ecsv: unit and description
