@@ -1,9 +1,16 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+for _library in (
+    "OPENBLAS",
+    "OMP",
+    "MKL",
+):  # read when numpy is imported: matrices this small gain nothing from threads
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
 def _folder_from(variable, holding):
@@ -45,6 +52,25 @@ def same_folder():
 
 
 @pytest.fixture(scope="session")
+def wait_for():
+    """``wait_for(condition, meanwhile=None)``: return when something has happened that must happen.
+
+    `meanwhile` is called between two looks. The limit is wide: the machine may have much else to do.
+    """
+
+    def wait(condition, meanwhile=None, seconds=180):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {seconds} s")
+            if meanwhile is not None:
+                meanwhile()
+            time.sleep(0.002)  # the other threads want to work
+
+    return wait
+
+
+@pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
     """``simulated(scene, **options)``: a simulated field, made once per test run and never written to."""
     from glue_spherex.images import simulate
@@ -58,3 +84,45 @@ def simulated(tmp_path_factory):
         return fields[key]
 
     return make
+
+
+@pytest.fixture
+def no_job_processes(monkeypatch):
+    """Jobs wait in the queue: no process is started for them."""
+    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: [])
+
+
+@pytest.fixture
+def worked(no_job_processes):
+    """``worked(job_id, images=None)``: work on a job here until so many images are done; it runs until all are."""
+    from types import SimpleNamespace
+
+    from glue_spherex.jobs import JobStore, Phase, lock
+    from glue_spherex.jobs.worker import Run
+
+    held = {}
+
+    class PartOfRun(Run):
+        images = None
+
+        def _progress(self, done, total, result):
+            super()._progress(done, total, result)
+            self._stop = self.images is not None and done >= self.images
+
+    def work(job_id, images=None):
+        with JobStore() as store:
+            if job_id not in held:
+                held[job_id] = lock.take(store.job(job_id).folder)
+            store.update(job_id, phase=Phase.EXECUTING, started=store.clock(), cancelled=0)
+            run = PartOfRun(store, store.job(job_id), SimpleNamespace(told=False))
+            run.images = images
+            run.run()
+            if store.job(job_id).phase is Phase.ABORTED:
+                store.update(job_id, phase=Phase.EXECUTING, ended=None, message="measures", pid=os.getpid())
+            else:
+                os.close(held.pop(job_id))
+            return store.job(job_id)
+
+    yield work
+    for file in held.values():
+        os.close(file)

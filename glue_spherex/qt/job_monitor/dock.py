@@ -111,9 +111,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         column.setSpacing(3)
         column.addLayout(self._filter_row())
         column.addWidget(self._table(), 1)
-        column.addWidget(self._buttons())
-        self.message_label = ElidedLabel()
-        column.addWidget(self.message_label)
+        column.addLayout(self._button_row())
         return content
 
     def _filter_row(self):
@@ -123,7 +121,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         self.words_edit.setToolTip("Only jobs with all these words in their title, message, phase or id")
         self.words_edit.setClearButtonEnabled(True)
         self.words_edit.textChanged.connect(lambda text: setattr(self.state, "words", text))
-        self.words_edit.setMaximumWidth(260)
+        self.words_edit.setFixedWidth(190)
         self.phases_combo = QtWidgets.QComboBox()
         self.phases_combo.setToolTip("Only jobs in these phases")
         self._connections.append(connect_combo_selection(self.state, "phases", self.phases_combo))
@@ -136,10 +134,11 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         label = QtWidgets.QLabel("&At the same time:")
         label.setToolTip(hint)
         label.setBuddy(self.limit_box)
-        self.summary_label = ElidedLabel(QtCore.Qt.AlignRight)
+        self.message_label = ElidedLabel()
         for widget in (self.words_edit, self.phases_combo, label, self.limit_box):
             row.addWidget(widget)
-        row.addWidget(self.summary_label, 1)
+        row.addSpacing(8)
+        row.addWidget(self.message_label, 1)
         return row
 
     def _table(self):
@@ -171,6 +170,13 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         table.doubleClicked.connect(lambda index: self._act(self._default_action()))
         return table
 
+    def _button_row(self):
+        row = QtWidgets.QHBoxLayout()
+        self.summary_label = ElidedLabel(QtCore.Qt.AlignRight)
+        row.addWidget(self._buttons())
+        row.addWidget(self.summary_label, 1)
+        return row
+
     def _buttons(self):
         bar = self.button_bar = QtWidgets.QToolBar()
         bar.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
@@ -178,6 +184,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         self.actions_by_name, self.buttons = {}, {}
         for name, (text, icon, hint) in BUTTONS.items():
             action = bar.addAction(self.style().standardIcon(getattr(QtWidgets.QStyle, icon)), text)
+            action.setIconText(text)  # Qt would leave the … out
             action.setToolTip(hint)
             action.triggered.connect(lambda checked=False, name=name: self._act(name))
             self.actions_by_name[name], self.buttons[name] = action, bar.widgetForAction(action)

@@ -59,6 +59,7 @@ class InfoWindow(QtWidgets.QDialog, HubListener):
         layout.addWidget(self.tabs, 1)
         row = QtWidgets.QHBoxLayout()
         self.status_label = status_line()
+        self.status_label.setText("The files of the job are being read…")
         row.addWidget(self.status_label, 1)
         self.close_button = push_button("Close", self.close)
         row.addWidget(self.close_button)
