@@ -175,6 +175,7 @@ def target_outcomes(targets, measured):
                 "status": ["rejected"] * len(targets.rejected),
                 "reason": [rejected.reason[:500] for rejected in targets.rejected],
                 "label": [row_label(targets, rejected.row) for rejected in targets.rejected],
+                "role": ["target"] * len(targets.rejected),
             }
         )
     table = vstack([known, lost], metadata_conflicts="silent") if len(lost) else known
@@ -205,7 +206,8 @@ def _outcome(row):
         return "failed", "no flux could be fitted: no usable pixels or background, or a coincident source"
     if row["n_failed_images"]:
         return "failed", f"its {row['n_failed_images']} images could not be measured; images.ecsv says why"
-    return "no image", "not on any of the images, at the wavelengths and times that were asked for"
+    beside = " that hold a target" if row["role"] == "companion" else ""
+    return "no image", f"not on any of the images{beside}, at the wavelengths and times that were asked for"
 
 
 def spectrum_names(targets):

@@ -347,3 +347,47 @@ def test_parse_target(text, ra, dec):
 def test_what_is_no_target(text, match):
     with pytest.raises(TargetListError, match=match):
         parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("role", ["target", "companion", ""]),
+        ("Role", ["TARGET", "Companion", "target"]),
+        ("companion", ["false", "true", ""]),
+        ("companion", ["0", "1", "0"]),
+    ],
+)
+def test_companions_in_a_list(tmp_path, name, cells):
+    lines = [f"{k},{k},{cell}" for k, cell in enumerate(cells)]
+    t = read(tmp_path, "\n".join([f"ra,dec,{name}", *lines]))
+    assert [source.companion for source in t.sources] == [False, True, False]
+    assert t.columns["role"] == name
+    assert not any(source.companion for source in read(tmp_path, "\n".join(["ra,dec,x", *lines]), role="").sources)
+
+
+def test_other_roles_do_not_make_companions(tmp_path):
+    assert "role" not in read(tmp_path, "ra,dec,role\n1,2,pi\n3,4,observer\n").columns
+    assert "role" not in read(tmp_path, "ra,dec,companion\n1,2,HD 1 B\n3,4,\n").columns
+    t = read(tmp_path, "ra,dec,role\n1,2,companion\n3,4,compnion\n")
+    assert [str(r) for r in t.rejected] == ["row 2: role is 'compnion'; allowed are target and companion."]
+
+
+def test_columns_of_another_unit_or_kind_are_not_guessed():
+    t = Table({"ra": [1.0], "dec": [2.0], "re": Column([3.0], unit="kpc"), "pa": Column([1.0], unit="mJy")})
+    t["r_half"] = Column([0.1], unit="arcmin")
+    assert read_targets(t).columns == {"ra": "ra", "dec": "dec", "r_eff": "r_half"}
+    t = Table({"lon": Column([1.0], unit="deg", meta={"ucd": "pos.galactic.lon"}), "lat": [2.0]})
+    with pytest.raises(TargetListError, match="no column looks like ra"):
+        read_targets(t)
+    t = Table({"p1": Column(["10 00 24"], unit='"h:m:s"'), "p2": Column(["-02 12 00"], unit='"d:m:s"')})
+    [source] = read_targets(t).sources
+    assert (source.ra, source.dec) == (pytest.approx(150.1), pytest.approx(-2.2))
+
+
+def test_a_column_that_is_not_to_be_used():
+    t = Table({"ra": [1.0], "dec": [2.0], "name": ["a"], "pmra": [5.0]})
+    [source] = read_targets(t, name="", pmra="").sources
+    assert (source.label, source.pmra) == ("1.00000_2.00000", 0)
+    with pytest.raises(TargetListError, match="no column looks like ra"):
+        read_targets(t, ra="")
