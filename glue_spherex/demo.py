@@ -28,6 +28,8 @@ class Demo:
         The spectra of all sources.
     targets : Path
         The target list with the outcome of each row.
+    catalogue : Path
+        All stars and galaxies of the field, most of them not measured yet.
     figure : Path
         A PNG of the spectra with the truth.
     summary : str
@@ -37,6 +39,7 @@ class Demo:
     folder: Path
     spectra: Path
     targets: Path
+    catalogue: Path
     figure: Path
     summary: str
 
@@ -73,8 +76,9 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
         draw_spectra(result.spectra, truth, figure)
     spectra = folder / "result" / "spectra.vot"
     lines = [_summary(result.spectra, truth), _spoiled(truth)]
-    lines += [f"images:  {field.folder / 'images'}", f"spectra: {spectra}", f"picture: {figure}"]
-    return Demo(folder, spectra, folder / "result" / "targets.ecsv", figure, "\n".join(lines))
+    lines += [f"images:    {field.folder / 'images'}", f"spectra:   {spectra}"]
+    lines += [f"catalogue: {field.catalogue}", f"picture:   {figure}"]
+    return Demo(folder, spectra, folder / "result" / "targets.ecsv", field.catalogue, figure, "\n".join(lines))
 
 
 def _with_truth(spectra, truth):
@@ -182,4 +186,4 @@ def show(demo):
     """
     from .qt.application import open_result
 
-    return open_result(demo.spectra, demo.targets)
+    return open_result(demo.spectra, demo.targets, demo.catalogue)

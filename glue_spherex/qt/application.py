@@ -20,7 +20,7 @@ def can_show():
     return ""
 
 
-def result_window(spectra, targets=None):
+def result_window(spectra, targets=None, catalogue=None):
     """A glue window with spectra and their targets, and the viewers arranged.
 
     Parameters
@@ -29,6 +29,8 @@ def result_window(spectra, targets=None):
         A spectrum file in any format that `glue_spherex.read_spectra` reads.
     targets : path-like, optional
         The target list, as `measure` writes it beside the spectra.
+    catalogue : path-like, optional
+        Another table, such as a list of sources that are not measured yet.
 
     Returns
     -------
@@ -42,23 +44,24 @@ def result_window(spectra, targets=None):
 
     load_plugins()
     application = GlueApplication()
-    if targets is not None:
-        application.load_data(str(targets))
+    for table in (catalogue, targets):
+        if table is not None:
+            application.load_data(str(table))
     arrange_viewers(application, application.load_data(str(spectra)))
     return application
 
 
-def open_result(spectra, targets=None):
+def open_result(spectra, targets=None, catalogue=None):
     """Open glue on spectra and stay until it is closed.
 
     Parameters
     ----------
-    spectra : path-like
-    targets : path-like, optional
+    spectra, targets, catalogue : path-like
+        As for `result_window`.
 
     Returns
     -------
     int
         glue's exit status.
     """
-    return result_window(spectra, targets).start(maximized=True) or 0
+    return result_window(spectra, targets, catalogue).start(maximized=True) or 0

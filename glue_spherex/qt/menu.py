@@ -10,6 +10,8 @@ from .arrange import arrange_viewers
 from .check_up import check_up_dialog
 from .cutout_viewer import SpherexCutoutViewer
 from .flag_subsets import flag_subsets_dialog
+from .job_monitor import job_monitor
+from .measure_dialog import measure_dialog
 from .spectrum_viewer import SpherexSpectrumViewer
 from .table_viewer import SpherexTableViewer
 
@@ -22,6 +24,20 @@ for viewer in (SpherexSpectrumViewer, SpherexCutoutViewer, SpherexTableViewer):
 def arrange(session, data_collection):
     """Targets left, spectrum right, cutouts below."""
     return arrange_viewers(session.application)
+
+
+@menubar_plugin("SPHEREx: Measure spectra…")
+@messagebox_on_error("The dialog for measuring cannot be opened")
+def measure(session, data_collection):
+    """Measure spectra on Level-2 images."""
+    return measure_dialog(session)
+
+
+@menubar_plugin("SPHEREx: Job monitor")
+@messagebox_on_error("The job monitor cannot be opened")
+def show_jobs(session, data_collection):
+    """The jobs that wait, run or have ended."""
+    return job_monitor(session)
 
 
 @menubar_plugin("SPHEREx: Flag subsets…")
@@ -67,6 +83,14 @@ def _data_of(layer):
 def arrange_layer(layer, data_collection):
     """The prepared layout for a dataset."""
     return arrange_viewers(_session_of(data_collection).application, _data_of(layer))
+
+
+@layer_action("Measure SPHEREx spectra…", single=True, data=True, subset=True, subset_group=True,
+              tooltip="Measure the spectra of these sources on Level-2 images")  # fmt: skip
+@messagebox_on_error("The dialog for measuring cannot be opened")
+def measure_layer(layer, data_collection):
+    """The dialog with a dataset, a subset of one, or a subset of several as the targets."""
+    return measure_dialog(_session_of(data_collection), layer)
 
 
 @layer_action("SPHEREx: Check-up…", single=True, data=True, tooltip="Judge a spectrum as IRSA advises")

@@ -1,5 +1,6 @@
 import pytest
 from glue_qt.utils import process_events
+from qtpy.QtWidgets import QDockWidget
 
 from glue_spherex.plugin.columns import kind_of
 from glue_spherex.qt.application import can_show, result_window
@@ -48,9 +49,8 @@ def test_menu_and_viewers_are_there(application):
     from glue_qt.config import qt_client
 
     entries = [action.text() for action in application._actions["plugins"]]
-    assert {"SPHEREx: Arrange viewers", "SPHEREx: Flag subsets…", "SPHEREx: Link spectra, targets and images"} <= set(
-        entries
-    )
+    ours = ("Measure spectra…", "Job monitor", "Flag subsets…", "Arrange viewers", "Link spectra, targets and images")
+    assert {f"SPHEREx: {entry}" for entry in ours} <= set(entries)
     assert {"SPHEREx Spectrum", "SPHEREx Cutouts", "SPHEREx Table"} <= {viewer.LABEL for viewer in qt_client.members}
 
 
@@ -66,8 +66,10 @@ def test_menu_entries_do_what_they_say(application, measured_spectra, qtbot):
     assert {type(viewer) for viewer in application.viewers[0]} == set(PLACES)
     menu_action(application, "SPHEREx: Link spectra, targets and images").trigger()
     assert "links were added" in application.statusBar().currentMessage()
-    menu_action(application, "SPHEREx: Flag subsets…").trigger()
-    process_events()
+    for entry in ("Flag subsets…", "Measure spectra…", "Job monitor"):
+        menu_action(application, f"SPHEREx: {entry}").trigger()
+        process_events()
+    assert [type(dock).__name__ for dock in application.findChildren(QDockWidget)].count("JobMonitor") == 1
 
 
 def test_a_fault_is_shown(application, monkeypatch):
@@ -84,7 +86,10 @@ def test_a_fault_is_shown(application, monkeypatch):
     assert "open one with File > Open" in shown[0]
 
 
-@pytest.mark.parametrize("label", ["SPHEREx: Arrange viewers", "SPHEREx: Flag subsets…", "SPHEREx: Check-up…"])
+@pytest.mark.parametrize(
+    "label",
+    ["Measure SPHEREx spectra…", "SPHEREx: Arrange viewers", "SPHEREx: Flag subsets…", "SPHEREx: Check-up…"],
+)
 def test_layer_actions(application, measured_spectra, label):
     from glue_qt.config import layer_action
 

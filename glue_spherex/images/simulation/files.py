@@ -297,7 +297,7 @@ def write_catalogue(path, scene):
             writer.writerow((source.label, f"{source.ra:.9f}", f"{source.dec:.9f}", *motion, f"{flux:.1f}"))
         for number, k in enumerate(brightest, start=1):
             place = f"{stars.ra[k]:.9f}", f"{stars.dec[k]:.9f}"
-            writer.writerow((f"field-{number}", *place, 0, 0, EPOCH, f"{stars.flux_ujy[k]:.1f}"))
+            writer.writerow((f"field-{number}", *place, 0, 0, f"{EPOCH:g}", f"{stars.flux_ujy[k]:.1f}"))
 
 
 #: Columns of truth.ecsv: unit and description
