@@ -118,7 +118,7 @@ def test_estimate(sources, images):
     assert result.measurements == 48
     assert result.counts["D2"].tolist() == [12, 12]
     assert result.counts["D1"].tolist() == [0, 0]
-    assert 0 < result.seconds < 60
+    assert result.seconds > 0
     with pytest.raises(PhotometryError, match="no source"):
         estimate([], images)
 

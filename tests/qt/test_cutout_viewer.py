@@ -25,16 +25,22 @@ from glue_spherex.plugin.row_order import ordered_rows
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
 
 
-def settled(viewer, seconds=10):
-    """Wait until every panel has its image or says why not, and everything is drawn."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+@pytest.fixture
+def settled(wait_for):
+    """``settled(viewer)``: the viewer, when every panel has its image or says why not, and everything is drawn."""
+
+    def settle(viewer, condition=lambda: True):
+        def ready():
+            panels = viewer.page.panels
+            arrived = all(panel.view is not None or panel.problem for panel in panels)
+            return arrived and not viewer._pending and not viewer._drawing.isActive() and condition()
+
         process_events()
-        panels = viewer.page.panels
-        if all(p.view is not None or p.problem for p in panels) and not viewer._drawing.isActive():
-            process_events()
-            return viewer
-    raise AssertionError(f"not ready after {seconds} s: {[p.problem for p in viewer.page.panels]}")
+        wait_for(ready, meanwhile=process_events)
+        process_events()
+        return viewer
+
+    return settle
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def spectrum(application, measured_spectra):
 
 
 @pytest.fixture
-def viewer(application, spectrum):
+def viewer(application, spectrum, settled):
     viewer = application.new_data_viewer(SpherexCutoutViewer, data=spectrum)
     viewer.viewer_size = (1000, 380)
     process_events()
@@ -54,7 +60,7 @@ def viewer(application, spectrum):
 
 
 @pytest.fixture
-def own_images(application, spectrum, small_field, tmp_path):
+def own_images(application, spectrum, small_field, tmp_path, settled):
     """Copies of the images, as the dataset's only folder, free to be spoilt: folder and a viewer."""
     folder = tmp_path / "images"
     shutil.copytree(small_field.folder / "images", folder)
@@ -95,7 +101,7 @@ def test_shows_the_rows_around_the_focused_one(viewer, spectrum):
         assert panel.view.y0_det + y == pytest.approx(spectrum["y_image"][panel.row.row], abs=1e-6)
 
 
-def test_click_on_a_cutout_focuses_its_row(viewer, qtbot, spectrum):
+def test_click_on_a_cutout_focuses_its_row(viewer, qtbot, spectrum, settled):
     panel = viewer.page.panels[4]
     row = panel.row.row
     qtbot.mouseClick(viewer.canvas, Qt.LeftButton, pos=screen(viewer, panel, (0.3, 0.8)))
@@ -114,7 +120,7 @@ def test_a_drag_is_no_click(viewer, qtbot):
     assert viewer.state.focus_row == row
 
 
-def test_keys_step_in_the_chosen_order(viewer, qtbot, spectrum):
+def test_keys_step_in_the_chosen_order(viewer, qtbot, spectrum, settled):
     by_wavelength, by_time = ordered_rows(spectrum, 0), ordered_rows(spectrum, 0, "time")
     qtbot.keyClick(viewer.canvas, Qt.Key_Right)
     assert viewer.state.focus_row == by_wavelength[9]
@@ -165,7 +171,7 @@ def test_hover_over_a_title_tells_all_of_it(viewer, qtbot, monkeypatch):
     assert viewer.state.focus_row == panel.row.row
 
 
-def test_hover_over_a_small_cutout_tells_its_row(viewer, monkeypatch):
+def test_hover_over_a_small_cutout_tells_its_row(viewer, monkeypatch, settled):
     told = []
     monkeypatch.setattr(QToolTip, "showText", lambda place, text, widget: told.append(text))
     viewer.state.n_cutouts = 25
@@ -218,7 +224,7 @@ def test_panning_with_the_tool_moves_all_and_does_not_focus(viewer, qtbot):
 # -- options -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_option_through_its_widget(viewer):
+def test_every_option_through_its_widget(viewer, settled):
     options, state = viewer.options, viewer.state
     options.combosel_n_cutouts.setCurrentIndex(3)
     assert state.n_cutouts == 7
@@ -325,7 +331,7 @@ def test_subsets_mark_their_cutouts(viewer, application, spectrum):
     assert [len(panel.subsets.get_segments()) for panel in viewer.page.panels] == [0] * 5
 
 
-def test_follows_two_datasets_of_one_label(viewer, application, spectrum, measured_spectra):
+def test_follows_two_datasets_of_one_label(viewer, application, spectrum, measured_spectra, settled):
     second = load_data(str(measured_spectra))
     second.label = spectrum.label
     application.data_collection.append(second)
@@ -346,7 +352,7 @@ def test_follows_two_datasets_of_one_label(viewer, application, spectrum, measur
 # -- faults ------------------------------------------------------------------------------------------------------------
 
 
-def test_opens_on_what_is_focused_already(application, spectrum):
+def test_opens_on_what_is_focused_already(application, spectrum, settled):
     focus_row(application.session, spectrum, 3)
     viewer = application.new_data_viewer(SpherexCutoutViewer)
     assert viewer.state.focus_row == 3
@@ -376,7 +382,9 @@ def test_no_rows(application, spectrum):
     assert said(viewer) == "empty has no rows, so that there is no image to show."
 
 
-def test_missing_images_and_naming_their_folder(application, spectrum, small_field, tmp_path, monkeypatch, qtbot):
+def test_missing_images_and_naming_their_folder(
+    application, spectrum, small_field, tmp_path, monkeypatch, qtbot, settled
+):
     spectrum.meta["glue_spherex"]["image_folders"] = [str(tmp_path / "gone")]
     viewer = application.new_data_viewer(SpherexCutoutViewer, data=spectrum)
     focus_row(application.session, spectrum, 0)
@@ -395,7 +403,7 @@ def test_missing_images_and_naming_their_folder(application, spectrum, small_fie
     assert "is not a folder" in viewer._notice.text()
 
 
-def test_no_folder_known_at_all(application, spectrum):
+def test_no_folder_known_at_all(application, spectrum, settled):
     spectrum.meta["glue_spherex"]["image_folders"] = []
     viewer = application.new_data_viewer(SpherexCutoutViewer, data=spectrum)
     focus_row(application.session, spectrum, 0)
@@ -403,40 +411,32 @@ def test_no_folder_known_at_all(application, spectrum):
     assert all("no folder with images is known for this dataset" in text for text in viewer.page.problems)
 
 
-def test_an_image_removed_truncated_and_replaced_while_open(own_images):
+def test_an_image_removed_truncated_and_replaced_while_open(own_images, settled):
     folder, viewer = own_images
     panel = focused_panel(viewer)
     path = file_of(folder, panel)
     away = shutil.move(path, folder.parent / "away.fits")
     viewer.refresh()
-    settled_after(viewer, lambda: focused_panel(viewer).problem)
+    settled(viewer, lambda: focused_panel(viewer).problem)
     assert "is not among the" in focused_panel(viewer).problem
     assert sum(panel.view is not None for panel in viewer.page.panels) == 4  # the others are there
     shutil.copy(away, path)
     viewer.refresh(forget=True)
-    settled_after(viewer, lambda: focused_panel(viewer).view is not None)
+    settled(viewer, lambda: focused_panel(viewer).view is not None)
     before = focused_panel(viewer).view.image
     with fits.open(away) as hdus:
         hdus["IMAGE"].data += 2
         hdus.writeto(path, overwrite=True)
     viewer.refresh()
-    settled_after(viewer, lambda: focused_panel(viewer).view.image is not before)
+    settled(viewer, lambda: focused_panel(viewer).view.image is not before)
     np.testing.assert_allclose(focused_panel(viewer).view.image, before + 2, rtol=1e-5)
     path.write_bytes(path.read_bytes()[:20_000])
     viewer.refresh()
-    settled_after(viewer, lambda: focused_panel(viewer).problem)
+    settled(viewer, lambda: focused_panel(viewer).problem)
     assert "is truncated" in focused_panel(viewer).problem
 
 
-def settled_after(viewer, condition, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not condition():
-        process_events()
-    assert condition()
-    return settled(viewer)
-
-
-def test_data_removed_renamed_and_changed_while_open(viewer, application, spectrum):
+def test_data_removed_renamed_and_changed_while_open(viewer, application, spectrum, settled):
     spectrum.label = "renamed"
     flux = spectrum.id["flux"]
     flux.label = "brightness"  # a column renamed by the user
@@ -454,7 +454,7 @@ def test_data_removed_renamed_and_changed_while_open(viewer, application, spectr
     assert viewer.state.focus_data is None
 
 
-def test_data_replaced_by_shorter_ones(viewer, spectrum):
+def test_data_replaced_by_shorter_ones(viewer, spectrum, settled):
     shorter = Data()
     for cid in spectrum.main_components:
         shorter.add_component(np.asarray(spectrum[cid][:3]), cid.label)
@@ -464,7 +464,7 @@ def test_data_replaced_by_shorter_ones(viewer, spectrum):
     assert "does not have the row" in said(viewer) or viewer.page.panels
 
 
-def test_rows_without_identifier(application, spectrum):
+def test_rows_without_identifier(application, spectrum, settled):
     bare = Data(label="bare", ra=spectrum["ra"], dec=spectrum["dec"], lvf_id=np.zeros(spectrum.size, int))
     application.data_collection.append(bare)
     viewer = application.new_data_viewer(SpherexCutoutViewer, data=bare)
@@ -486,7 +486,7 @@ def test_a_fault_in_drawing_is_told(viewer, monkeypatch):
 
 
 @pytest.mark.parametrize("include_data", [False, True])
-def test_session_round_trip(viewer, application, spectrum, tmp_path, include_data):
+def test_session_round_trip(viewer, application, spectrum, tmp_path, include_data, settled):
     stars = Data(label="stars", ra=[spectrum["ra"][0]], dec=[spectrum["dec"][0]])
     application.data_collection.append(stars)
     changes = {
@@ -522,7 +522,7 @@ def test_session_round_trip(viewer, application, spectrum, tmp_path, include_dat
         process_events()
 
 
-def test_nothing_is_left_after_closing(application, spectrum):
+def test_nothing_is_left_after_closing(application, spectrum, wait_for):
     viewer = application.new_data_viewer(SpherexCutoutViewer, data=spectrum)
     focus_row(application.session, spectrum, 0)
     reader = viewer._reader
@@ -530,12 +530,12 @@ def test_nothing_is_left_after_closing(application, spectrum):
     assert reader.alive
     viewer.close(warn=False)
     process_events()
-    assert not reader.alive
+    wait_for(lambda: not reader.alive)
     focus_row(application.session, spectrum, 1)  # nobody listens any more
     process_events()
 
 
-def test_closing_while_headers_are_read(application, spectrum, monkeypatch):
+def test_closing_while_headers_are_read(application, spectrum, monkeypatch, wait_for):
     from glue_spherex.images import ImageIndex
 
     started = []
@@ -551,17 +551,15 @@ def test_closing_while_headers_are_read(application, spectrum, monkeypatch):
     monkeypatch.setattr(ImageIndex, "refresh", endless)
     viewer = application.new_data_viewer(SpherexCutoutViewer, data=spectrum)
     focus_row(application.session, spectrum, 0)
-    end = time.monotonic() + 5
-    while "3 of 12" not in viewer._notice.text() and time.monotonic() < end:
-        process_events()
+    wait_for(lambda: "3 of 12" in viewer._notice.text(), meanwhile=process_events)
     assert viewer._notice.text() == "Reading the headers of new images: 3 of 12."
     reader = viewer._reader
     viewer.close(warn=False)
     assert started
-    assert not reader.alive
+    wait_for(lambda: not reader.alive)
 
 
-def test_held_key_makes_nothing_new(viewer, qtbot, spectrum):
+def test_held_key_makes_nothing_new(viewer, qtbot, spectrum, settled):
     order = ordered_rows(spectrum, 0)
     focus_row(viewer.session, spectrum, int(order[0]))
     settled(viewer)
@@ -582,7 +580,7 @@ def test_progress_goes_when_the_last_cutout_arrives_unchanged(viewer):
     assert viewer._notice.text() == ""
 
 
-def test_a_box_larger_than_the_cutouts_is_told_until_it_fits(viewer):
+def test_a_box_larger_than_the_cutouts_is_told_until_it_fits(viewer, settled):
     viewer.options.bool_show_box.setChecked(True)
     assert "is larger than the cutouts" in viewer._notice.text()
     viewer.state.size_arcmin = 2.5

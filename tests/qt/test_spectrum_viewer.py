@@ -265,7 +265,7 @@ def test_hover_stays_inside_and_goes_away(viewer, data, qtbot):
 def test_hover_comes_by_itself(viewer, data, qtbot):
     px, py = pixels(viewer, data, 9)
     MouseEvent("motion_notify_event", viewer.figure.canvas, px, py)._process()
-    qtbot.waitUntil(viewer.overlay.text.get_visible, timeout=2000)
+    qtbot.waitUntil(viewer.overlay.text.get_visible, timeout=180_000)
 
 
 def test_every_option_of_show(viewer, data):

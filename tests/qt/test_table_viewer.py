@@ -177,10 +177,13 @@ def test_colours_of_subsets_are_asked_once(application, viewer, data):
 def test_opens_at_the_focused_row(application, data, qtbot):
     focus_row(application.session, data, data.size - 1)
     viewer = application.new_data_viewer(SpherexTableViewer, data=data)
-    process_events(wait=0.1)
     first = viewer.ui.table.horizontalHeader().logicalIndex(0)
-    where = viewer.ui.table.visualRect(viewer.model.index(data.size - 1, first))
-    assert viewer.ui.table.viewport().rect().contains(where.center())
+
+    def visible():
+        where = viewer.ui.table.visualRect(viewer.model.index(data.size - 1, first))
+        return viewer.ui.table.viewport().rect().contains(where.center())
+
+    qtbot.waitUntil(visible, timeout=180_000)
 
 
 def test_the_columns_that_matter_stand_first(viewer):
