@@ -1,0 +1,420 @@
+"""The job monitor, with real widgets and real jobs."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from glue.core import DataCollection
+from glue.core.application_base import Application
+from glue.core.message import ApplicationClosedMessage
+from qtpy import QtCore, QtGui, QtWidgets
+from qtpy.QtCore import Qt
+
+from glue_spherex import jobs as desk
+from glue_spherex import plugin, read_targets
+from glue_spherex.jobs import JobStore, Phase, lock
+from glue_spherex.plugin.columns import spectra_in
+from glue_spherex.plugin.focus import focus_row, focused_row
+from glue_spherex.plugin.job_monitor.table import COLUMNS
+from glue_spherex.qt.arrange import PLACES
+from glue_spherex.qt.job_monitor import follow_job, job_monitor
+from glue_spherex.qt.job_monitor.info_window import info_window
+from glue_spherex.qt.job_monitor.table_model import PART_ROLE
+from glue_spherex.qt.spectrum_viewer import SpherexSpectrumViewer
+
+LONG_MS = 120_000
+HOSTILE = "<b>bold</b> 'a' \"b\" ../../etc & " + "x" * 9_900
+
+
+@pytest.fixture
+def session():
+    """Sessions without a window, closed afterwards."""
+    plugin.setup()
+    made = Application(DataCollection()).session
+    yield made
+    made.hub.broadcast(ApplicationClosedMessage(None))
+
+
+@pytest.fixture
+def made_jobs(no_job_processes):
+    """Jobs that nobody works on: their ids by title, the newest first."""
+    now, held, ids = time.time(), [], {}
+    with JobStore() as store:
+        for title, values in (
+            ("aborted", {"phase": Phase.ABORTED, "started": now - 900, "ended": now, "message": "aborted by hand"}),
+            (HOSTILE, {"phase": Phase.ERROR, "started": now - 90, "ended": now, "message": "<i>no</i> space"}),
+            ("running", {"phase": Phase.EXECUTING, "started": now, "images_done": 3, "images_total": 12,
+                         "seconds_left": 200.0, "measurements": 12, "message": "measures"}),
+            ("queued", {"message": "waits for its turn"}),
+        ):  # fmt: skip
+            job_id = store.new_folder()
+            store.insert(job_id, title, 2)
+            store.update(job_id, **values)
+            ids[title] = job_id
+            if title == "running":
+                held.append(lock.take(store.folder(job_id)))
+    yield ids
+    for file in held:
+        os.close(file)
+
+
+@pytest.fixture
+def monitor(session, made_jobs, qtbot):
+    opened = job_monitor(session)
+    qtbot.waitUntil(lambda: opened.model.rowCount() == 4, timeout=LONG_MS)
+    return opened
+
+
+def cell(monitor, row, name, role=Qt.DisplayRole):
+    names = [column.name for column in COLUMNS]
+    return monitor.model.index(row, names.index(name)).data(role)
+
+
+def titles(monitor):
+    return [job.title for job in monitor.model.jobs]
+
+
+def click_row(monitor, qtbot, title, modifier=Qt.NoModifier):
+    row = titles(monitor).index(title)
+    monitor.table.scrollTo(monitor.model.index(row, 0))
+    place = monitor.table.visualRect(monitor.model.index(row, 0)).center()
+    qtbot.mouseClick(monitor.table.viewport(), Qt.LeftButton, modifier, place)
+    QtWidgets.QApplication.processEvents()
+
+
+def click(monitor, qtbot, name):
+    assert monitor.buttons[name].isEnabled(), monitor.state.why_not(name)
+    qtbot.mouseClick(monitor.buttons[name], Qt.LeftButton)
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+
+def test_table(monitor):
+    assert titles(monitor) == ["queued", "running", HOSTILE, "aborted"]
+    assert cell(monitor, 1, "phase") == "Running"
+    assert isinstance(cell(monitor, 1, "phase", Qt.DecorationRole), QtGui.QIcon)
+    assert cell(monitor, 1, "phase", Qt.ForegroundRole).name() == "#1d6fd1"
+    assert cell(monitor, 1, "progress", PART_ROLE) == 0.25
+    assert cell(monitor, 1, "left") == "3 min 20 s"
+    assert cell(monitor, 2, "title") == HOSTILE[:199] + "…"
+    assert "<i>" not in cell(monitor, 2, "phase", Qt.ToolTipRole)
+    assert monitor.summary_label.text().startswith("4 jobs · 1 running · 1 queued · 1 with errors · 1 aborted")
+    assert monitor.summary_label.textFormat() == Qt.PlainText
+    assert not monitor.grab().isNull()  # bars and icons can be drawn
+
+
+def test_sort_by_clicks(monitor, qtbot):
+    header = monitor.table.horizontalHeader()
+    place = QtCore.QPoint(header.sectionPosition(0) + 10, header.height() // 2)
+    orders = []
+    for _ in range(3):
+        qtbot.mouseClick(header.viewport(), Qt.LeftButton, Qt.NoModifier, place)
+        qtbot.wait(1)
+        QtWidgets.QApplication.processEvents()
+        orders.append(titles(monitor))
+    up = [HOSTILE, "aborted", "queued", "running"]
+    assert orders == [up, up[::-1], ["queued", "running", HOSTILE, "aborted"]]
+
+
+def test_filter_by_keys(monitor, qtbot):
+    qtbot.keyClicks(monitor.words_edit, "ABOR")
+    qtbot.waitUntil(lambda: titles(monitor) == ["aborted"], timeout=LONG_MS)
+    assert monitor.summary_label.text().endswith("1 shown")
+    monitor.words_edit.clear()
+    monitor.phases_combo.setCurrentText("waiting or running")
+    qtbot.waitUntil(lambda: titles(monitor) == ["queued", "running"], timeout=LONG_MS)
+
+
+def test_buttons_say_why_they_cannot(monitor, qtbot):
+    assert not any(button.isEnabled() for button in monitor.buttons.values())
+    assert monitor.buttons["show"].toolTip().endswith("Select a job first.")
+    click_row(monitor, qtbot, "running")
+    enabled = {name for name, button in monitor.buttons.items() if button.isEnabled()}
+    assert enabled == {"preview", "abort", "again", "info", "folder"}
+    assert monitor.buttons["delete"].toolTip().endswith("The job runs; abort it first.")
+    assert monitor.message_label.text() == "“running”: measures"
+
+
+def test_live_updates_keep_the_selection(monitor, qtbot):
+    click_row(monitor, qtbot, "running")
+    with JobStore() as store:
+        store.update(monitor.state.chosen[0], images_done=6)
+        qtbot.waitUntil(lambda: cell(monitor, 1, "progress") == "6 of 12", timeout=LONG_MS)
+        store.insert(store.new_folder(), "new", 1)
+        qtbot.waitUntil(lambda: titles(monitor)[0] == "new", timeout=LONG_MS)
+    rows = [index.row() for index in monitor.table.selectionModel().selectedRows()]
+    assert rows == [2]
+    assert monitor.actions_by_name["abort"].isEnabled()
+
+
+# -- what can be done -------------------------------------------------------------------------------------------------
+
+
+def test_abort_resume_delete(monitor, made_jobs, qtbot, monkeypatch):
+    click_row(monitor, qtbot, "queued")
+    click(monitor, qtbot, "abort")
+    qtbot.waitUntil(lambda: cell(monitor, 0, "phase") == "Aborted", timeout=LONG_MS)
+    qtbot.waitUntil(lambda: "“queued”" in monitor.message_label.text(), timeout=LONG_MS)
+    click(monitor, qtbot, "resume")
+    qtbot.waitUntil(lambda: cell(monitor, 0, "phase") == "Queued", timeout=LONG_MS)
+    questions = []
+    monkeypatch.setattr(
+        "glue_spherex.qt.job_monitor.dock.asked", lambda parent, question, action: questions.append(question)
+    )
+    click(monitor, qtbot, "delete")
+    assert len(questions) == 1
+    assert desk.job(made_jobs["queued"])  # the answer was no
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.dock.asked", lambda *args: True)
+    click(monitor, qtbot, "delete")
+    qtbot.waitUntil(lambda: "queued" not in titles(monitor), timeout=LONG_MS)
+    qtbot.waitUntil(lambda: monitor.message_label.text() == "“queued” is deleted.", timeout=LONG_MS)
+
+
+def test_several_are_deleted_with_a_key(monitor, qtbot, monkeypatch):
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.dock.asked", lambda *args: True)
+    click_row(monitor, qtbot, HOSTILE)
+    click_row(monitor, qtbot, "aborted", Qt.ControlModifier)
+    assert len(monitor.state.chosen) == 2
+    monitor.table.setFocus()
+    monkeypatch.setattr(monitor.table, "hasFocus", lambda: True)
+    QtWidgets.QApplication.sendEvent(monitor, QtGui.QKeyEvent(QtCore.QEvent.KeyPress, Qt.Key_Delete, Qt.NoModifier))
+    qtbot.waitUntil(lambda: titles(monitor) == ["queued", "running"], timeout=LONG_MS)
+
+
+def test_number_at_the_same_time(monitor, qtbot):
+    qtbot.waitUntil(lambda: monitor.limit_box.value() == 2, timeout=LONG_MS)
+    monitor.limit_box.setValue(5)
+    with JobStore() as store:
+        qtbot.waitUntil(lambda: store.running_limit() == 5, timeout=LONG_MS)
+        store.set_running_limit(3)  # another program
+    qtbot.waitUntil(lambda: monitor.limit_box.value() == 3, timeout=LONG_MS)
+
+
+def test_folder(monitor, made_jobs, qtbot, monkeypatch):
+    opened = []
+    monkeypatch.setattr(QtGui.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()) or True)
+    click_row(monitor, qtbot, "aborted")
+    click(monitor, qtbot, "folder")
+    folder = desk.job(made_jobs["aborted"]).folder
+    assert opened == [str(folder)]
+    folder.rmdir()  # by hand
+    click(monitor, qtbot, "folder")
+    qtbot.waitUntil(lambda: "is gone" in monitor.message_label.text(), timeout=LONG_MS)
+    click(monitor, qtbot, "resume")
+    qtbot.waitUntil(lambda: "can only be removed" in monitor.message_label.text(), timeout=LONG_MS)
+
+
+def test_run_again(monitor, made_jobs, qtbot, monkeypatch):
+    import sys
+    from types import ModuleType
+
+    asked = []
+    fake = ModuleType("glue_spherex.qt.measure_dialog")
+    fake.measure_dialog = lambda session, job_id=None: asked.append((session, job_id))
+    monkeypatch.setitem(sys.modules, "glue_spherex.qt.measure_dialog", fake)
+    click_row(monitor, qtbot, "aborted")
+    click(monitor, qtbot, "again")
+    assert asked == [(monitor.jobs.session, made_jobs["aborted"])]
+
+
+def test_question_is_plain_text(monitor, qtbot, monkeypatch):
+    from glue_spherex.qt.job_monitor.dock import asked
+
+    seen = []
+
+    def press(box):
+        seen.append((box.textFormat(), box.text()))
+        next(button for button in box.buttons() if button.text() == "Delete").click()
+        return 0
+
+    monkeypatch.setattr(QtWidgets.QMessageBox, "exec", press)
+    monkeypatch.setattr(QtWidgets.QMessageBox, "exec_", press, raising=False)
+    assert asked(monitor, HOSTILE, "Delete")
+    assert seen == [(Qt.PlainText, HOSTILE)]
+
+
+def test_trouble_with_the_store(monitor, qtbot, monkeypatch):
+    def full():
+        raise desk.JobError("the job store cannot be used: database or disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("glue_spherex.jobs.jobs", full)
+        monitor.jobs.look_again()
+        qtbot.waitUntil(lambda: "disk is full" in monitor.message_label.text(), timeout=LONG_MS)
+        assert monitor.model.rowCount() == 4
+    qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
+
+
+def test_one_monitor_per_window(monitor, session, qtbot):
+    assert job_monitor(session) is monitor
+    other = Application(DataCollection()).session
+    second = job_monitor(other)
+    assert second is not monitor
+    qtbot.waitUntil(lambda: second.model.rowCount() == 4, timeout=LONG_MS)
+    other.hub.broadcast(ApplicationClosedMessage(None))
+    assert not second.isVisible()
+    assert not second.jobs._timer.isActive()
+    assert monitor.jobs._timer.isActive()
+    monitor.close()
+    assert job_monitor(session) is monitor
+    assert monitor.isVisible()
+
+
+def test_nothing_arrives_after_the_end(qtbot):
+    from threading import Event
+
+    from glue_spherex.qt.job_monitor.background import Background
+
+    background, begun, go_on, told = Background(), Event(), Event(), []
+    background.run(lambda: (begun.set(), go_on.wait(60)), told.append, told.append)
+    background.run(lambda: told.append("late"), told.append, told.append)
+    assert begun.wait(60)
+    background.close(lambda: told.append("closed"))
+    go_on.set()
+    qtbot.waitUntil(lambda: told == ["closed"], timeout=LONG_MS)
+    background.run(lambda: 1, told.append, told.append)
+    QtWidgets.QApplication.processEvents()
+    assert told == ["closed"]
+
+
+def test_faults_of_the_background_are_sentences(monitor, qtbot, monkeypatch):
+    def fault(again):
+        raise RuntimeError("no idea")
+
+    monkeypatch.setattr(monitor.jobs._store, "look", fault)
+    qtbot.waitUntil(lambda: "RuntimeError: no idea" in monitor.message_label.text(), timeout=LONG_MS)
+    monitor.jobs.do(lambda: 1 / 0)
+    qtbot.waitUntil(lambda: "ZeroDivisionError" in monitor.state.notice, timeout=LONG_MS)
+
+
+# -- everything about a job, results, previews ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def field(simulated):
+    return simulated("pair", images=12, detectors=(2, 5), size=30, seed=4)
+
+
+@pytest.fixture
+def submitted(field):
+    def submit(title="a pair"):
+        return desk.submit(read_targets(field.targets), field.folder / "images", field.calibration, title=title)
+
+    return submit
+
+
+def test_info(session, submitted, worked, qtbot):
+    job = submitted(HOSTILE)
+    worked(job.id, images=4)
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: monitor.model.rowCount() == 1, timeout=LONG_MS)
+    click_row(monitor, qtbot, HOSTILE)
+    click(monitor, qtbot, "info")
+    window = info_window(monitor.jobs, job.id)
+    qtbot.waitUntil(lambda: "background_box" in window.parameters.toPlainText(), timeout=LONG_MS)
+    assert HOSTILE.split("x")[0].strip() in window.parameters.toPlainText()
+    assert window.parameters.textInteractionFlags() & Qt.TextSelectableByMouse
+    assert "No image has failed." in window.failures.toPlainText()
+    assert ".fits" in window.timings.toPlainText()
+    window.refresh()
+    window.close()
+
+
+def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application, submitted, worked, qtbot):
+    job = submitted()
+    running = worked(job.id, images=4)
+    assert running.phase is Phase.EXECUTING
+    edit = QtWidgets.QLineEdit(application)
+    edit.show()
+    edit.setFocus()
+    followed = follow_job(application.session, job.id, load=True)
+    monitor = job_monitor(application.session)
+    qtbot.waitUntil(lambda: titles(monitor) == ["a pair"], timeout=LONG_MS)
+    worked(job.id)
+    qtbot.waitUntil(lambda: len(spectra_in(application.data_collection)) == 1, timeout=LONG_MS)
+    qtbot.waitUntil(lambda: "“a pair” is completed" in monitor.message_label.text(), timeout=LONG_MS)
+    assert "“a pair” is completed" in application.statusBar().currentMessage()
+    assert {type(viewer) for viewer in application.viewers[0]} == set(PLACES)
+    assert QtWidgets.QApplication.focusWidget() in (edit, None)
+    click_row(monitor, qtbot, "a pair")
+    click(monitor, qtbot, "show")
+    assert len(spectra_in(application.data_collection)) == 1
+    assert len(application.viewers[0]) == len(PLACES)
+    assert followed.state is monitor.state
+
+
+def test_preview_fills_in_and_becomes_the_result(application, submitted, worked, qtbot, monkeypatch):
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.preview.SECONDS", 0.0)
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.preview.TIMES", 0.0)
+    job = submitted()
+    worked(job.id, images=4)
+    monitor = job_monitor(application.session)
+    qtbot.waitUntil(lambda: titles(monitor) == ["a pair"], timeout=LONG_MS)
+    click_row(monitor, qtbot, "a pair")
+    click(monitor, qtbot, "preview")
+    qtbot.waitUntil(lambda: len(application.viewers[0]) == len(PLACES), timeout=LONG_MS)
+    (data,) = spectra_in(application.data_collection)
+    viewer = next(viewer for viewer in application.viewers[0] if isinstance(viewer, SpherexSpectrumViewer))
+    assert data.label == "a pair (running)"
+    n = data.size
+    focus_row(application.session, data, 1)
+    wanted = data["lvf_id"][1], data["source_id"][1]
+    group = application.data_collection.new_subset_group("high", data.id["flux"] > np.median(data["flux"]))
+
+    worked(job.id, images=8)
+    qtbot.waitUntil(lambda: data.size > n, timeout=LONG_MS)
+    assert focused_row(application.session) == (data, 1)
+    assert group.subsets[0].to_mask().size == data.size
+    (artist,) = viewer.data_artists
+    shown = np.isfinite(data["flux"]) & (data["source_id"] == data["source_id"][1])
+    qtbot.waitUntil(lambda: len(artist.rows) == shown.sum(), timeout=LONG_MS)
+
+    worked(job.id)
+    qtbot.waitUntil(lambda: data.label == "a pair", timeout=LONG_MS)
+    table = Table.read(desk.result_folder(job.id) / "spectra.vot")
+    np.testing.assert_array_equal(data["flux"], table["flux"])
+    focused, row = focused_row(application.session)
+    assert focused is data
+    assert (data["lvf_id"][row], data["source_id"][row]) == wanted
+    assert (viewer.state.focus_data, viewer.state.focus_row) == (data, row)
+    assert len(spectra_in(application.data_collection)) == 1
+    assert application.tab_bar.tabText(0) == "SPHEREx: a pair"
+
+
+def test_native_viewers_follow_a_preview(application, submitted, worked, qtbot):
+    from glue_qt.viewers.histogram import HistogramViewer
+    from glue_qt.viewers.scatter import ScatterViewer
+
+    from glue_spherex.plugin.job_monitor.preview import open_preview
+
+    job = submitted()
+    worked(job.id, images=4)
+    collection = application.data_collection
+    data = open_preview(collection, job.id)
+    scatter = application.new_data_viewer(ScatterViewer, data=data)
+    histogram = application.new_data_viewer(HistogramViewer, data=data)
+    n = data.size
+    collection.new_subset_group("high", data.id["flux"] > np.median(data["flux"]))
+    worked(job.id, images=8)
+    open_preview(collection, job.id)
+    assert data.size > n
+    for viewer in (scatter, histogram):
+        viewer.figure.canvas.draw()
+        assert all(layer.enabled for layer in viewer.layers)
+
+
+def test_from_submission_to_the_viewer(application, submitted, qtbot):
+    """A worker's own process; the result is shown by a click."""
+    job = submitted("from end to end")
+    monitor = job_monitor(application.session)
+    qtbot.waitUntil(lambda: "“from end to end” is completed" in monitor.message_label.text()
+                    or desk.job(job.id).phase is Phase.COMPLETED, timeout=LONG_MS)  # fmt: skip
+    qtbot.waitUntil(lambda: cell(monitor, 0, "phase") == "Completed", timeout=LONG_MS)
+    click_row(monitor, qtbot, "from end to end")
+    click(monitor, qtbot, "show")
+    (data,) = spectra_in(application.data_collection)
+    assert data.size == desk.job(job.id).measurements
+    assert {type(viewer) for viewer in application.viewers[0]} == set(PLACES)
