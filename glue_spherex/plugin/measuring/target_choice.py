@@ -189,7 +189,8 @@ class TargetChoice(State):
             return {self.how: sentences[self.how]}
         if self.how == "name" and self.found is None:
             return {"name": f"Look up {self.name.strip()[:60]}: press Enter, or the button beside it."}
-        if self.has_columns and None in (self.ra_column, self.dec_column):
+        some = len(TargetChoice.ra_column.get_choices(self)) > 1  # else `targets` says why there are none
+        if self.has_columns and some and None in (self.ra_column, self.dec_column):
             return {"ra_column" if self.ra_column is None else "dec_column": "Choose the columns of the position."}
         return {}
 
