@@ -25,6 +25,8 @@ _NAMES_IN = {
     "fits": rb"TTYPE\d+ *= *'([^']{1,68}?) *'",
     "ecsv": rb"\bname: ([\w.]{1,80})",
 }
+_FIELD = re.compile(rb"<(?:\w+:)?FIELD\b([^>]*)>")
+_ATTRIBUTE = re.compile(rb"""\b(\w+)\s*=\s*["']([^"']{1,200})["']""")
 
 
 def is_spectrum_file(path):
@@ -62,15 +64,37 @@ def column_names(path):
         return []
 
 
+def column_ucds(path):
+    """The UCDs of the columns of a VOTable or FITS table, as far as its first 256 kB tell them.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    dict of str to str
+        By name of column; empty for other files, and for whatever is no table.
+    """
+    try:
+        kind, head = _head(path)
+    except PARSER_ERRORS:
+        return {}
+    if kind == "votable":
+        fields = [dict(_ATTRIBUTE.findall(field)) for field in _FIELD.findall(head)]
+        pairs = [(field.get(b"name"), field.get(b"ucd")) for field in fields]
+    elif kind == "fits":
+        cards = {word: dict(re.findall(word + rb"(\d+) *= *'([^']{1,68}?) *'", head)) for word in (b"TTYPE", b"TUCD")}
+        pairs = [(name, cards[b"TUCD"].get(number)) for number, name in cards[b"TTYPE"].items()]
+    else:
+        pairs = []
+    return {name.decode("utf-8", "replace"): ucd.decode("ascii", "replace") for name, ucd in pairs if name and ucd}
+
+
 def _names_in(path):
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    kind, head = _head(path)
+    if not kind:
         return []
-    with open(path, "rb") as raw:
-        head = raw.read(_LOOK_BYTES)
-    if head.startswith(b"\x1f\x8b"):
-        with gzip.open(path) as packed:
-            head = packed.read(_LOOK_BYTES)
-    kind = recognise(head)
     if kind == "parquet":
         import pyarrow.parquet
 
@@ -80,3 +104,15 @@ def _names_in(path):
     lines = (line for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip())
     line = next((line for line in lines if not line.startswith(("#", "\\"))), "")
     return [name.strip(" \"'") for name in re.split(r"[,\t;|]", line)]
+
+
+def _head(path):
+    """The kind of a file, and its beginning, unpacked; '' and nothing for a pipe or folder."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return "", b""
+    with open(path, "rb") as raw:
+        head = raw.read(_LOOK_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        with gzip.open(path) as packed:
+            head = packed.read(_LOOK_BYTES)
+    return recognise(head), head

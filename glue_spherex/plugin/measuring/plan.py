@@ -142,26 +142,36 @@ def plan(
     if stop():
         return None
     seconds, basis = _expected(matches, counts, settings, workers, scheduler)
-    lines = _source_lines(targets, counts, problems) + _rejected_lines(targets)
-    lines.sort(key=lambda line: line.row)
+    lines = lines_of(targets, counts, problems)
     return Plan(lines, len(matches), int(counts.sum()), seconds, basis, list(images.failures))
 
 
-def _source_lines(targets, counts, problems):
-    return [
-        PlanLine(
-            int(row), source.label, source.ra, source.dec, source.shape, tuple(count), problems.get(number, ""),
-            source.companion,
-        )
-        for number, (source, row, count) in enumerate(zip(targets.sources, targets.rows, counts.tolist()))
-    ]  # fmt: skip
+def lines_of(targets, counts=None, problems=None):
+    """A line for each row of a target list.
 
+    Parameters
+    ----------
+    targets : Targets
+    counts : ndarray of int, shape (n_sources, 6), optional
+        Images of each detector; 0 before they are counted.
+    problems : dict of int to str, optional
+        Why sources are not measured, by their number.
 
-def _rejected_lines(targets):
-    return [
+    Returns
+    -------
+    list of PlanLine
+        By row; of a rejected row with the reason.
+    """
+    counts = np.zeros((len(targets), 6), dtype=int) if counts is None else counts
+    lines = [
+        PlanLine(int(row), s.label, s.ra, s.dec, s.shape, tuple(count), (problems or {}).get(number, ""), s.companion)
+        for number, (s, row, count) in enumerate(zip(targets.sources, targets.rows, counts.tolist()))
+    ]
+    lines += [
         PlanLine(row, row_label(targets, row), np.nan, np.nan, None, (0,) * 6, reason)
         for row, reason in targets.rejected
     ]
+    return sorted(lines, key=lambda line: line.row)
 
 
 def _problems(lost, sources, images, settings):

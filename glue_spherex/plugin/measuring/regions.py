@@ -7,7 +7,7 @@ from glue.core.subset_group import SubsetGroup
 from ...io import TargetListError, Targets
 from ...io.columns import distinct
 from ...model import Source
-from .target_lists import selected_rows
+from .layers import is_made_on, selected_rows
 
 #: Pixels of a region that can be targets one by one.
 MOST_PIXELS = 10_000
@@ -96,7 +96,7 @@ def _in_image(layer):
     """The subset to measure, or a sentence."""
     if isinstance(layer, SubsetGroup):
         regions = [subset for subset in layer.subsets if is_image_region(subset)]
-        layer = max(regions, key=_made_here, default=layer)
+        layer = max(regions, key=is_made_on, default=layer)
     if not isinstance(layer, Subset):
         raise TargetListError(f"{getattr(layer, 'label', layer)!r} is no region in an image with sky coordinates.")
     data = layer.data
@@ -111,10 +111,6 @@ def _in_image(layer):
             "image with a celestial WCS."
         )
     return layer
-
-
-def _made_here(subset):
-    return any(cid.parent is subset.data for cid in subset.subset_state.attributes)
 
 
 def _sky(data, x, y):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...io.columns import FileColumn, FileTable, distinct
+from ...io.recognition import column_ucds
 
 
 class TableColumn:
@@ -16,32 +17,23 @@ class TableColumn:
     cid : glue.core.ComponentID
     name : str
         Its label, made unique within the dataset.
+    ucd : str, optional
 
     Attributes
     ----------
-    unit, ucd : str
-    mask : None
+    unit : str
     """
 
-    is_array = False
-    mask = None
-
-    def __init__(self, data, cid, name):
-        component = data.get_component(cid)
+    def __init__(self, data, cid, name, ucd=""):
         self._data, self._cid = data, cid
-        self.name = name
-        self.unit = str(component.units or "")
-        self.ucd = str((data.meta.get("ucds") or {}).get(cid.label, "")) if _has_ucds(data) else ""
+        self.name, self.ucd = name, ucd
+        self.unit = str(data.get_component(cid).units or "")
 
     @property
     def values(self):
         """Numbers or text, shape (n,)."""
         values = np.asarray(self._data.get_data(self._cid))
         return values.astype(str) if values.dtype.kind in "OS" else values
-
-
-def _has_ucds(data):
-    return isinstance(data.meta.get("ucds"), dict)
 
 
 def columns_of(data):
@@ -58,7 +50,15 @@ def columns_of(data):
         A label that occurs twice is ``label_2`` the second time.
     """
     cids = [*data.main_components, *data.derived_components]
-    return [TableColumn(data, cid, name) for cid, name in zip(cids, distinct([cid.label for cid in cids]))]
+    ucds = _ucds(data)
+    names = distinct([cid.label for cid in cids])
+    return [TableColumn(data, cid, name, ucds.get(cid.label, "")) for cid, name in zip(cids, names)]
+
+
+def _ucds(data):
+    """The UCDs in the file that a dataset was loaded from, by column; glue does not keep them."""
+    path = getattr(getattr(data, "_load_log", None), "path", None)
+    return column_ucds(path) if isinstance(path, str) else {}
 
 
 def table_of(columns):

@@ -15,6 +15,7 @@ from ...io.targets import targets_in
 from ..columns import kind_of, source_numbers
 from ..target_data import target_table_from
 from ..targets import sources_in
+from .layers import is_made_on, selected_rows
 from .pasted import targets_of_text
 from .resolver import targets_of_name
 from .table_columns import columns_of, rows_of, table_of
@@ -107,31 +108,6 @@ def _check_table(data):
         )
 
 
-def selected_rows(subset):
-    """The numbers of the rows of a subset.
-
-    Parameters
-    ----------
-    subset : glue.core.Subset
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-
-    Raises
-    ------
-    TargetListError
-        If its condition is one about other data.
-    """
-    try:
-        return np.flatnonzero(subset.to_mask())
-    except IncompatibleAttribute:
-        raise TargetListError(
-            f"the subset {subset.label!r} cannot be applied to {subset.data.label!r}: it was made with data that are "
-            "not linked to it. Link them (Data Manager > Link Data), or choose the dataset on which it was made."
-        ) from None
-
-
 def _read(data, rows, chosen):
     """The targets in some rows of a dataset, with row numbers of the whole dataset."""
     columns = columns_of(data)
@@ -179,10 +155,9 @@ def _one_layer(layer):
 def _unlikely(subset):
     """What to sort by to find the subset of a group that lists targets."""
     data = subset.data
-    made_here = any(cid.parent is data for cid in subset.subset_state.attributes)
     is_table = data.ndim == 1 and kind_of(data) != "images"
     has_place = is_table and (kind_of(data) == "spectrum" or {"ra", "dec"} <= guessed_columns(data).keys())
-    return not is_table, not has_place, not _has_rows(subset), kind_of(data) == "spectrum", not made_here
+    return not is_table, not has_place, not _has_rows(subset), kind_of(data) == "spectrum", not is_made_on(subset)
 
 
 def _has_rows(subset):

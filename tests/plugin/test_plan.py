@@ -1,0 +1,83 @@
+"""What a measurement will do, target by target."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("glue")
+
+from glue_spherex import Source, read_targets
+from glue_spherex.images import ImageFileError
+from glue_spherex.io import Rejected
+from glue_spherex.photometry import PhotometryError, Settings
+from glue_spherex.plugin.measuring.plan import plan
+
+
+@pytest.fixture
+def field(simulated):
+    return simulated("pair", images=24, detectors=(2, 5), seed=12)
+
+
+@pytest.fixture
+def folders(field):
+    return field.folder / "images", field.calibration
+
+
+@pytest.fixture
+def targets(field):
+    """The two stars, one elsewhere, and a row between them that is none."""
+    listed = read_targets(field.targets)
+    sources = [*listed.sources, Source((listed.sources[0].ra + 90) % 360, 0, "elsewhere")]
+    return replace(listed, sources=sources, rows=np.array([0, 2, 3]), rejected=[Rejected(1, "ra is empty.")])
+
+
+def test_plan(targets, folders):
+    found = plan(targets, *folders)
+    assert [line.row for line in found.lines] == [0, 1, 2, 3]
+    assert [line.counts for line in found.lines] == [(0, 12, 0, 0, 12, 0), (0,) * 6, (0, 12, 0, 0, 12, 0), (0,) * 6]
+    assert [line.problem for line in found.lines] == ["", "ra is empty.", "", "No image holds it."]
+    assert found.lines[0].label == targets.sources[0].label
+    assert (found.lines[0].ra, found.lines[0].shape) == (targets.sources[0].ra, None)
+    assert (found.images, found.measurements, found.n_measured) == (24, 48, 2)
+    assert found.counts == (0, 24, 0, 0, 24, 0)
+    assert found.seconds is None
+    assert found.seconds_basis
+
+
+def test_what_is_asked_for(targets, folders):
+    found = plan(targets, *folders, Settings(detectors=(1,), time=(50000, 70000)))
+    assert found.images == found.measurements == 0
+    assert (
+        found.lines[0].problem == "It is on 24 images, but on none of the detectors and time range that are asked for."
+    )
+    assert found.lines[3].problem == "No image holds it."
+    assert plan(targets, *folders, Settings(detectors=(2,))).lines[0].counts == (0, 12, 0, 0, 0, 0)
+
+
+def test_companions(targets, folders):
+    star, other, elsewhere = targets.sources
+    marked = replace(targets, sources=[star, replace(other, companion=True), elsewhere])
+    found = plan(marked, *folders)
+    assert [line.companion for line in found.lines] == [False, False, True, False]
+    assert (found.lines[2].images, found.n_measured) == (24, 1)
+    alone = replace(targets, sources=[replace(star, companion=True), replace(other, companion=True), elsewhere])
+    assert plan(alone, *folders).lines[0].problem == (
+        "It is on 24 images, but on none together with a target, so that it is not needed."
+    )
+
+
+def test_progress_and_cancel(targets, folders):
+    seen = []
+    assert (
+        plan(targets, *folders, progress=lambda done, total: seen.append((done, total)), cancelled=lambda: True) is None
+    )
+    plan(targets, *folders, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (24, 24)
+
+
+def test_nothing_to_plan_with(targets, folders, tmp_path):
+    with pytest.raises(ImageFileError, match=r"no FITS file|does not exist|no folder"):
+        plan(targets, tmp_path / "gone", folders[1])
+    with pytest.raises(PhotometryError, match="no source to measure"):
+        plan(replace(targets, sources=[]), *folders)
