@@ -5,11 +5,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-for _library in (
-    "OPENBLAS",
-    "OMP",
-    "MKL",
-):  # read when numpy is imported: matrices this small gain nothing from threads
+# read when numpy is imported: matrices this small gain nothing from threads
+for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
