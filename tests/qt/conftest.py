@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 
 pytest.importorskip("glue_qt")
@@ -37,7 +39,8 @@ def application(qtbot):
     window.resize(1400, 900)
     yield window
     process_events()
-    window.close()
+    with suppress(RuntimeError):  # the test has closed it
+        window.close()
     process_events()
 
 
