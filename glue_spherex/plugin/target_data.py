@@ -113,7 +113,7 @@ def _target_data(targets):
              "pmdec": "mas / yr", "ref_epoch": "yr"}  # fmt: skip
     for name, values in columns.items():
         data.add_component(_component(values, units.get(name, "")), name)
-    names, used = list(columns), set(targets.columns.values())
+    names, used = list(columns), {name for role, name in targets.columns.items() if role != "role"}
     for name in targets.table.colnames:
         if name not in used:
             names.append(name if name not in names else f"{name}_in_list")

@@ -9,6 +9,7 @@ from glue_spherex.images import ImageFileError, read_record
 from glue_spherex.io import TargetListError
 from glue_spherex.plugin.columns import kind_of
 from glue_spherex.plugin.loader import spectrum_data
+from glue_spherex.plugin.measuring.target_lists import targets_of_layer
 from glue_spherex.plugin.target_data import (
     images_table,
     load_images_table,
@@ -173,3 +174,10 @@ def test_the_images_of_a_result(tmp_path, made_spectrum):
     path.write_text("")
     with pytest.raises(TargetListError, match=r"images\.ecsv: cannot be read as a table of images: it is empty"):
         load_images_table(str(path))
+
+
+def test_a_list_keeps_who_is_a_companion(tmp_path):
+    (tmp_path / "list.csv").write_text("ra,dec,name,role\n1,2,a,target\n1,2.001,b,companion\n")
+    data = load_targets(tmp_path / "list.csv")
+    assert data["role"].tolist() == ["target", "companion"]
+    assert [source.companion for source in targets_of_layer(data).sources] == [False, True]

@@ -210,5 +210,5 @@ def with_shape(targets, profile):
     Targets
         Companions keep their own shapes.
     """
-    sources = [s if s.companion else replace(s, profile=profile) for s in targets.sources]
+    sources = [s if s.companion or s.profile == profile else replace(s, profile=profile) for s in targets.sources]
     return replace(targets, sources=sources)
