@@ -372,8 +372,15 @@ def test_preview_fills_in_and_becomes_the_result(application, submitted, worked,
     shown = np.isfinite(data["flux"]) & (data["source_id"] == data["source_id"][1])
     qtbot.waitUntil(lambda: len(artist.rows) == shown.sum(), timeout=LONG_MS)
 
+    state = viewer.state  # all points are in view, as before
+    x, y = artist.shown.x[artist.rows], artist.shown.y[artist.rows]
+    assert state.x_min <= x.min() < x.max() <= state.x_max
+    assert state.y_min <= y.min() < y.max() <= state.y_max
+
+    state.x_max = zoomed = float(np.median(x))
     worked(job.id)
     qtbot.waitUntil(lambda: data.label == "a pair", timeout=LONG_MS)
+    assert state.x_max == zoomed
     table = Table.read(desk.result_folder(job.id) / "spectra.vot")
     np.testing.assert_array_equal(data["flux"], table["flux"])
     focused, row = focused_row(application.session)

@@ -104,7 +104,7 @@ class Preview:
     def _put(self, data_collection, data, job, table):
         new = spectrum_data(table)
         if data is not None:
-            order = order_with_new_rows_last(data, new)
+            order, moved = order_with_new_rows_last(moved_rows(data, new), new.size)
             new = spectrum_data(table[order])
         new.meta["spherex"] |= {"job": self.job_id, "running": True}
         label = f"{short(job.title, 60)} ({PHASES[job.phase].word.lower()})"
@@ -114,7 +114,7 @@ class Preview:
             data_collection.append(self._targets_of(new, job))
             link_all(data_collection)
             return new
-        replace_values(data, new, moved_rows(data, new))
+        replace_values(data, new, moved)
         data.label = label
         targets = data_of_job(data_collection, self.job_id, "targets")
         if targets is not None:

@@ -27,21 +27,27 @@ def moved_rows(data, new):
     return np.array([places.get(key, -1) for key in _keys(data, names)], dtype=int)
 
 
-def order_with_new_rows_last(data, new):
-    """In which order rows of a dataset that has grown keep the numbers they had.
+def order_with_new_rows_last(moved, n):
+    """In which order the rows of a dataset that has grown keep the numbers they had.
 
     Parameters
     ----------
-    data, new : glue.core.Data
+    moved : ndarray of int, shape (m,)
+        From `moved_rows`.
+    n : int
+        Number of rows there are now.
 
     Returns
     -------
-    ndarray of int, shape (number of rows of `new`,)
-        Rows of `new`: those of `data` in their order, then the others.
+    order : ndarray of int, shape (n,)
+        Rows of the new dataset: the known ones in their order, then the others.
+    moved : ndarray of int, shape (m,)
+        Where the known rows are in this order; -1 if they are gone.
     """
-    moved = moved_rows(data, new)
-    kept = moved[moved >= 0]
-    return np.concatenate([kept, np.setdiff1d(np.arange(new.size), kept)])
+    known = moved >= 0
+    kept = moved[known]
+    order = np.concatenate([kept, np.setdiff1d(np.arange(n), kept)])
+    return order, np.where(known, np.cumsum(known) - 1, -1)
 
 
 def _keys(data, names):

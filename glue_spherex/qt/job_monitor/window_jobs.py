@@ -1,5 +1,6 @@
 """What a window of glue knows of the jobs: it looks at the store, tells the end of jobs, and fills previews in."""
 
+import time
 from weakref import WeakKeyDictionary
 
 from glue.core.hub import HubListener
@@ -14,10 +15,12 @@ from ...plugin.job_monitor.state import JobMonitorState
 from ...plugin.job_monitor.watching import StoreView
 from ..open_dialogs import window_of
 from .background import Background
-from .layout import show_in_viewers, tab_renamed
+from .layout import all_points_in_view, show_in_viewers, tab_renamed
 
 #: Between two looks at the store, which cost next to nothing as long as nothing happens.
 LOOK_MS = 500
+#: Nothing is looked at for so many times as long as it took to read all jobs, at most some seconds.
+_TIMES, _MOST_SECONDS = 20, 5.0
 _STATUS_MS = 15_000
 
 _of_session = WeakKeyDictionary()
@@ -61,7 +64,7 @@ class WindowJobs(QtCore.QObject, HubListener):
         self._followed, self._previews = {}, {}
         self._store, self.background = StoreView(), Background()
         self._looking = self._reading = False
-        self._again = True
+        self._again, self._not_before = True, 0.0
         self._timer = QtCore.QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self.look)
         self._timer.start()
@@ -95,11 +98,20 @@ class WindowJobs(QtCore.QObject, HubListener):
 
     def look(self):
         """Look at the store if the last look has ended."""
-        if self._looking:
+        if self._looking or (not self._again and time.monotonic() < self._not_before):
             return
         self._looking = True
         again, self._again = self._again, False
-        self.background.run(lambda: self._store.look(again), self._seen, self._unseen)
+        self.background.run(lambda: self._look(again), self._seen, self._unseen)
+
+    def _look(self, again):
+        """Look at the store; in the thread of the background."""
+        began = time.monotonic()
+        sight = self._store.look(again)
+        if sight is not None:
+            now = time.monotonic()
+            self._not_before = now + min(_TIMES * (now - began), _MOST_SECONDS)
+        return sight
 
     def look_again(self):
         """Look at the store even if nothing seems to have changed."""
@@ -172,7 +184,8 @@ class WindowJobs(QtCore.QObject, HubListener):
         try:
             before = data_of_job(collection, job_id)
             label = None if before is None else before.label
-            data = load_result(collection, job_id)
+            with all_points_in_view(self.session, before):
+                data = load_result(collection, job_id)
             tab_renamed(self.session, label, data.label)
             if before is None or not quietly:
                 show_in_viewers(self.session, data)
@@ -213,7 +226,8 @@ class WindowJobs(QtCore.QObject, HubListener):
             try:
                 before = data_of_job(self.session.data_collection, preview.job_id)
                 label = None if before is None else before.label
-                data = preview.show(self.session.data_collection, job, table)
+                with all_points_in_view(self.session, before):
+                    data = preview.show(self.session.data_collection, job, table)
                 tab_renamed(self.session, label, data.label)
                 if show is not None:
                     show(self.session, data)
