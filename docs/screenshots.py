@@ -8,6 +8,8 @@ Needs no screen (QT_QPA_PLATFORM=offscreen is set unless it is given).
 
 import argparse
 import os
+import tempfile
+import time
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -23,9 +25,16 @@ def main():
     parser.add_argument("--output", type=Path, default=HERE / "_static")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["GLUE_SPHEREX_HOME"] = home  # jobs of its own, and no folders of the user's
+        take_all(arguments)
+
+
+def take_all(arguments):
+    """Take the pictures, one after the other."""
     window = open_window(arguments.demo, arguments.size)
     for name, widget in pictures(window, arguments.demo):
-        wait(1.0)
+        wait_for_cutouts(window)
         widget().grab().save(str(arguments.output / f"{name}.png"))
         print(arguments.output / f"{name}.png")
     window.close()
@@ -38,11 +47,26 @@ def wait(seconds):
     process_events(wait=seconds)
 
 
+def wait_for_cutouts(window, longest=60.0):
+    """Wait until every cutout on the screen is drawn."""
+    from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
+
+    wait(1.0)
+    pages = [viewer.page for tab in window.viewers for viewer in tab if isinstance(viewer, SpherexCutoutViewer)]
+    end = time.monotonic() + longest
+    while time.monotonic() < end and not all(
+        page.is_drawn(panel.row.row) for page in pages for panel in page.panels if panel.row is not None
+    ):
+        wait(0.1)
+
+
 def open_window(demo, size):
     """glue on the result of the demonstration, in a given size."""
     from glue_spherex.qt.application import result_window
 
-    window = result_window(demo / "result" / "spectra.vot", demo / "result" / "targets.ecsv")
+    window = result_window(
+        demo / "result" / "spectra.vot", demo / "result" / "targets.ecsv", demo / "field" / "catalogue.csv"
+    )
     window.start(block=False, maximized=False)
     window.resize(*size)
     wait(1.0)
@@ -93,6 +117,33 @@ def pictures(window, demo):
     state = FlagSubsetState(find_column(data, "flags"), 1, "any")
     window.data_collection.new_subset_group("TRANSIENT", state)
     yield "flag-subset-shown", lambda: window
+    yield from pictures_of_jobs(window)
+
+
+def pictures_of_jobs(window):
+    """The measure dialog on bright stars of the catalogue, and the monitor while they are measured."""
+    from glue_spherex.jobs import submit
+    from glue_spherex.jobs import wait as wait_for_job
+    from glue_spherex.qt.job_monitor import job_monitor
+    from glue_spherex.qt.measure_dialog import measure_dialog
+
+    catalogue = next(data for data in window.data_collection if data.label == "catalogue")
+    bright = window.data_collection.new_subset_group("bright stars", catalogue.id["flux_2um_ujy"] > 5.5e3)
+    dialog = measure_dialog(window.session, bright)
+    dialog.state.request.title = "Bright stars"
+    while not dialog.state.is_planned:
+        wait(0.2)
+    yield "measure-dialog", lambda: dialog
+    targets, request = dialog.state.targets, dialog.state.request
+    for title in ("Bright stars", "Bright stars, 21 px box", "Bright stars, again"):
+        job = submit(targets, request.image_folders, request.calibration or None, title=title)
+        if title != "Bright stars, again":
+            wait_for_job(job.id)
+    dialog.close()
+    job_monitor(window.session)
+    wait(1.0)
+    yield "job-monitor", lambda: window
+    wait_for_job(job.id)
 
 
 def show_viewer(window, viewer):

@@ -167,12 +167,14 @@ def target_list_of(data_collection, spectra):
     Returns
     -------
     glue.core.Data or None
-        The list with the most of the table's sources; None where no list has any.
+        The list with the most of the table's sources, and of several such the shortest; None where no list has any.
     """
     lists = [data for data in data_collection if kind_of(data) == "targets"]
     found = sources_in(spectra)
     shared = [len(set(match_sources(sources_in(targets), found).tolist()) - {-1}) for targets in lists]
-    return lists[int(np.argmax(shared))] if any(shared) else None
+    if not any(shared):
+        return None
+    return lists[max(range(len(lists)), key=lambda k: (shared[k], -lists[k].size))]
 
 
 def target_of_source(targets, spectra, source_id):

@@ -95,10 +95,11 @@ def test_of_several_tables_the_one_that_is_looked_at():
     assert source_of_target(collection, wanted, 0, preferred=wanted) == (tables[0], 0)
 
 
-def test_the_list_with_the_most_sources():
+def test_the_shortest_list_with_the_most_sources():
     table = spectra(["a", "b"], [0, 1], [10.0, 20.0], [0, 0])
     one, both = targets(["a"], [0], [10.0], [0]), targets(["b", "a"], [0, 1], [20.0, 10.0], [0, 0])
-    assert target_list_of(DataCollection([table, one, both]), table) is both
+    catalogue = targets(["a", "b", "c"], [0, 1, 2], [10.0, 20.0, 30.0], [0, 0, 0])
+    assert target_list_of(DataCollection([catalogue, table, one, both]), table) is both
 
 
 def test_no_list_with_any_of_the_sources():
