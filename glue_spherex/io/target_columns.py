@@ -45,6 +45,16 @@ _UNITS = {
 }
 #: As the name of a column: there is none, and none is looked for.
 NOT_USED = ""
+_SPELLINGS = {
+    **dict.fromkeys(("degree", "degrees", "degs"), "deg"),
+    **dict.fromkeys(("hours", "hrs"), "hour"),
+    **dict.fromkeys(("radians", "radian"), "rad"),
+    **dict.fromkeys(("arcseconds", "arcsecs", "asec", '"', "''"), "arcsec"),
+    **dict.fromkeys(("arcminutes", "arcmins"), "arcmin"),
+    **dict.fromkeys(("mas/year", "mas yr-1", "mas.yr-1", "mas yr**-1", "mas/a"), "mas / yr"),
+    **dict.fromkeys(("arcsec/year", "arcsec/a"), "arcsec / yr"),
+    **dict.fromkeys(("years", "julian years", "julian year", "jyear"), "yr"),
+}
 _HOURS_TEXT, _DEGREES_TEXT = ("h:m:s", "hms"), ("d:m:s", "dms")
 _ROLE_WORDS = {"target": False, "companion": True}
 _TRUTHS = dict.fromkeys(("true", "yes", "t", "y", "1"), True) | dict.fromkeys(("false", "no", "f", "n", "0"), False)
@@ -123,7 +133,7 @@ def _factor(role, column):
 
     if not column.unit or role not in _UNITS:
         return 1.0
-    unit = _unit(column.unit)
+    unit = _known_unit(column.unit)
     if unit is None:
         return 1.0
     if isinstance(unit, u.UnrecognizedUnit):
@@ -132,6 +142,14 @@ def _factor(role, column):
     if unit in (u.hour, u.hourangle) and target == u.deg:
         return 15.0  # exactly
     return float(unit.to(target)) if unit.is_equivalent(target) else None
+
+
+def _known_unit(text):
+    """The unit of a text, also as people write it; None for no unit."""
+    import astropy.units as u
+
+    unit = _unit(_SPELLINGS.get(text.strip().lower(), text))
+    return _unit(text.lower()) if isinstance(unit, u.UnrecognizedUnit) else unit
 
 
 def check_columns(where, names, found, chosen):
@@ -181,7 +199,7 @@ class Cells:
         self._factor = _factor(role, column)
         if self._factor is None:
             raise ValueError(f"column {column.name!r} has the unit {column.unit}; {_UNITS[role]} is needed for {role}")
-        in_degrees = bool(column.unit) and getattr(_unit(column.unit), "physical_type", "unknown") != "unknown"
+        in_degrees = bool(column.unit) and getattr(_known_unit(column.unit), "physical_type", "unknown") != "unknown"
         self._hours = self._factor == 15.0 or (role == "ra" and not in_degrees)
 
     def text(self, row):

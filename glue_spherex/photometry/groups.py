@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Largest factor by which neighbours may raise the variance of a flux. 1e5: two point sources 0.002 pixel apart.
+#: Largest factor by which neighbours may raise the variance of a flux.
 LARGEST_INFLATION = 1e5
+#: What this means for two point sources.
+LEAST_SEPARATION_PX = 0.002
 #: Largest group that is inverted as a dense matrix.
 LARGEST_DENSE_GROUP = 2500
 _SMALLEST_EIGENVALUE = 0.5 / LARGEST_INFLATION  # of a scaled normal matrix: that of a pair at the limit

@@ -391,3 +391,13 @@ def test_a_column_that_is_not_to_be_used():
     assert (source.label, source.pmra) == ("1.00000_2.00000", 0)
     with pytest.raises(TargetListError, match="no column looks like ra"):
         read_targets(t, ra="")
+
+
+@pytest.mark.parametrize(
+    ("unit", "value"), [("degrees", 22.5), ("Degree", 22.5), ("hours", 1.5), ("radians", np.pi / 8), ("DEG", 22.5)]
+)
+def test_units_as_people_write_them(unit, value):
+    t = Table({"ra": Column([value]), "dec": [10.0], "pmra": [5.0]})
+    t["ra"].unit, t["pmra"].unit = u.Unit(unit, parse_strict="silent"), u.Unit("mas/year", parse_strict="silent")
+    [source] = read_targets(t).sources
+    assert (source.ra, source.pmra) == (pytest.approx(22.5), 5)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("glue")
 
-from glue_spherex import Source, read_targets
+from glue_spherex import Sersic, Source, read_targets
 from glue_spherex.images import ImageFileError
 from glue_spherex.io import Rejected
 from glue_spherex.photometry import PhotometryError, Settings
@@ -65,6 +65,16 @@ def test_companions(targets, folders):
     assert plan(alone, *folders).lines[0].problem == (
         "It is on 24 images, but on none together with a target, so that it is not needed."
     )
+
+
+def test_sources_at_the_same_place(targets, folders):
+    star = targets.sources[0]
+    galaxy = replace(star, label="bulge", profile=Sersic(4, 3))
+    found = plan(replace(targets, sources=[star, replace(star, label="again"), galaxy]), *folders)
+    assert found.lines[0].problem.startswith("It is at the same place as again (row 3): the two cannot be told apart")
+    assert found.lines[2].problem.startswith(f"It is at the same place as {star.label} (row 1)")
+    assert found.lines[3].problem == ""
+    assert found.n_measured == 1
 
 
 def test_progress_and_cancel(targets, folders):

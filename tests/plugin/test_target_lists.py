@@ -1,6 +1,8 @@
 """Targets from layers of glue, from text, files and names of objects."""
 
+import gc
 import threading
+import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -260,7 +262,9 @@ def test_files(tmp_path):
 class Sesame(BaseHTTPRequestHandler):
     def do_GET(self):
         known = "M31" in self.path
-        self.send_response(200)
+        if "odd" in self.path:
+            return self.wfile.write(b"no HTTP at all\r\n\r\n")
+        self.send_response(500 if "broken" in self.path else 200)
         self.end_headers()
         self.wfile.write(b"%J 10.6847083 +41.2687500 = 00:42:44.33\n" if known else b"#!nothing\n")
 
@@ -279,6 +283,9 @@ def sesame():
     server.shutdown()
     thread.join()
     server.server_close()
+    with warnings.catch_warnings():  # urllib leaves the sockets of answers that failed to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def test_name(sesame):
@@ -291,6 +298,12 @@ def test_unknown_name(sesame):
         targets_of_name("no such thing")
     with pytest.raises(TargetListError, match=r"the name of the object is empty"):
         targets_of_name("  ")
+
+
+@pytest.mark.parametrize("name", ["broken", "odd"])
+def test_a_service_in_trouble(sesame, name):
+    with pytest.raises(TargetListError, match=r"cannot be looked up: the name service does not answer"):
+        targets_of_name(name)
 
 
 def test_no_network(monkeypatch):

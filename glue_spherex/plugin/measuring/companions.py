@@ -59,10 +59,28 @@ def _near(sources, neighbours, radius_arcsec):
     others = _unit_vectors(neighbours)
     known = cKDTree(_unit_vectors(sources)).query(others)[0] <= _chord(SAME_SOURCE_ARCSEC)
     near = np.flatnonzero(~known & (cKDTree(_unit_vectors(targets)).query(others)[0] <= _chord(radius_arcsec)))
-    if len(near) < 2:
-        return near.tolist()
-    twins = cKDTree(others[near]).query_pairs(_chord(SAME_SOURCE_ARCSEC), output_type="ndarray")
-    return np.delete(near, np.unique(twins.max(axis=1))).tolist()  # the first of them stays
+    twins = pairs_within([neighbours[k] for k in near], SAME_SOURCE_ARCSEC)
+    return np.delete(near, np.unique([later for _, later in twins]).astype(int)).tolist()
+
+
+def pairs_within(sources, arcsec):
+    """The pairs of sources that are near each other at the time of the survey.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    arcsec : float
+
+    Returns
+    -------
+    list of (int, int)
+        Their numbers, the smaller one first, in order.
+    """
+    from scipy.spatial import cKDTree
+
+    if len(sources) < 2:
+        return []
+    return sorted(cKDTree(_unit_vectors(sources)).query_pairs(_chord(arcsec)))
 
 
 def _unit_vectors(sources):

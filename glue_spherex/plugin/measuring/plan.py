@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...images import FolderCollection
+from ...model.detectors import PIXEL_SCALE_ARCSEC
 from ...photometry.forecast import count_images
+from ...photometry.groups import LEAST_SEPARATION_PX
 from ...photometry.output import row_label
 from ...photometry.pipeline import check_engine, checked_sources, matches_of
 from ...photometry.settings import Settings
+from .companions import pairs_within
 
+_SAME_PLACE_ARCSEC = LEAST_SEPARATION_PX * PIXEL_SCALE_ARCSEC
 _FILTERS = {"detectors": "detectors", "wavelength": "wavelength ranges", "time": "time range"}
 
 
@@ -138,7 +142,7 @@ def plan(
     matches = matches_of(sources, images, settings)
     counts = count_images(matches, len(sources))
     lost = np.flatnonzero(counts.sum(axis=1) == 0)
-    problems = dict(zip(lost.tolist(), _problems(lost, sources, images, settings)))
+    problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings)))
     if stop():
         return None
     seconds, basis = _expected(matches, counts, settings, workers, scheduler)
@@ -185,6 +189,20 @@ def _problems(lost, sources, images, settings):
         held = count_images(images.find([sources[k] for k in lost]), len(lost)).sum(axis=1)
     together = count_images(matches_of(sources, images, whole), len(sources)).sum(axis=1) if held.any() else held
     return [_problem(sources[k], int(n), together[k] if held.any() else 0, asked) for k, n in zip(lost, held)]
+
+
+def _coincident(targets):
+    """Why sources that are at the place of another one of the same shape are not measured, by their number."""
+    sources, problems = targets.sources, {}
+    for pair in pairs_within(sources, _SAME_PLACE_ARCSEC):
+        for one, other in (pair, pair[::-1]):
+            if sources[one].shape == sources[other].shape and one not in problems:
+                row = int(targets.rows[other]) + 1
+                problems[one] = (
+                    f"It is at the same place as {sources[other].label} (row {row}): the two cannot be told apart, so "
+                    "that neither is measured."
+                )
+    return problems
 
 
 def _problem(source, n_images, n_together, asked):

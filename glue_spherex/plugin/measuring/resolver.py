@@ -27,6 +27,8 @@ def targets_of_name(name):
     TargetListError
         If there is no name, nobody knows it, or there is no network.
     """
+    from http.client import HTTPException
+
     import numpy as np
     from astropy.coordinates import name_resolve
     from astropy.table import QTable
@@ -38,7 +40,7 @@ def targets_of_name(name):
     try:
         with conf.set_temp("remote_timeout", TIMEOUT_SECONDS):
             place = name_resolve.get_icrs_coordinates(name)
-    except (name_resolve.NameResolveError, OSError, ValueError) as error:
+    except (name_resolve.NameResolveError, HTTPException, OSError, ValueError) as error:
         raise TargetListError(_sentence(name, error)) from error
     source = Source(place.ra.deg, place.dec.deg, label=name)
     table = QTable({"ra": [source.ra], "dec": [source.dec], "name": [name]})
