@@ -409,7 +409,7 @@ def test_counts(ready):
     assert ready.lines[0].counts == (1,) * 6
     assert ready.lines[1].problem
     text = plan_text(ready.targets, ready.plan)
-    assert text == "2 sources, 1 row that cannot be measured · 6 images · 6 measurements"
+    assert text == "2 sources, 1 row that cannot be measured · 6 images · 6 measurements · run time not known yet"
     ready.request.title = "another title"
     ready.refresh()
     assert ready.is_planned  # a title changes no count

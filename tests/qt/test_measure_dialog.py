@@ -96,7 +96,7 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     [row] = rows(dialog)
     assert (row[0], row[3:]) == ("star", ["point", *("1",) * 6, "6"])
     assert dialog.chart.counts == (1,) * 6
-    assert dialog.plan_label.text() == "1 source · 6 images · 6 measurements"
+    assert dialog.plan_label.text() == "1 source · 6 images · 6 measurements · run time not known yet"
     assert "No run time is foretold" in dialog.plan_label.toolTip()
     assert dialog.method_form.title.placeholderText().startswith("star, 20")
     assert dialog.measure_button.isEnabled()
@@ -182,7 +182,7 @@ def test_columns_shapes_and_neighbours(qtbot, opened, session, wait_for):
     model.fields["shape"].setCurrentIndex(2)
     qtbot.keyClicks(model.fields["r_eff"], "0")
     settled(dialog, wait_for)
-    assert {row[3] for row in rows(dialog)} == {""} or dialog.model_form.note_of("r_eff")
+    assert {row[3] for row in rows(dialog)} == {"point"}
     assert "allowed" in model.note_of("r_eff")
     model.fields["r_eff"].setText("")
     qtbot.keyClicks(model.fields["r_eff"], "4")
@@ -297,6 +297,46 @@ def test_closing_while_images_are_counted(qtbot, opened, field, middle, slow_cou
     go_on.set()
     wait_for(lambda: not thread.is_alive(), process_events)
     process_events()
+
+
+def test_late_answers_do_not_count(opened, field, middle, slow_count, wait_for):
+    """What was sent before something else was asked for arrives after it."""
+    begun, go_on, calls = slow_count
+    dialog = opened(text=middle)
+    dialog.state.request.add_folder(str(field.folder / "images"))
+    wait_for(begun.is_set, process_events)
+    number = dialog._count_number
+    dialog.state.request.detectors = (2,)
+    dialog.settle()
+    dialog._on_counted(number, "the counts of all detectors", None)
+    assert dialog.state.plan is None
+    assert dialog.state.planning
+    go_on.set()
+    settled(dialog, wait_for)
+    assert dialog.chart.counts == (0, 1, 0, 0, 0, 0)
+    assert len(calls) == 2
+
+
+def test_scrolling_changes_nothing(qtbot, opened):
+    from qtpy.QtCore import QPointF
+    from qtpy.QtGui import QWheelEvent
+
+    dialog = opened()
+    combo = dialog.method_form.fields["background"]
+    middle = QPointF(combo.rect().center())
+    turn = QWheelEvent(
+        middle,
+        combo.mapToGlobal(middle),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.NoButton,
+        Qt.NoModifier,
+        Qt.NoScrollPhase,
+        False,
+    )
+    combo.wheelEvent(turn)
+    assert combo.currentIndex() == 0
+    assert not turn.isAccepted()
 
 
 def test_folders(qtbot, opened, field, tmp_path, monkeypatch):

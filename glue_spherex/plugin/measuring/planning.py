@@ -78,7 +78,11 @@ def plan_text(targets, plan):
     if plan is None:
         return text
     text += f" · {_counted(plan.images, 'image')} · {_counted(plan.measurements, 'measurement')}"
-    return text + (f" · about {duration_text(plan.seconds)}" if plan.seconds is not None else "")
+    if plan.unreadable:
+        text += f", {_counted(len(plan.unreadable), 'file')} unusable"
+    if plan.seconds is None:
+        return f"{text} · run time not known yet"
+    return f"{text} · about {duration_text(plan.seconds)}, {plan.seconds_basis}"
 
 
 def duration_text(seconds):

@@ -79,6 +79,8 @@ class MeasureState(State, HubListener):
         super().__init__()
         self.session = session
         self.targets = None
+        self._listed = None  # the targets, also where their shape is not right yet
+        self._bare = ()  # those that `lines` show without numbers of images
         self._target_problem = {}
         self._planned = None  # the request that `plan` answers
         self._stale = True  # whether the targets may have changed
@@ -185,16 +187,20 @@ class MeasureState(State, HubListener):
             self._stale = False
             self._find_targets()
         asked = self.plan_request()
-        if asked is None or asked != self._planned:
+        outdated = self._planned is not None and asked != self._planned
+        if outdated:
             self.plan, self._planned, self.plan_problem = None, None, ""
-            self.lines = bare_lines(self.targets)
+        if outdated or (self._planned is None and self._bare is not self._listed):
+            self._bare, self.lines = self._listed, bare_lines(self._listed)
 
     def _find_targets(self):
-        self._target_problem, self.targets = {}, None
-        if {**self.target.missing(), **self._wrong_shape(), **self._wrong_radius()}:
+        self._target_problem, self.targets, self._listed = {}, None, None
+        if self.target.missing():
             return
         try:
-            self.targets = self._with_neighbours(self._shaped(self.target.targets()))
+            self._listed = self.target.targets()
+            if not {**self._wrong_shape(), **self._wrong_radius()}:
+                self._listed = self.targets = self._with_neighbours(self._shaped(self._listed))
         except (TargetListError, IncompatibleAttribute) as error:
             self._target_problem = {self.target.how: _sentence(error)}
 
@@ -227,7 +233,9 @@ class MeasureState(State, HubListener):
         """The data in glue have changed."""
         gone = self.target.refresh()
         self._offer_neighbours()
-        self._targets_changed()
+        subset = getattr(message_, "subset", None)
+        if gone or subset is None or subset in (self.target.layer, self.target.region, self.neighbours):
+            self._targets_changed()
         if gone:
             self._fail(gone)
 

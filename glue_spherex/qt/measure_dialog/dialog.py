@@ -16,6 +16,7 @@ from .request_form import MethodForm, RequestForm
 from .target_form import ModelForm, TargetForm
 
 _SETTLE_MS = 300
+_MOST_FILES = 10  # that cannot be measured, in the tooltip
 
 
 def measure_dialog(session, layer=None, text=None, job_id=None):
@@ -71,6 +72,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.setWindowTitle("SPHEREx: Measure spectra")
         self.setWindowFlag(QtCore.Qt.WindowMaximizeButtonHint)
         self._asked = self._stopped = self._handed_in = None
+        self._count_number = self._look_up_number = 0
         self._counting, self._looking_up = Delivery(self), Delivery(self)
         self._count_work = LatestWork(self._counting.arrived.emit, self._counting.progressed.emit)
         self._look_up_work = LatestWork(self._looking_up.arrived.emit)
@@ -93,7 +95,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             state.add_callback(attribute, self._show_plan)
         self.finished.connect(self._on_finished)
         self.setMinimumSize(860, 520)
-        self.resize(1060, 780)
+        self.resize(1060, 820)
         self.settle()
 
     # -- parts of the window ------------------------------------------------------------------------------------------
@@ -204,11 +206,13 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             return
         self.target_form.look_up_button.setEnabled(False)
         self.target_form.found_label.setText("asking the name service…")
-        self._look_up_work.request(lambda progress, cancelled: (name, target.resolve(name)))
+        self._look_up_number = self._look_up_work.request(lambda progress, cancelled: (name, target.resolve(name)))
 
     @told
     def _on_looked_up(self, number, found, error):
         """Taking over the position of the name."""
+        if number != self._look_up_number:
+            return
         self.target_form.look_up_button.setEnabled(True)
         self.target_form.found_label.setText("")
         if error is not None:
@@ -252,7 +256,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             self._asked, self._stopped = asked, None
             state.planning = True
             self.progress.setRange(0, 0)
-            self._count_work.request(asked.count)
+            self._count_number = self._count_work.request(asked.count)
 
     @told
     def _count_clicked(self, *args):
@@ -267,13 +271,13 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
     @told
     def _on_counted(self, number, plan, error):
         """Showing the numbers of images."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            self.state.planning = False
+        asked = self._asked
+        if number == self._count_number and asked is not None:  # else something else was asked for meanwhile
+            self._asked, self.state.planning = None, False
             self.state.take_plan(asked, plan if error is None else error)
 
     def _on_progress(self, number, done, total):
-        if self.state.planning:
+        if self.state.planning and number == self._count_number:
             self.progress.setRange(0, total)
             self.progress.setValue(done)
 
@@ -298,9 +302,11 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         plan = self.state.plan
         if plan is None:
             return "How many images hold the targets is counted as soon as targets and folders are named"
-        if plan.seconds is None:
-            return f"No run time is foretold: {plan.seconds_basis}"
-        return f"Expected run time {plan.seconds_basis}"
+        basis = plan.seconds_basis
+        lines = [f"No run time is foretold: {basis}" if plan.seconds is None else f"Expected run time {basis}"]
+        lines += [f"{path}: {reason}" for path, reason in plan.unreadable[:_MOST_FILES]]
+        more = len(plan.unreadable) - _MOST_FILES
+        return "\n".join(lines + ([f"… and {more} more files"] if more > 0 else []))
 
     @told
     def _show_status(self, *args):

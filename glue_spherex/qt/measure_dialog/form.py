@@ -50,7 +50,8 @@ class Form(QtWidgets.QWidget):
         caption = QtWidgets.QLabel(label)
         caption.setFixedWidth(_LABEL_WIDTH)
         caption.setToolTip(tip)
-        line.addWidget(caption)
+        tall = any(isinstance(part, QtWidgets.QAbstractScrollArea) for part in parts)
+        line.addWidget(caption, 0, QtCore.Qt.AlignTop if tall else QtCore.Qt.AlignVCenter)
         fields = [part for part in parts if not isinstance(part, str)]
         if fields:
             caption.setBuddy(fields[0])
@@ -155,7 +156,7 @@ class Form(QtWidgets.QWidget):
 
     def combo(self, state, name, tip):
         """A choice; parameters as of `line`. Returns a QComboBox."""
-        combo = QtWidgets.QComboBox()
+        combo = _CalmCombo()
         combo.setToolTip(tip)
         combo.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(8)
@@ -174,6 +175,13 @@ class Form(QtWidgets.QWidget):
     def _follow(self, state, name, show):
         state.add_callback(name, show)
         self._connections.append(show)  # echo keeps only weak references to methods
+
+
+class _CalmCombo(QtWidgets.QComboBox):
+    """A choice that does not change when the form is scrolled with the mouse over it."""
+
+    def wheelEvent(self, event):
+        event.ignore()
 
 
 def heading(text):
@@ -216,7 +224,7 @@ class Fold(QtWidgets.QWidget):
         column.setSpacing(4)
         self.button = QtWidgets.QToolButton()
         self.button.setText(text)
-        self.button.setAutoRaise(True)
+        self.button.setStyleSheet("QToolButton { border: none; padding: 3px 0 }")
         self.button.setCheckable(True)
         self.button.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
         self.button.toggled.connect(self._show)
