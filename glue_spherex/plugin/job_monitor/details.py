@@ -101,7 +101,7 @@ def _of_job(job):
 def _of_request(request, targets):
     origin = request.targets if isinstance(request.targets, str) else ", ".join(map(str, request.targets))
     rows = [
-        ("Targets from", one_line(origin)),
+        *([("Targets from", one_line(origin))] if origin else []),
         ("Rejected targets", str(len(targets.rejected))),
         ("Images in", "\n".join(map(one_line, request.image_folders))),
         ("Calibration", one_line(request.calibration or "none")),

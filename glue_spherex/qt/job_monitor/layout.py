@@ -2,14 +2,11 @@
 
 from contextlib import contextmanager
 
-import numpy as np
-from echo import delay_callback
 from glue_qt.app import GlueApplication
 
+from ...plugin.spectrum_viewer.quantities import CannotShow
 from ..arrange import arrange_viewers
 from ..spectrum_viewer import SpherexSpectrumViewer
-
-_LIMITS = ("x_min", "x_max", "y_min", "y_max")
 
 
 def show_in_viewers(session, data):
@@ -55,18 +52,19 @@ def all_points_in_view(session, data):
     application = session.application
     tabs = application.viewers if isinstance(application, GlueApplication) and data is not None else []
     ours = [viewer.state for tab in tabs for viewer in tab if isinstance(viewer, SpherexSpectrumViewer)]
-    whole = [state for state in ours if data in state.datasets and _shows_all(state)]
+    whole = [state for state in ours if data in state.datasets and _shows_all(state, data)]
     yield
     for state in whole:
-        state.reset_limits()
+        if not _shows_all(state, data):
+            state.reset_limits()
 
 
-def _shows_all(state):
-    """Whether the limits of a spectrum viewer are those of its tool Home."""
-    before = [getattr(state, name) for name in _LIMITS]
-    with delay_callback(state, *_LIMITS):
-        state.reset_limits()
-        home = [getattr(state, name) for name in _LIMITS]
-        for name, value in zip(_LIMITS, before):
-            setattr(state, name, value)
-    return np.allclose(np.array(before, dtype=float), np.array(home, dtype=float), rtol=1e-9)
+def _shows_all(state, data):
+    """Whether all points of a dataset are within the limits of a spectrum viewer."""
+    try:
+        shown = state.shown(data)
+    except CannotShow:
+        return True
+    x, y = shown.x[shown.drawn], shown.y[shown.drawn]
+    (left, right), (low, high) = sorted((state.x_min, state.x_max)), sorted((state.y_min, state.y_max))
+    return bool(((x >= left) & (x <= right) & (y >= low) & (y <= high)).all())
