@@ -162,12 +162,14 @@ def test_a_reader_sees_one_state_and_writes_nothing(images, targets, tmp_path):
 def test_a_temporary_store_leaves_nothing(images, targets, tmp_path, monkeypatch):
     """It has no name while it is used, so that a killed run leaves nothing either."""
     monkeypatch.setattr("glue_spherex.photometry.result_store.BATCH_SECONDS", 0.0)
-    with temporary_store(tmp_path) as results:
-        assert list(tmp_path.iterdir()) == []
+    folder = tmp_path / "result"
+    folder.mkdir()
+    with temporary_store(folder) as results:
+        assert list(folder.iterdir()) == []
         measured = run_stored(targets.sources, images, Settings(), results)
         assert [len(block) for block in measured.blocks()] == [72]
-        assert list(tmp_path.iterdir()) == []
-    assert list(tmp_path.iterdir()) == []
+        assert list(folder.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_rows_hold_numbers_only():
