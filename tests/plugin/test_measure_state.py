@@ -216,6 +216,27 @@ def test_a_region_in_an_image(session):
     assert next(iter(state.problems())) == "region"
 
 
+def test_which_layer_of_a_group_is_meant(session):
+    """A lasso in one of two tables, in a spectrum, and on an image without sources."""
+    table, other = catalogue("table"), catalogue("other")
+    spectrum = Data(label="spectrum", source_id=[0, 0, 1], ra=[150.0, 150.0, 150.1], dec=[2.0] * 3, flux=[1.0] * 3)
+    spectrum.meta["spherex"] = {"kind": "spectrum", "columns": ["source_id", "ra", "dec", "flux"]}
+    image = Data(label="image", values=np.zeros((3, 3)))
+    session.data_collection.extend([table, other, spectrum, image])
+    group = session.data_collection.new_subset_group("lasso", other.id["ra"] > 150.015)
+    assert MeasureState(session, [group]).target.layer is other.subsets[0]
+    assert MeasureState(session, [other]).target.layer is other
+    assert MeasureState(session).target.layer is table
+    group.subset_state = spectrum.id["flux"] > 0
+    state = MeasureState(session, [group])
+    assert state.target.layer is spectrum.subsets[0]
+    assert not state.target.has_columns
+    assert [line.ra for line in state.lines] == pytest.approx([150.0, 150.1])
+    state = MeasureState(session, [image])
+    assert state.target.how == "region"
+    assert "there is none yet" in state.problems()["region"]
+
+
 def test_names_of_objects(session, monkeypatch):
     state = MeasureState(session)
     state.target.how = "name"
@@ -425,7 +446,7 @@ def test_counts(ready):
     ready.refresh()
     asked = ready.plan_request()
     ready.take_plan(asked, asked.count())
-    assert ready.problems() == {"plan": "None of the targets lies on any of the images."}
+    assert ready.problems() == {"plan": "None of the targets can be measured. No image holds it."}
 
 
 def test_a_folder_without_images(ready, images):

@@ -1,5 +1,6 @@
 """What the measure dialog holds and does, without a window."""
 
+import os
 from datetime import datetime
 
 from echo import CallbackProperty, SelectionCallbackProperty
@@ -23,7 +24,7 @@ from .target_choice import MOTION_ROLES, SHAPE_ROLES, TargetChoice, layer_text, 
 from .target_lists import targets_of_layer, with_shape
 
 SHAPE_WORDS = {
-    "columns": "as the columns say, else points",
+    "columns": "as listed, else points",
     "point": "points",
     "sersic": "galaxies of one shape",
 }
@@ -133,8 +134,9 @@ class MeasureState(State, HubListener):
         found = {**self.missing(), **self.wrong()}
         if not found and self.targets is not None and not self.targets.sources:
             found["targets"] = self._no_target()
-        if not found and self.plan is not None and not self.plan.measurements:
-            found["plan"] = "None of the targets lies on any of the images."
+        if not found and self.plan is not None and not self.plan.n_measured:
+            reason = next(line.problem for line in self.plan.lines if line.problem)
+            found["plan"] = f"None of the targets can be measured. {reason}"
         if not found and self.plan_problem:
             found["plan"] = self.plan_problem
         return found
@@ -234,7 +236,8 @@ class MeasureState(State, HubListener):
         gone = self.target.refresh()
         self._offer_neighbours()
         subset = getattr(message_, "subset", None)
-        if gone or subset is None or subset in (self.target.layer, self.target.region, self.neighbours):
+        used = self.target.layer, self.target.region, self.neighbours
+        if gone or subset is None or any(subset is layer for layer in used):
             self._targets_changed()
         if gone:
             self._fail(gone)
@@ -286,6 +289,8 @@ class MeasureState(State, HubListener):
         """Title of the job if none is given: target and date."""
         sources = self.targets.sources if self.targets is not None else []
         measured = [source for source in sources if not source.companion]
+        if not measured:
+            return "target and date"
         what = measured[0].label if len(measured) == 1 else f"{len(measured)} targets"
         return f"{what}, {datetime.now():%Y-%m-%d %H:%M}"
 
@@ -362,6 +367,4 @@ def _sentence(error):
 
 
 def _is_gone(folder):
-    from os.path import isdir
-
-    return not isdir(folder)
+    return not os.path.isdir(folder)

@@ -9,6 +9,7 @@ from ...io import TargetListError
 from ...io.recognition import column_names
 from ..columns import kind_of
 from ..dialogs import offer
+from .layers import is_made_on, selected_rows
 from .regions import is_image_region, targets_of_region
 from .target_lists import guessed_columns, targets_of_file, targets_of_layer, targets_of_name, targets_of_text
 
@@ -122,6 +123,8 @@ class TargetChoice(State):
             self.how, self.region = "region", layer
         elif layer in self.layers:
             self.how, self.layer = "layer", layer
+        elif layer is not None and layer.data.ndim == 2:
+            self.how = "region"  # there is none in this image; `missing` says so
         elif not self.layers:
             self.how = "text"
 
@@ -280,23 +283,29 @@ def image_regions(data_collection):
 
 
 def _table_or_region(layer):
-    """Of a subset group its subset in the likeliest table, else that in an image; other layers as they are."""
+    """Of a subset group its subset in the table that is likely meant, else that in an image; other layers as they are.
+
+    A table that has rows in the group goes before a region, also where the group was drawn on an image.
+    """
     if not isinstance(layer, SubsetGroup):
         return layer
     tables = [subset for subset in layer.subsets if subset.data.ndim == 1]
     regions = [subset for subset in layer.subsets if is_image_region(subset)]
-    if regions and not any(_has_rows(subset) for subset in tables):
-        return regions[0]
-    return _likely([subset for subset in tables if _has_rows(subset)] or tables or regions)
+    with_rows = [subset for subset in tables if _has_rows(subset)]
+    candidates = with_rows or [subset for subset in regions if is_made_on(subset)] or tables or regions
+    return min(candidates, key=_order, default=None)
 
 
 def _has_rows(subset):
-    from glue.core.exceptions import IncompatibleAttribute
-
     try:
-        return bool(subset.to_mask().any())
-    except IncompatibleAttribute:  # the subset says nothing about this dataset
+        return len(selected_rows(subset)) > 0
+    except TargetListError:  # the subset says nothing about this dataset
         return False
+
+
+def _order(subset):
+    rank = _rank(subset.data)
+    return rank > 1, not is_made_on(subset), rank
 
 
 def _likely(layers):

@@ -1,5 +1,6 @@
 """From a cutout to the measure dialog: the focused source, or the place of a click."""
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import QMenu
 
@@ -46,6 +47,7 @@ def offer_to_measure(viewer, event):
     if place is None:
         return None
     menu = QMenu(viewer)
+    menu.setAttribute(Qt.WA_DeleteOnClose)
     text = "Measure SPHEREx spectra here ({:.5f} {:+.5f})…".format(*place)
     menu.addAction(text, lambda: measure_at(viewer, *place))
     menu.popup(QCursor.pos())
