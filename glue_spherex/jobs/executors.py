@@ -5,14 +5,21 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .._version import __version__
 from .errors import JobError
 
 #: Seconds to wait for a scheduler to answer, and for its first worker.
 PATIENCE_SECONDS = 30
+#: How often something is sent to another worker because one has no use for it.
+_TRIES = 5
+#: Seconds between two looks whether the workers that can be used are still there.
+_WATCH_SECONDS = 5
+#: Seconds without any worker after which the rest is measured here.
+_NO_WORKER_SECONDS = 60
 _LOG = logging.getLogger(__name__)
 
 
@@ -77,7 +84,11 @@ def _cluster(address):
         ) from error
     with client:
         _check_workers(client, address)
-        yield DaskExecutor(client)
+        executor = DaskExecutor(client)
+        try:
+            yield executor
+        finally:
+            executor.shutdown()
 
 
 def _check_workers(client, address):
@@ -104,10 +115,14 @@ def installed_version():
     return __version__
 
 
+class OtherVersionError(JobError):
+    """A worker has another version of this program."""
+
+
 def call_checked(version, function, *arguments):
     """Call a function on a worker, which may have joined the cluster late, if it has the same program."""
     if version != __version__:
-        raise JobError(
+        raise OtherVersionError(
             f"a worker of the Dask cluster has glue-spherex {__version__}, this program is version {version}; install "
             "the same version everywhere."
         )
@@ -118,7 +133,7 @@ class DaskExecutor(Executor):
     """A Dask cluster as an executor.
 
     The cluster itself repeats what a lost worker was at; what ends in the loss of several workers, or of the cluster,
-    is a `BrokenExecutor`.
+    is a `BrokenExecutor`. A worker that joins late with another version of this program, or without it, is not used.
 
     Parameters
     ----------
@@ -127,10 +142,18 @@ class DaskExecutor(Executor):
 
     def __init__(self, client):
         self._client = client
+        self._good = None  # addresses of the workers that may be used, once there are others
+        self._sent = {}  # what the cluster is at; whoever takes an entry out answers for its result
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     @property
     def _max_workers(self):
         return max(1, sum(self._client.nthreads().values()))
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """Watch the cluster no more; the client is closed by whoever has opened it."""
+        self._closed.set()
 
     def submit(self, function, /, *arguments):
         """Run a function on the cluster.
@@ -141,12 +164,62 @@ class DaskExecutor(Executor):
         """
         result = Future()
         try:
-            remote = self._client.submit(call_checked, __version__, function, *arguments, pure=False)
+            self._send(result, function, arguments, _TRIES)
         except (OSError, RuntimeError) as error:
             raise BrokenExecutor(f"the Dask cluster is lost ({error})") from error
-        result.remote = remote  # the cluster forgets what nobody holds
-        remote.add_done_callback(lambda remote: _hand_over(remote, result))
         return result
+
+    def _send(self, result, function, arguments, tries):
+        good = self._good
+        remote = self._client.submit(call_checked, __version__, function, *arguments, pure=False, workers=good)
+        self._sent[remote] = result, good  # the cluster forgets what nobody holds
+
+        def finished(remote):
+            """Hand over what a worker has given; what it could not understand is sent to another one."""
+            if self._sent.pop(remote, None) is None:
+                return
+            if tries and remote.status == "error" and isinstance(remote.exception(), _NO_USE):
+                with suppress(OSError, RuntimeError):
+                    if good != self._good or self._find_good():
+                        self._send(result, function, arguments, tries - 1)
+                        return
+            _hand_over(remote, result)
+
+        remote.add_done_callback(finished)
+
+    def _find_good(self):
+        """Ask the workers for their versions; whether any has that of this program."""
+        answers = self._client.run(installed_version, on_error="return")
+        good = sorted(name for name, answer in answers.items() if answer == __version__)
+        if good != self._good and len(good) < len(answers):
+            _LOG.warning("%d of %d workers of the Dask cluster have another version of glue-spherex and are not used",
+                         len(answers) - len(good), len(answers))  # fmt: skip
+        self._good = good
+        return bool(good)
+
+    def _watch(self):
+        known, seen = set(), time.monotonic()
+        while not self._closed.wait(_WATCH_SECONDS):
+            with suppress(OSError, RuntimeError, AttributeError):  # the client is being closed
+                closed = self._client.status in ("closing", "closed")
+                there = set() if closed else set(self._client.nthreads())
+                if there:
+                    if self._good is not None and there - known:
+                        self._find_good()  # some have joined
+                    known, seen = there, time.monotonic()
+                self._give_up_lost(there or known, closed or time.monotonic() - seen > _NO_WORKER_SECONDS)
+
+    def _give_up_lost(self, there, all_lost):
+        """Give up what waits for workers, or a cluster, that are gone: it would wait for ever."""
+        for remote, (result, good) in list(self._sent.items()):
+            lost = all_lost or (good is not None and not there.intersection(good))
+            if (lost or remote.status in ("cancelled", "lost")) and self._sent.pop(remote, None):
+                remote.cancel()
+                _give_up(result, "its workers are gone")
+
+
+#: What a worker raises that has another version of this program, or none.
+_NO_USE = (OtherVersionError, ImportError, AttributeError)
 
 
 def _hand_over(remote, result):
@@ -154,16 +227,20 @@ def _hand_over(remote, result):
     from distributed import KilledWorker
     from distributed.comm import CommClosedError
 
-    if not result.set_running_or_notify_cancel():
-        return
     try:
         value = remote.result()
-    except (KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
-        _LOG.warning("the Dask cluster lost a task: %s", error)
-        result.set_exception(BrokenExecutor(f"the Dask cluster lost a task ({error})"))
+    except (*_NO_USE, KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
+        _give_up(result, error)
     except Exception as error:  # noqa: BLE001 - whoever asked for it must learn what failed
-        result.set_exception(error)
+        if result.set_running_or_notify_cancel():
+            result.set_exception(error)
     else:
-        result.set_result(value)
-    finally:
-        result.remote = None
+        if result.set_running_or_notify_cancel():
+            result.set_result(value)
+
+
+def _give_up(result, reason):
+    """Say that the cluster is of no use for something, so that it is done elsewhere."""
+    _LOG.warning("the Dask cluster lost a task: %s", reason)
+    if result.set_running_or_notify_cancel():
+        result.set_exception(BrokenExecutor(f"the Dask cluster lost a task ({reason})"))

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import BrokenExecutor
+from typing import ClassVar
 
 import pytest
 
@@ -14,14 +16,18 @@ SCRIPT = """
 import json, os, signal, sys
 from glue_spherex import FolderCollection, measure, read_targets
 from glue_spherex.cli import main
-from glue_spherex.jobs import executor_of
+from glue_spherex.jobs import executor_of, executors
 from glue_spherex.photometry import pipeline
 from distributed import LocalCluster
 
 def by_image(table):
     return [list(map(str, row)) for row in table["lvf_id", "flux", "flags"]]
 
+def set_version(version):
+    executors.__version__ = version
+
 if __name__ == "__main__":
+    executors._WATCH_SECONDS, executors._NO_WORKER_SECONDS = 0.2, 5.0
     targets, images, calibration, output = sys.argv[1:]
     sources, collection = read_targets(targets).sources, FolderCollection(images, calibration)
     pipeline.CHUNK = 2
@@ -32,6 +38,23 @@ if __name__ == "__main__":
         address = cluster.scheduler_address
         command = ["measure", targets, "--images", images, "--calibration", calibration, "--scheduler", address]
         answers["status"] = main([*command, "--output", output])
+        with executor_of(scheduler=address) as executor:
+            client = executor._client
+            other, good = client.run(os.getpid)
+
+            def note(done, total):
+                if done == 3:  # as if it had joined late
+                    client.run(set_version, "0.0.1", workers=[other])
+
+            answers["mixed"] = by_image(measure(sources, collection, executor=executor, progress=note))
+            answers["used"] = executor._good == [good]
+
+            def lose(done, total):
+                if done == 3:
+                    client.run(set_version, "0.0.1")
+
+            answers["no_good"] = by_image(measure(sources, collection, executor=executor, progress=lose))
+            client.run(set_version, executors.__version__)
         with executor_of(scheduler=address) as executor:
             pids = list(executor._client.run(os.getpid).values())
             answers["workers"] = executor._max_workers
@@ -55,18 +78,24 @@ if __name__ == "__main__":
 
 
 def test_lost_workers_and_a_lost_cluster(field, plain, tmp_path, same_result):
-    """One worker is killed, then all of the cluster goes: the numbers stay the same, nothing is missing."""
+    """A worker has another version, then all have; one is killed, then all of the cluster goes.
+
+    The numbers stay the same, nothing is missing.
+    """
     script = tmp_path / "cluster.py"
     script.write_text(SCRIPT)
     arguments = [field.targets, field.folder / "images", field.calibration, tmp_path / "out"]
     done = subprocess.run(
-        [sys.executable, str(script), *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(script), *map(str, arguments)], capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])
     assert answers["status"] == 0
     assert answers["workers"] == 2
     assert len(answers["here"]) == 48
+    assert answers["mixed"] == answers["here"]
+    assert answers["used"]
+    assert answers["no_good"] == answers["here"]
     assert answers["killed"] == answers["here"]
     assert answers["gone"] == answers["here"]
     same_result(tmp_path / "out", plain)
@@ -108,6 +137,48 @@ def test_versions_are_checked():
     with pytest.raises(JobError, match="a worker of the Dask cluster has glue-spherex"):
         call_checked("0.0.1", int, "3")
     assert call_checked(__version__, int, "3") == 3
+
+
+def test_workers_that_are_gone_are_not_waited_for(monkeypatch):
+    """What is bound to workers that are gone is given up, the rest waits; all is, when no worker is left for long."""
+    monkeypatch.setattr(executors, "_WATCH_SECONDS", 0.01)
+
+    class Remote:
+        status = "pending"
+
+        def cancel(self):
+            self.status = "cancelled"
+
+        def add_done_callback(self, call):
+            pass
+
+    class Client:
+        status = "running"
+        workers: ClassVar = {"tcp://b:2": 1}
+
+        def nthreads(self):
+            return self.workers
+
+        def run(self, function, on_error):
+            return {"tcp://b:2": "1.0"}
+
+        def submit(self, *arguments, **options):
+            return Remote()
+
+    executor = executors.DaskExecutor(Client())
+    try:
+        free = executor.submit(int, "1")
+        executor._good = ["tcp://a:1"]
+        bound = executor.submit(int, "1")
+        with pytest.raises(BrokenExecutor, match="workers are gone"):
+            bound.result(timeout=60)
+        assert not free.done()
+        Client.workers = {}
+        monkeypatch.setattr(executors, "_NO_WORKER_SECONDS", 0.1)
+        with pytest.raises(BrokenExecutor, match="workers are gone"):
+            free.result(timeout=60)
+    finally:
+        executor.shutdown()
 
 
 def test_without_distributed(monkeypatch):
