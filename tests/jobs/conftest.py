@@ -35,7 +35,7 @@ def plain(field, targets, tmp_path):
     return folder
 
 
-def _until(condition, timeout=60):
+def _until(condition, timeout=300):
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
@@ -53,7 +53,7 @@ def until():
 def ended():
     """``ended(id)``: wait for the end of a job, and return it."""
 
-    def wait(job_id, timeout=60):
+    def wait(job_id, timeout=300):
         _until(lambda: not job(job_id).phase.is_active, timeout)
         return job(job_id)
 
