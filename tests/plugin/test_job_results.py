@@ -102,6 +102,10 @@ def test_preview_fills_in_and_becomes_the_result(job, worked, restored, tmp_path
     for group in (rows, flags, bright):
         assert group.subsets[0].to_mask().shape == (n,)  # glue keeps it
 
+    saved = restored(collection)  # a session of a job that runs
+    assert (saved[0].label, plugin_meta(saved[0])["job"]) == (data.label, job.id)
+    np.testing.assert_array_equal(saved[0]["flux"], data["flux"])
+
     worked(job.id, images=8)
     assert open_preview(collection, job.id) is data
     assert data.size > n

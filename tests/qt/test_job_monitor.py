@@ -1,6 +1,9 @@
 """The job monitor, with real widgets and real jobs."""
 
 import os
+import sqlite3
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -208,7 +211,6 @@ def test_folder(monitor, made_jobs, qtbot, monkeypatch):
 
 
 def test_run_again(monitor, made_jobs, qtbot, monkeypatch):
-    import sys
     from types import ModuleType
 
     asked = []
@@ -246,6 +248,60 @@ def test_trouble_with_the_store(monitor, qtbot, monkeypatch):
         qtbot.waitUntil(lambda: "disk is full" in monitor.message_label.text(), timeout=LONG_MS)
         assert monitor.model.rowCount() == 4
     qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
+
+
+def test_locked_store(monitor, qtbot):
+    """Another program locks the store for good; glue goes on, and the monitor recovers."""
+    with JobStore() as store:
+        path = store.path
+    monitor.jobs._timer.stop()
+    qtbot.waitUntil(lambda: not monitor.jobs._looking, timeout=LONG_MS)
+    database = sqlite3.connect(path, isolation_level=None, timeout=60)
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    closed = []  # the lock is to be had when nobody reads
+    monitor.jobs.background.run(monitor.jobs._store.close, closed.append, closed.append)
+    qtbot.waitUntil(lambda: closed == [None], timeout=LONG_MS)
+    database.execute("BEGIN IMMEDIATE")
+    database.execute("UPDATE jobs SET message = message")
+    ticks = []
+    timer = QtCore.QTimer(interval=20)
+    timer.timeout.connect(lambda: ticks.append(1))
+    timer.start()
+    monitor.jobs._timer.start()
+    monitor.jobs.look_again()
+    qtbot.waitUntil(lambda: "locked" in monitor.message_label.text(), timeout=LONG_MS)
+    timer.stop()
+    assert len(ticks) > 10  # the window was alive
+    assert monitor.model.rowCount() == 4
+    database.close()
+    qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
+
+
+def test_closing_glue_leaves_nothing_behind(made_jobs, tmp_path):
+    """In a process of its own, which has to end in silence."""
+    script = tmp_path / "close.py"
+    script.write_text(
+        "from glue_qt.app import GlueApplication\n"
+        "from glue_qt.utils import process_events\n"
+        "from glue_spherex.qt.job_monitor import follow_job, job_monitor\n"
+        "from glue_spherex.qt.job_monitor.info_window import info_window\n"
+        "from glue_spherex.jobs import desk\n"
+        "desk.start_waiting = lambda store: []\n"
+        "application = GlueApplication()\n"
+        "application.start(block=False, maximized=False)\n"
+        "monitor = job_monitor(application.session)\n"
+        "while monitor.model.rowCount() < 4: process_events(wait=0.05)\n"
+        "info_window(monitor.jobs, monitor.model.jobs[0].id)\n"
+        "follow_job(application.session, monitor.model.jobs[0].id, load=True)\n"
+        "monitor.jobs.look_again()\n"
+        "application.close()\n"
+        "process_events(wait=0.05)\n"
+        "print('closed')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout.strip()) == (0, "closed"), done.stderr
+    told = [line for line in done.stderr.splitlines() if line and "does not support" not in line]
+    assert told == []
 
 
 def test_one_monitor_per_window(monitor, session, qtbot):

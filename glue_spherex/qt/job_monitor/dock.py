@@ -153,7 +153,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         table.setTextElideMode(QtCore.Qt.ElideRight)
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(24)
-        table.setMinimumHeight(80)
+        table.setMinimumHeight(56)
         header = table.horizontalHeader()
         header.setHighlightSections(False)
         header.setSectionsClickable(True)
@@ -206,7 +206,11 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             self.state.sort("", False)
 
     def _set_limit(self, number):
-        self.jobs.do(lambda: (desk.set_running_limit(number), (f"{number} may run at the same time.", False))[1])
+        def work():
+            desk.set_running_limit(number)
+            return f"{number} job{'s' if number > 1 else ''} may run at the same time.", False
+
+        self.jobs.do(work)
 
     def _default_action(self):
         return next((name for name in ("show", "preview") if not self.state.why_not(name)), "info")
