@@ -29,11 +29,14 @@ def add_jobs(commands, new_command):
         ("cancel", _cancel, "stop a job; what is measured is kept"),
         ("rerun", _rerun, "measure the same once more, as a new job"),
     ):
-        new_command(actions, name, run, text).add_argument("id", metavar="ID")
+        action = new_command(actions, name, run, text)
+        action.add_argument("id", metavar="ID")
+        action.add_argument("--json", action="store_true", help="the job as a JSON object on standard output")
     resume = new_command(actions, "resume", _resume, "let a job go on where it stopped; images that failed are retried")
     resume.add_argument("id", metavar="ID")
     resume.add_argument("--workers", type=positive, metavar="N", help="other number of processes from now on")
     resume.add_argument("--scheduler", metavar="ADDRESS", help="other Dask cluster from now on; '' for none")
+    resume.add_argument("--json", action="store_true", help="the job as a JSON object on standard output")
     remove = new_command(actions, "remove", _remove, "delete a job with its folder; a result folder elsewhere stays")
     remove.add_argument("id", metavar="ID")
     remove.add_argument("--yes", action="store_true", help="do not ask")
@@ -106,19 +109,20 @@ def _show(options):
 def _cancel(options):
     from .jobs import cancel
 
-    return _say(cancel(options.id))
+    return _say(cancel(options.id), options)
 
 
 def _resume(options):
     from .jobs import resume
 
-    return _say(resume(options.id, workers=options.workers, scheduler=options.scheduler))
+    return _say(resume(options.id, workers=options.workers, scheduler=options.scheduler), options)
 
 
 def _rerun(options):
     from .jobs import rerun
 
-    print(rerun(options.id).id)
+    job = rerun(options.id)
+    print(json.dumps(job.as_dict()) if options.json else job.id)
     return 0
 
 
@@ -145,8 +149,8 @@ def _limit(options):
     return 0
 
 
-def _say(job):
-    print(f"{job.id}: {job.phase}, {job.message}")
+def _say(job, options):
+    print(json.dumps(job.as_dict()) if options.json else f"{job.id}: {job.phase}, {job.message}")
     return 0
 
 

@@ -1,13 +1,15 @@
 """What jobs cost: submitting, running, listing; and what a Dask cluster gains.
 
-    python docs/benchmarks/jobs.py [--images 2000]
+    python docs/benchmarks/jobs.py [--images 2000] [--frames 500]
 
-Figures of a comparison are taken in turn, several times; the median is printed, and the smallest in brackets.
+Figures of a comparison are taken in turn, several times; the median is printed, and the smallest in brackets. Many
+images are few that have several names: what they cost is the same.
 """
 
 import argparse
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,14 +40,9 @@ def timed(call):
     return time.perf_counter() - start
 
 
-def request(folder):
-    """Targets, images and calibration of a simulated field."""
-    return read_targets(folder / "targets.csv"), folder / "images", folder / "calibration"
-
-
-def small_jobs(folder):
+def small_jobs(folder, images):
     """Submitting, and the way from there to the spectra."""
-    targets, images, calibration = request(folder)
+    targets, calibration = read_targets(folder / "targets.csv"), folder / "calibration"
     FolderCollection(images).refresh()
     submitting, whole = [], []
     for _ in range(7):
@@ -59,9 +56,9 @@ def small_jobs(folder):
     report(f"from submitting to the spectra, 1 source, {len(spectra)} images", whole)
 
 
-def overhead(folder, n):
+def overhead(folder, images, n):
     """A job beside the same as a plain command."""
-    targets, images, calibration = request(folder)
+    targets, calibration = read_targets(folder / "targets.csv"), folder / "calibration"
     FolderCollection(images).refresh()
     command = [
         sys.executable,
@@ -86,6 +83,45 @@ def overhead(folder, n):
         print(f"{f'a job takes more {what} than the command by':<70} {100 * (np.median(other / one) - 1):>8.1f} %")
 
 
+def many_sources(folder, scratch, n, numbers):
+    """Memory and time of a plain command with many sources on full frames."""
+    from astropy.table import Table
+
+    images = FolderCollection(folder / "images")
+    images.refresh()
+    pixel = np.random.default_rng(5).uniform(20, 2019, (2, n))
+    with images.open(images.records[0]) as image:
+        sky = image.wcs.pixel_to_world(*pixel)
+    targets = scratch / "many.csv"
+    Table({"ra": sky.ra.deg, "dec": sky.dec.deg}).write(targets, format="ascii.csv")
+    for number in numbers:
+        words = [sys.executable, "-m", "glue_spherex.cli", "measure", str(targets), "--images",
+                 str(linked(folder, scratch / f"frames-{number}", number)), "--calibration",
+                 str(folder / "calibration"), "--output", str(scratch / f"many-{number}")]  # fmt: skip
+        start = time.perf_counter()
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        seconds = time.perf_counter() - start
+        result = scratch / f"many-{number}" / "spectra.vot"
+        what = f"{n} sources on {number} full frames"
+        print(f"{what + ', peak memory':<70} {usage.ru_maxrss / 1024:>8.0f} MB")
+        print(f"{what + ', wall time':<70} {seconds:>8.1f} s ")
+        print(f"{what + ', processor time':<70} {usage.ru_utime + usage.ru_stime:>8.1f} s ")
+        print(f"{what + ', spectra.vot':<70} {result.stat().st_size / 2**20:>8.0f} MB", flush=True)
+        shutil.rmtree(scratch / f"many-{number}")
+
+
+def linked(folder, other, n):
+    """A folder with n names of the images of a field."""
+    images = sorted((folder / "images").glob("*.fits"))
+    other.mkdir()
+    for number in range(n):
+        image = images[number % len(images)]
+        (other / f"{image.stem}-{number // len(images)}.fits").symlink_to(image)
+    return other
+
+
 def costs(call):
     """Seconds, and processor seconds of the processes that have ended, of a call."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -97,7 +133,7 @@ def costs(call):
 
 def many_jobs(folder):
     """A store with 1,000 jobs."""
-    targets = request(folder)[0]
+    targets = read_targets(folder / "targets.csv")
     with jobs.JobStore() as store:
         for number in range(1000 - len(store.jobs())):
             job_id = store.new_folder()
@@ -116,11 +152,11 @@ def many_jobs(folder):
     print(f"{'look for changes twice a second: part of a core':<70} {200 * once:>8.4f} %")
 
 
-def cluster(folder, n):
+def cluster(folder, images, n):
     """Two local workers of a Dask cluster beside one."""
     from distributed import LocalCluster
 
-    targets, images, calibration = request(folder)
+    targets, calibration = read_targets(folder / "targets.csv"), folder / "calibration"
     collection = FolderCollection(images, calibration)
     collection.refresh()
     seconds = {1: [], 2: []}
@@ -146,16 +182,21 @@ def main():
     """Print all figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2000)
-    n = parser.parse_args().images
+    parser.add_argument("--frames", type=int, default=500)
+    options = parser.parse_args()
+    n = options.images
     describe_machine()
-    small = field("isolated-200", scene="isolated", images=200, seed=41)
-    large = field(f"isolated-{n}", scene="isolated", images=n, seed=42)
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["GLUE_SPHEREX_HOME"] = str(Path(home) / "home")
-        small_jobs(small)
-        overhead(large, n)
-        cluster(large, n)
-        many_jobs(small)
+    cutouts = field("isolated-qr2-300", scene="isolated", release="qr2", images=300, seed=21)
+    frames = field("full-qr3-2", scene="field", images=2, full=True, seed=22)
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        os.environ["GLUE_SPHEREX_HOME"] = str(scratch / "home")
+        few, many = linked(cutouts, scratch / "few", 200), linked(cutouts, scratch / "many", n)
+        many_jobs(cutouts)
+        small_jobs(cutouts, few)
+        overhead(cutouts, many, n)
+        cluster(cutouts, many, n)
+        many_sources(frames, scratch, 10_000, (options.frames // 4, options.frames))
 
 
 if __name__ == "__main__":

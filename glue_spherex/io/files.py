@@ -11,8 +11,10 @@ from pathlib import Path
 
 from .errors import TableFileError
 
-#: Largest file that is read, and largest size after decompression (bytes).
-MAX_FILE_BYTES = 2 * 1024**3
+#: Largest file that is read (bytes): more than the spectra of 10,000 sources on 500 images take as a VOTable.
+MAX_FILE_BYTES = 8 * 1024**3
+#: Largest size after decompression (bytes).
+MAX_EXPANDED_BYTES = 2 * 1024**3
 #: Most columns of a table.
 MAX_COLUMNS = 2000
 #: A compressed file may grow to this size, or by `MAX_EXPANSION`, whichever is more.
@@ -71,7 +73,7 @@ def open_table(path):
 
 def _gunzip(raw, size):
     """The decompressed content as a temporary file, bounded in size."""
-    limit = min(max(_FREE_EXPANSION_BYTES, MAX_EXPANSION * size), MAX_FILE_BYTES)
+    limit = min(max(_FREE_EXPANSION_BYTES, MAX_EXPANSION * size), MAX_EXPANDED_BYTES)
     whole = tempfile.SpooledTemporaryFile(max_size=_KEEP_IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
     try:
         with gzip.open(raw) as packed:

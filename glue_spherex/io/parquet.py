@@ -5,7 +5,7 @@ import numpy as np
 from .cells import text_array
 from .columns import FileColumn, FileTable, json_like
 from .errors import TableFileError
-from .files import MAX_COLUMNS, MAX_FILE_BYTES
+from .files import MAX_COLUMNS, MAX_EXPANDED_BYTES
 
 _YAML = b"table_meta_yaml"
 
@@ -52,8 +52,8 @@ def _check_size(metadata):
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if columns > MAX_COLUMNS:
         raise TableFileError(f"it has {columns} columns; at most {MAX_COLUMNS} are read")
-    if max(size, 8 * rows * columns) > 2 * MAX_FILE_BYTES:
-        raise TableFileError(f"it has {rows} rows and {size} bytes; at most {2 * MAX_FILE_BYTES} bytes are read")
+    if max(size, 8 * rows * columns) > 2 * MAX_EXPANDED_BYTES:
+        raise TableFileError(f"it has {rows} rows and {size} bytes; at most {2 * MAX_EXPANDED_BYTES} bytes are read")
 
 
 def _header(metadata):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,24 +16,34 @@ from glue_spherex.photometry.output import result_folder, target_outcomes, write
 NURSERY = Path(__file__).with_name("nursery.py")
 
 
-@pytest.fixture
-def field(simulated):
-    return simulated("pair", images=24, detectors=(2, 5), seed=12)
-
-
-@pytest.fixture
-def targets(field):
-    return read_targets(field.targets)
-
-
-@pytest.fixture
-def plain(field, targets, tmp_path):
-    """The result folder of a run without jobs."""
-    collection = FolderCollection(field.folder / "images", field.calibration)
-    measurement = run(targets.sources, collection)
-    with result_folder(tmp_path / "plain") as folder:
+@pytest.fixture(scope="session")
+def undisturbed(simulated, tmp_path_factory):
+    """A field, its index, and the result folder of a run without jobs; made once, and never written to."""
+    field = simulated("pair", images=24, detectors=(2, 5), seed=12)
+    home = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLUE_SPHEREX_HOME", str(home / "home"))
+        targets = read_targets(field.targets)
+        measurement = run(targets.sources, FolderCollection(field.folder / "images", field.calibration))
+    with result_folder(home / "plain") as folder:
         write_result(measurement, folder, targets=target_outcomes(targets, measurement.targets))
-    return folder
+    return field, home / "home" / "index.sqlite", folder
+
+
+@pytest.fixture
+def field(undisturbed, tmp_path):
+    """A field of 24 images whose headers need not be read again."""
+    found, index, _ = undisturbed
+    home = tmp_path / "glue-spherex-home"
+    home.mkdir()
+    shutil.copy(index, home)
+    return found
+
+
+@pytest.fixture
+def plain(undisturbed):
+    """The result folder of a run without jobs."""
+    return undisturbed[2]
 
 
 def _until(condition, timeout=300):
@@ -105,7 +116,7 @@ class Nursery:
 
     def close(self):
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(100)
         self._process.stdout.close()
 
 

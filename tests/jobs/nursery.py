@@ -6,6 +6,7 @@ wait for it. A worker writes the path of each image that it measures to the file
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -24,9 +25,11 @@ from glue_spherex.jobs.store import JobStore
 from glue_spherex.photometry import output, pipeline, result_store, result_tables  # noqa: F401
 
 
-def work(home, slow=0.0, batch=0.25, report=0.5, queue=1e9, fault=None, at=None, made_with=None):
+def work(home, slow=0.0, batch=0.25, report=0.5, queue=1e9, fault=None, at=None, made_with=None, largest=None):
     result_store.BATCH_SECONDS, worker.REPORT_SECONDS, worker.QUEUE_SECONDS = batch, report, queue
     real = pipeline.measure_match
+    if largest:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     if made_with:
         pipeline.made_with = lambda: made_with
     with JobStore(home) as store:

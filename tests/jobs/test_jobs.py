@@ -188,6 +188,9 @@ def test_cancel_and_resume(field, plain, ended, no_workers, nursery, same_result
     job = submit(field)
     pid = nursery.start(slow=0.05, batch=0.0)
     until(lambda: jobs.job(job.id).images_done >= 3)
+    known = jobs.job(job.id)
+    assert known.rate > 0
+    assert known.seconds_left == pytest.approx((24 - known.images_done) / known.rate)
     assert 0 < len(jobs.partial_spectra(job.id)) < 48
     running = jobs.cancel(job.id)
     assert running.phase is Phase.EXECUTING

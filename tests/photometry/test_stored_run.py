@@ -1,9 +1,10 @@
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from glue_spherex import FolderCollection, read_spectra, read_targets
+from glue_spherex import FolderCollection, read_spectra, read_targets, write_spectra
 from glue_spherex.model import Source
 from glue_spherex.photometry import PhotometryError, Settings, run, stored_run
 from glue_spherex.photometry.output import EXTENSIONS, target_outcomes, write_result
@@ -175,3 +176,15 @@ def test_a_temporary_store_leaves_nothing(images, targets, tmp_path, monkeypatch
 def test_rows_hold_numbers_only():
     """Nothing on disk has to be unpickled."""
     assert not ROW.hasobject
+
+
+def test_the_largest_result_can_be_read_again(images, targets, tmp_path):
+    """10,000 sources on 500 images with long names, from the size of a row."""
+    from glue_spherex.io.files import MAX_FILE_BYTES
+
+    sources = [replace(source, label="x" * 100) for source in targets.sources]
+    spectra = run(sources, images).spectra
+    write_spectra(spectra, tmp_path / "spectra.vot")
+    head = (tmp_path / "spectra.vot").read_bytes().index(b"<TR>")
+    row = ((tmp_path / "spectra.vot").stat().st_size - head) / len(spectra)
+    assert 5_000_000 * row < MAX_FILE_BYTES
