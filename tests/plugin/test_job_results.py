@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from glue.core import DataCollection
 from glue.core.data_factories import load_data
-from glue.core.subset import ElementSubsetState
+from glue.core.subset import ElementSubsetState, MaskSubsetState
 
 from glue_spherex import jobs, plugin, read_targets
 from glue_spherex.plugin.columns import find_column, kind_of, plugin_meta
@@ -99,7 +99,9 @@ def test_preview_fills_in_and_becomes_the_result(job, worked, restored, tmp_path
     rows = collection.new_subset_group("row", ElementSubsetState([brightest, 0], data=data))
     flags = collection.new_subset_group("flags", FlagSubsetState(find_column(data, "flags"), 1 << 21, "any"))
     bright = collection.new_subset_group("bright", (flux > 0) & ElementSubsetState([brightest], data=data))
-    for group in (rows, flags, bright):
+    mask = np.arange(n) == brightest
+    fixed = collection.new_subset_group("mask", ~MaskSubsetState(mask, data.pixel_component_ids))
+    for group in (rows, flags, bright, fixed):
         assert group.subsets[0].to_mask().shape == (n,)  # glue keeps it
 
     saved = restored(collection)  # a session of a job that runs
@@ -113,6 +115,7 @@ def test_preview_fills_in_and_becomes_the_result(job, worked, restored, tmp_path
     assert np.flatnonzero(rows.subsets[0].to_mask()).tolist() == sorted({0, brightest})
     assert bright.subsets[0].to_mask().sum() == 1
     np.testing.assert_array_equal(flags.subsets[0].to_mask(), data["flags"] & (1 << 21) != 0)
+    assert np.flatnonzero(~fixed.subsets[0].to_mask()).tolist() == [brightest]
     assert set(data["label"].tolist()) == set(targets["label"].tolist())
 
     worked(job.id)
@@ -126,6 +129,7 @@ def test_preview_fills_in_and_becomes_the_result(job, worked, restored, tmp_path
     chosen = [rows_of(data)[row] for row in np.flatnonzero(rows.subsets[0].to_mask())]
     assert set(chosen) == {first[0], first[brightest]}
     assert [rows_of(data)[row] for row in np.flatnonzero(bright.subsets[0].to_mask())] == [first[brightest]]
+    assert [rows_of(data)[row] for row in np.flatnonzero(~fixed.subsets[0].to_mask())] == [first[brightest]]
     assert collection[1] is targets
     assert "status" in [cid.label for cid in targets.main_components]
     again = restored(collection)
@@ -154,6 +158,26 @@ def test_preview_is_not_read_more_often_than_its_cost_allows(job, worked):
     more = worked(job.id, images=8)
     assert not preview.is_due(more)
     assert preview.is_due(more, now=1e12)
+
+
+def test_names_and_columns_of_the_user(job, worked):
+    """A name that the user gave to a dataset or a column stays; a column without values for new rows goes."""
+    worked(job.id, images=4)
+    collection = DataCollection()
+    data = open_preview(collection, job.id)
+    data.label, data.id["flux"].label = "mine", "my flux"
+    flux = data.id["my flux"]
+    data.add_component(np.arange(data.size), "counted")
+    data["twice"] = flux * 2
+    worked(job.id, images=8)
+    open_preview(collection, job.id)
+    worked(job.id)
+    assert load_result(collection, job.id) is data
+    wanted = truth(job)
+    assert data.label == "mine"
+    np.testing.assert_array_equal(data["my flux"], wanted["flux"])
+    np.testing.assert_array_equal(data["twice"], 2 * wanted["flux"])
+    assert "counted" not in [cid.label for cid in data.components]
 
 
 def test_preview_of_many_rows_has_one_source(job, worked, monkeypatch):

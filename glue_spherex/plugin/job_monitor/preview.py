@@ -10,12 +10,13 @@ from ..target_data import target_table_from
 from .replacing import replace_values
 from .result_loading import data_of_job, is_preview, load_result
 from .row_keys import moved_rows, order_with_new_rows_last
-from .texts import PHASES, short
+from .texts import is_preview_label, preview_label, short
 
 #: More rows than this are not shown at once: the preview then has the first source alone.
 MOST_ROWS = 200_000
 #: Between two looks: at least this many seconds, and this many times as long as the last look took.
 SECONDS, TIMES = 2.0, 10.0
+_PATIENCE_SECONDS = 10.0
 
 
 class Preview:
@@ -101,13 +102,17 @@ class Preview:
         self._due = now + max(SECONDS, TIMES * (self._cost + now - began))
         return data
 
+    def postpone(self):
+        """Look again some time later: it could not be read now."""
+        self._due = time.monotonic() + _PATIENCE_SECONDS
+
     def _put(self, data_collection, data, job, table):
         new = spectrum_data(table)
         if data is not None:
             order, moved = order_with_new_rows_last(moved_rows(data, new), new.size)
             new = spectrum_data(table[order])
         new.meta["spherex"] |= {"job": self.job_id, "running": True}
-        label = f"{short(job.title, 60)} ({PHASES[job.phase].word.lower()})"
+        label = preview_label(job)
         if data is None:
             new.label = label
             data_collection.append(new)
@@ -115,7 +120,8 @@ class Preview:
             link_all(data_collection)
             return new
         replace_values(data, new, moved)
-        data.label = label
+        if data.label != label and is_preview_label(data.label, job):
+            data.label = label
         targets = data_of_job(data_collection, self.job_id, "targets")
         if targets is not None:
             fresh = self._targets_of(data, job)

@@ -3,7 +3,7 @@
 import numpy as np
 from glue.core.decorators import clear_cache
 from glue.core.message import NumericalDataChangedMessage
-from glue.core.subset import CompositeSubsetState, ElementSubsetState
+from glue.core.subset import ElementSubsetState, MaskSubsetState
 
 from ..columns import find_column
 from ..focus import follow_rows
@@ -42,22 +42,29 @@ def replace_values(data, new, moved=None):
         data._load_log.data = [data]
     data.meta.clear()
     data.meta.update(new.meta)
+    followed = []
     for subset in data.subsets:
-        _follow_rows(subset.subset_state, data, moved)
+        _follow_rows(subset.subset_state, data, moved, followed)
     if data.hub is not None:
         data.hub.broadcast(NumericalDataChangedMessage(data))
     follow_rows(data, moved)
 
 
-def _follow_rows(state, data, moved):
-    """Forget what was kept of a state, and renumber the rows in it."""
+def _follow_rows(state, data, moved, followed):
+    """Forget what was kept of a state, and renumber the rows in it; `followed` are the states that have been."""
+    if any(state is other for other in followed):
+        return
+    followed.append(state)
     clear_cache(state.to_mask)
-    if isinstance(state, CompositeSubsetState):
-        for part in (state.state1, state.state2):
-            if part is not None:
-                _follow_rows(part, data, moved)
-    elif isinstance(state, ElementSubsetState) and state.data == data.uuid and state.indices is not None:
+    parts = (getattr(state, "state1", None), getattr(state, "state2", None), *getattr(state, "states", ()))
+    for part in parts:
+        if part is not None:
+            _follow_rows(part, data, moved, followed)
+    if isinstance(state, ElementSubsetState) and state.data == data.uuid and state.indices is not None:
         rows = np.zeros(len(moved), dtype=bool)
         rows[np.asarray(state.indices)] = True
         places = moved[rows]
         state.indices = places[places >= 0]
+    elif isinstance(state, MaskSubsetState) and state.cids == data.pixel_component_ids:
+        places = moved[state.mask]
+        state.mask = np.isin(np.arange(data.size), places[places >= 0])

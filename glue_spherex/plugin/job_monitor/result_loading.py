@@ -12,7 +12,7 @@ from ..loader import load_spectrum
 from ..target_data import load_targets
 from .replacing import replace_values
 from .row_keys import moved_rows
-from .texts import short
+from .texts import is_preview_label, short
 
 _TARGETS_NAME = "targets.ecsv"
 
@@ -39,11 +39,12 @@ def load_result(data_collection, job_id):
         If the file of spectra cannot be read.
     """
     folder = desk.result_folder(job_id)
-    title = short(desk.job(job_id).title, 60)
-    spectra = _load(data_collection, job_id, "spectrum", spectra_path(folder), load_spectrum, title)
+    job = desk.job(job_id)
+    title = short(job.title, 60)
+    spectra = _load(data_collection, job, "spectrum", spectra_path(folder), load_spectrum, title)
     targets = folder / _TARGETS_NAME
     if targets.exists():
-        _load(data_collection, job_id, "targets", targets, load_targets, f"targets of {title}")
+        _load(data_collection, job, "targets", targets, load_targets, f"targets of {title}")
     link_all(data_collection)
     return spectra
 
@@ -102,19 +103,21 @@ def _is_from(data, path):
     return log is not None and os.path.realpath(log.path) == os.path.realpath(path)
 
 
-def _load(data_collection, job_id, kind, path, factory, label):
-    known = data_of_job(data_collection, job_id, kind, path)
-    written = _written(path)
-    if known is not None and not is_preview(known) and plugin_meta(known).get("written", written) == written:
+def _load(data_collection, job, kind, path, factory, label):
+    known = data_of_job(data_collection, job.id, kind, path)
+    ours = {"job": job.id, "written": _written(path)}
+    if known is not None and not is_preview(known) and plugin_meta(known).get("written") in (None, ours["written"]):
+        known.meta["spherex"] |= ours  # it may have been opened by hand
         return known
     loaded = load_data(str(path), factory=factory)
-    loaded.meta["spherex"] |= {"job": job_id, "written": written}
+    loaded.meta["spherex"] |= ours
     if known is None:
         loaded.label = label
         data_collection.append(loaded)
         return loaded
     replace_values(known, loaded, moved_rows(known, loaded))
-    known.label = label
+    if is_preview_label(known.label, job):
+        known.label = label
     return known
 
 

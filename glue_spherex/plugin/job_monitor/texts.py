@@ -1,5 +1,6 @@
 """What is read in the table of jobs: phases, times, progress. Texts are plain; only `tooltip` gives HTML."""
 
+from dataclasses import replace
 from html import escape
 from typing import NamedTuple
 
@@ -126,6 +127,16 @@ def tooltip(text):
 def named(job):
     """A job as it is called in sentences."""
     return f"“{short(job.title, 60)}”"
+
+
+def preview_label(job):
+    """What the dataset of a job that has no result yet is called."""
+    return f"{short(job.title, 60)} ({PHASES[job.phase].word.lower()})"
+
+
+def is_preview_label(label, job):
+    """Whether a dataset is still called as `preview_label` did in any phase, not by a name that the user gave it."""
+    return label in [preview_label(replace(job, phase=phase)) for phase in Phase]
 
 
 def ended_text(job):

@@ -236,7 +236,9 @@ class WindowJobs(QtCore.QObject, HubListener):
 
         def failed(error):
             self._reading = False
-            self._previews.pop(preview.job_id, None)
+            preview.postpone()
+            if preview.seen is None:
+                self._previews.pop(preview.job_id, None)
             self.state.say(f"The spectrum so far cannot be shown: {_sentence(error)}", failed=True)
 
         self.background.run(lambda: preview.read(job), then, failed)
