@@ -1,0 +1,391 @@
+"""Asking the archive politely: limits, waits, checks of what comes back."""
+
+import random
+import re
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+
+from glue_spherex._version import __version__
+
+from .errors import AnswerTooLarge, ArchiveBusy, ArchiveError, ArchiveStopped, ArchiveUnreachable, RangeRefused
+from .hosts import Host, pause
+from .settings import ArchiveSettings, is_loopback, origin
+
+_CHUNK = 1 << 16
+_REDIRECTS, _MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
+_BUSY = (429, 503)
+_PASSING = (408, 500, 502, 504)  # may be gone with the next attempt
+
+
+@dataclass(frozen=True)
+class Received:
+    """What came back.
+
+    Parameters
+    ----------
+    data : bytes
+    start : int
+        Place of the first byte in the file.
+    size : int or None
+        Bytes of the whole file, where the archive tells it.
+    headers : dict of str to str
+        Header lines, with names in lower case.
+    """
+
+    data: bytes
+    start: int
+    size: int | None
+    headers: dict
+
+    @property
+    def version(self):
+        """What changes with the content of the file: ETag, else the date of change; '' if neither is told."""
+        return self.headers.get("etag") or self.headers.get("last-modified", "")
+
+
+class _Again(Exception):
+    """An attempt that failed, but may succeed when repeated."""
+
+    def __init__(self, error, wait_s=None, unreachable=False):
+        super().__init__(str(error))
+        self.error, self.wait_s, self.unreachable = error, wait_s, unreachable
+
+
+class ArchiveClient:
+    """Gets bytes from the archive's addresses, and from no others.
+
+    It may be used by many threads at once, and is sent to other processes as its settings.
+
+    Parameters
+    ----------
+    settings : ArchiveSettings, optional
+        The user's by default.
+
+    Attributes
+    ----------
+    settings : ArchiveSettings
+    moved : int
+        Bytes of content received so far.
+    requests : int
+        Requests made so far, attempts that failed among them.
+    """
+
+    def __init__(self, settings=None):
+        self.settings = settings or ArchiveSettings.load()
+        self.moved = self.requests = 0
+        self._lock = threading.Lock()
+        self._hosts = {}
+        self._session = None
+
+    def __reduce__(self):
+        return type(self), (self.settings,)
+
+    def get(self, url, start=None, stop=None, *, max_bytes=None, cancelled=None):
+        """The content at an address, or a part of it.
+
+        Parameters
+        ----------
+        url : str
+        start, stop : int, optional
+            First byte, and the one after the last, of the part; to the end without `stop`. At the end of a file fewer
+            bytes come back.
+        max_bytes : int, optional
+            Most that is accepted; the settings' by default.
+        cancelled : callable, optional
+            Asked while waiting and receiving; when it says yes, `ArchiveStopped` is raised.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        ArchiveError
+            If it cannot be had; the subclasses tell no network, a busy archive, too large an answer, another part
+            than the one asked for, and a cancelled transfer.
+        """
+        return self.receive(url, start, stop, max_bytes=max_bytes, cancelled=cancelled).data
+
+    def receive(self, url, start=None, stop=None, *, max_bytes=None, cancelled=None):
+        """As `get`, with what the archive says about the file.
+
+        Returns
+        -------
+        Received
+        """
+        if start is None and stop is not None:
+            start = 0
+        if start is not None and (start < 0 or (stop is not None and stop <= start)):
+            raise ArchiveError(f"{url}: bytes {start} to {stop} are no part of a file.")
+        return self._ask(_Request(url, start, stop), max_bytes, cancelled)
+
+    def ask(self, url, parameters, *, post=False, max_bytes=None, cancelled=None):
+        """The answer of a service.
+
+        Parameters
+        ----------
+        url : str
+        parameters : dict of str to (str or list of str)
+        post : bool
+            Whether they are sent as a form; in the address otherwise.
+        max_bytes, cancelled
+            As in `get`.
+
+        Returns
+        -------
+        bytes
+        """
+        return self._ask(_Request(url, parameters=parameters, post=post), max_bytes, cancelled).data
+
+    def close(self):
+        """Close the connections; they are opened again when needed."""
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _ask(self, request, max_bytes, cancelled):
+        """All attempts of a request."""
+        most = self.settings.max_bytes if max_bytes is None else max_bytes
+        stop = cancelled or (lambda: False)
+        attempt = 0
+        while True:
+            attempt += 1
+            host = self._host(request.url)
+            host.wait_for_opening(request.url, self.settings.longest_wait_s, stop)
+            try:
+                received = self._attempt(request, host, most, stop)
+            except _Again as again:
+                if again.unreachable:
+                    host.missed()
+                    given_up = not host.patient(self.settings.patience_s)
+                else:
+                    given_up = attempt >= self.settings.attempts
+                wait_s = self._wait_s(attempt, again.wait_s)
+                if again.wait_s is not None:
+                    host.close_for(wait_s)  # all other requests wait too
+                if given_up or wait_s > self.settings.longest_wait_s:
+                    raise again.error from again.__cause__
+                pause(wait_s, stop)
+            else:
+                host.answered()
+                return received
+
+    def _wait_s(self, attempt, asked_s):
+        """How long to wait before the next attempt: longer each time, never the same for two, never less than asked."""
+        backoff = min(self.settings.backoff_s * 2.0 ** min(attempt - 1, 20), self.settings.longest_wait_s)
+        backoff *= random.uniform(0.5, 1.0)
+        return backoff if asked_s is None else max(asked_s * random.uniform(1.0, 1.1), backoff)
+
+    def _attempt(self, request, host, most, stop):
+        """One attempt: redirects are followed, within the archive."""
+        import requests
+
+        url, began = request.url, time.monotonic()
+        try:
+            for _ in range(_MOST_REDIRECTS + 1):
+                self._check_permitted(url, request.url)
+                with host.turn(stop), self._send(url, request) as response:
+                    if response.status_code not in _REDIRECTS:
+                        return self._read(response, request, most, stop, began)
+                    url = urljoin(url, response.headers.get("Location", ""))
+        except requests.exceptions.SSLError as error:
+            raise ArchiveError(
+                f"{url}: there is no secure connection to the server ({_cause(error)}); refused."
+            ) from error
+        except requests.exceptions.ConnectTimeout as error:
+            raise _Again(self._unreachable(url, error), unreachable=True) from error
+        except requests.exceptions.Timeout as error:
+            text = f"{url}: nothing came for {self.settings.timeout_s:g} s; try again later."
+            raise _Again(ArchiveError(text)) from error
+        except requests.exceptions.ConnectionError as error:
+            if _never_connected(error):
+                raise _Again(self._unreachable(url, error), unreachable=True) from error
+            raise _Again(ArchiveError(f"{url}: the connection broke ({_cause(error)}); try again.")) from error
+        except requests.exceptions.ChunkedEncodingError as error:
+            raise _Again(ArchiveError(f"{url}: the connection was cut in the middle; try again.")) from error
+        except requests.exceptions.RequestException as error:
+            raise ArchiveError(f"{url}: the request failed ({_cause(error)}).") from error
+        raise ArchiveError(f"{request.url}: the server sends from one address to the next, without end; refused.")
+
+    def _send(self, url, request):
+        with self._lock:
+            self.requests += 1
+            session = self._session = self._session or _new_session(self.settings.at_once)
+        first = url == request.url  # what a service sends on to is a finished answer
+        data = request.parameters if first and request.post else None
+        params = request.parameters if first and not request.post else None
+        # a proxy cannot reach what is named 127.0.0.1 here
+        proxies = {"http": None, "https": None, "all": None} if is_loopback(urlsplit(url).hostname) else None
+        return session.request(
+            "POST" if first and request.post else "GET", url, params=params, data=data, headers=request.headers,
+            stream=True, allow_redirects=False, proxies=proxies,
+            timeout=(self.settings.connect_s, self.settings.timeout_s),
+        )  # fmt: skip
+
+    def _read(self, response, request, most, stop, began):
+        """The content of an answer, after checks that it is what was asked for."""
+        self._check_status(response, request)
+        start, size, length = request.expected(response)
+        if length is not None and length > most:
+            raise AnswerTooLarge(f"{request.url}: the answer has {length} bytes; at most {most} are accepted.")
+        pieces, received = [], 0
+        for piece in response.iter_content(_CHUNK):
+            received += len(piece)
+            with self._lock:
+                self.moved += len(piece)
+            if received > most:
+                raise AnswerTooLarge(f"{request.url}: the answer has more than {most} bytes; no more are accepted.")
+            if stop():
+                raise ArchiveStopped(f"{request.url}: cancelled.")
+            if time.monotonic() - began > self.settings.longest_s:
+                raise _Again(ArchiveError(f"{request.url}: not complete after {self.settings.longest_s:g} s."))
+            pieces.append(piece)
+        if length is not None and received != length:
+            raise _Again(ArchiveError(f"{request.url}: {received} of {length} bytes came; try again."))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Received(b"".join(pieces), start, size, headers)
+
+    def _check_status(self, response, request):
+        status, url = response.status_code, request.url
+        if status in _BUSY:
+            wait_s = _retry_after_s(response.headers.get("Retry-After"))
+            text = f"{url}: the archive is busy (status {status})"
+            text += "; try again later." if wait_s is None else f" and asks to come back in {wait_s:.0f} s."
+            raise _Again(ArchiveBusy(text), wait_s)
+        if status in _PASSING:
+            raise _Again(ArchiveError(f"{url}: the archive has a fault (status {status}); try again later."))
+        if status == 416:
+            raise RangeRefused(f"{url}: the file has no bytes {request.start} to {request.stop}.")
+        if status not in (200, 206):
+            what = {404: "there is no such file", 403: "the archive does not give it", 401: "a password is asked for"}
+            raise ArchiveError(f"{url}: {what.get(status, 'the archive refuses it')} (status {status}).")
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise ArchiveError(f"{url}: the answer is packed ({encoding[:40]}), which was not asked for; refused.")
+
+    def _check_permitted(self, url, asked):
+        """Only the archive's own addresses: what an answer or a redirect names may be anything."""
+        permitted = self.settings.origins
+        if origin(url) in permitted and "@" not in urlsplit(url).netloc:
+            return
+        names = ", ".join(sorted({host for _, host, _ in permitted}))
+        if url == asked:
+            raise ArchiveError(f"{url[:300]}: the address does not belong to the archive ({names}); refused.")
+        raise ArchiveError(
+            f"{asked}: the server sends on to {url[:300]!r}, which does not belong to the archive ({names}); refused."
+        )
+
+    def _unreachable(self, url, error):
+        host = urlsplit(url).hostname
+        return ArchiveUnreachable(f"{host} cannot be reached ({_cause(error)}); is this computer connected?")
+
+    def _host(self, url):
+        key = origin(url)
+        with self._lock:
+            return self._hosts.setdefault(key, Host(self.settings.at_once))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for."""
+
+    url: str
+    start: int | None = None
+    stop: int | None = None
+    parameters: dict | None = None
+    post: bool = False
+
+    @property
+    def headers(self):
+        """Header lines; a packed answer would have other byte numbers, so none is wanted."""
+        lines = {"Accept-Encoding": "identity"}
+        if self.start is not None:
+            lines["Range"] = f"bytes={self.start}-{'' if self.stop is None else self.stop - 1}"
+        return lines
+
+    def expected(self, response):
+        """(first byte, size of the file, bytes to come) of an answer, the latter two None where they are not told."""
+        length = response.headers.get("Content-Length", "")
+        length = int(length) if _is_count(length) else None
+        if self.start is None:
+            if response.status_code == 206:
+                raise RangeRefused(f"{self.url}: a part of the file came, but all of it was asked for.")
+            return 0, length, length
+        if response.status_code == 200:
+            raise RangeRefused(
+                f"{self.url}: bytes {self.start} to {self.stop} were asked for, but the server sends the whole file."
+            )
+        first, last, size = _content_range(response.headers.get("Content-Range", ""))
+        end = self.stop if size is None else min(size, self.stop or size)
+        if first != self.start or last is None or (end is not None and last + 1 != end):
+            raise RangeRefused(
+                f"{self.url}: bytes {self.start} to {self.stop} were asked for, but the answer holds "
+                f"{response.headers.get('Content-Range', 'another part')[:80]!r}."
+            )
+        if length is not None and length != last + 1 - first:
+            raise RangeRefused(f"{self.url}: the answer has {length} bytes, but says it holds {last + 1 - first}.")
+        return first, size, last + 1 - first
+
+
+def _content_range(text):
+    """First and last byte, and the size of the file, of a Content-Range line; None for what it does not tell."""
+    unit, _, rest = text.strip().partition(" ")
+    part, _, size = rest.partition("/")
+    first, _, last = part.partition("-")
+    if unit.lower() != "bytes" or not (_is_count(first) and _is_count(last)):
+        return None, None, None
+    return int(first), int(last), int(size) if _is_count(size) else None
+
+
+def _is_count(text):
+    return text.isdecimal() and len(text) < 19
+
+
+def _retry_after_s(text):
+    """Seconds that a Retry-After line asks for, given as a number or as a date; None without a usable one."""
+    text = (text or "").strip()
+    if text.isdecimal():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _new_session(at_once):
+    """A session that keeps connections open, but neither cookies nor passwords of the user."""
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    session = requests.Session()
+    session.headers["User-Agent"] = f"glue-spherex/{__version__}"
+    session.auth = lambda request: request  # otherwise passwords are looked up in ~/.netrc
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=at_once, max_retries=0))
+    return session
+
+
+def _never_connected(error):
+    """Whether a connection could not be made at all, rather than cut."""
+    from requests.exceptions import ProxyError
+    from urllib3.exceptions import NewConnectionError
+
+    inner = error.args[0] if error.args else None
+    return isinstance(error, ProxyError) or isinstance(getattr(inner, "reason", inner), NewConnectionError)
+
+
+def _cause(error):
+    """What lies at the bottom of an exception, in a few words."""
+    while True:
+        inner = getattr(error, "reason", None)
+        inner = inner if isinstance(inner, BaseException) else next(iter(error.args), None)
+        if not isinstance(inner, BaseException):
+            return re.sub(r"^.*?\): ", "", " ".join(str(error).split()))[:200]
+        error = inner
