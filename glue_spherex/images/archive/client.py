@@ -10,7 +10,15 @@ from urllib.parse import urljoin, urlsplit
 
 from glue_spherex._version import __version__
 
-from .errors import AnswerTooLarge, ArchiveBusy, ArchiveError, ArchiveStopped, ArchiveUnreachable, RangeRefused
+from .errors import (
+    AnswerTooLarge,
+    ArchiveBusy,
+    ArchiveError,
+    ArchiveStopped,
+    ArchiveUnreachable,
+    FileChanged,
+    RangeRefused,
+)
 from .hosts import Host, pause
 from .settings import ArchiveSettings, is_loopback, origin
 
@@ -83,7 +91,7 @@ class ArchiveClient:
     def __reduce__(self):
         return type(self), (self.settings,)
 
-    def get(self, url, start=None, stop=None, *, max_bytes=None, cancelled=None):
+    def get(self, url, start=None, stop=None, *, match="", max_bytes=None, cancelled=None):
         """The content at an address, or a part of it.
 
         Parameters
@@ -92,6 +100,8 @@ class ArchiveClient:
         start, stop : int, optional
             First byte, and the one after the last, of the part; to the end without `stop`. At the end of a file fewer
             bytes come back.
+        match : str
+            ETag that the file must have, else `FileChanged` is raised.
         max_bytes : int, optional
             Most that is accepted; the settings' by default.
         cancelled : callable, optional
@@ -107,9 +117,9 @@ class ArchiveClient:
             If it cannot be had; the subclasses tell no network, a busy archive, too large an answer, another part
             than the one asked for, and a cancelled transfer.
         """
-        return self.receive(url, start, stop, max_bytes=max_bytes, cancelled=cancelled).data
+        return self.receive(url, start, stop, match=match, max_bytes=max_bytes, cancelled=cancelled).data
 
-    def receive(self, url, start=None, stop=None, *, max_bytes=None, cancelled=None):
+    def receive(self, url, start=None, stop=None, *, match="", max_bytes=None, cancelled=None):
         """As `get`, with what the archive says about the file.
 
         Returns
@@ -120,7 +130,7 @@ class ArchiveClient:
             start = 0
         if start is not None and (start < 0 or (stop is not None and stop <= start)):
             raise ArchiveError(f"{url}: bytes {start} to {stop} are no part of a file.")
-        return self._ask(_Request(url, start, stop), max_bytes, cancelled)
+        return self._ask(_Request(url, start, stop, match), max_bytes, cancelled)
 
     def ask(self, url, parameters, *, post=False, max_bytes=None, cancelled=None):
         """The answer of a service.
@@ -247,6 +257,8 @@ class ArchiveClient:
         if length is not None and received != length:
             raise _Again(ArchiveError(f"{request.url}: {received} of {length} bytes came; try again."))
         headers = {name.lower(): value for name, value in response.headers.items()}
+        if request.match and headers.get("etag", request.match) != request.match:
+            raise FileChanged(f"{request.url}: the file was replaced meanwhile; ask anew.")
         return Received(b"".join(pieces), start, size, headers)
 
     def _check_status(self, response, request):
@@ -258,6 +270,8 @@ class ArchiveClient:
             raise _Again(ArchiveBusy(text), wait_s)
         if status in _PASSING:
             raise _Again(ArchiveError(f"{url}: the archive has a fault (status {status}); try again later."))
+        if status == 412:
+            raise FileChanged(f"{url}: the file was replaced meanwhile; ask anew.")
         if status == 416:
             raise RangeRefused(f"{url}: the file has no bytes {request.start} to {request.stop}.")
         if status not in (200, 206):
@@ -296,6 +310,7 @@ class _Request:
     url: str
     start: int | None = None
     stop: int | None = None
+    match: str = ""
     parameters: dict | None = None
     post: bool = False
 
@@ -303,6 +318,8 @@ class _Request:
     def headers(self):
         """Header lines; a packed answer would have other byte numbers, so none is wanted."""
         lines = {"Accept-Encoding": "identity"}
+        if self.match:
+            lines["If-Match"] = self.match
         if self.start is not None:
             lines["Range"] = f"bytes={self.start}-{'' if self.stop is None else self.stop - 1}"
         return lines

@@ -23,5 +23,9 @@ class RangeRefused(ArchiveError):
     """A part of a file was asked for, and the archive did not answer with this part."""
 
 
+class FileChanged(ArchiveError):
+    """The content of a file is not what it was at the first look."""
+
+
 class ArchiveStopped(ArchiveError):
     """The transfer was cancelled."""

@@ -11,7 +11,7 @@ from .errors import ArchiveError
 
 #: Base address of another server with the paths of IRSA, for example a mirror.
 ENVIRONMENT = "GLUE_SPHEREX_ARCHIVE"
-_PATHS = {"sia": "/SIA", "tap": "/TAP", "ibe": "/ibe/data/spherex/", "s3": "/s3/nasa-irsa-spherex/"}
+_PATHS = {"sia": "/SIA", "tap": "/TAP", "ibe": "/ibe/data/spherex/", "s3": "/nasa-irsa-spherex/"}
 _LEAST = {
     "at_once": 1, "attempts": 1, "connect_s": 0.01, "timeout_s": 0.01, "longest_s": 0.01, "backoff_s": 0.0,
     "longest_wait_s": 0.0, "patience_s": 0.0, "max_bytes": 1, "max_rows": 1, "answer_days": 0.0,
