@@ -4,8 +4,8 @@ import random
 import re
 import threading
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urljoin, urlsplit
 
 from glue_spherex._version import __version__
@@ -19,39 +19,21 @@ from .errors import (
     FileChanged,
     RangeRefused,
 )
+from .exchange import Received, Request
 from .hosts import Host, pause
 from .settings import ArchiveSettings, is_loopback, origin
+
+try:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import NewConnectionError, ReadTimeoutError
+except ImportError as missing:
+    raise ArchiveError(f"the archive cannot be asked ({missing}): pip install 'glue-spherex[archive]'.") from missing
 
 _CHUNK = 1 << 16
 _REDIRECTS, _MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
 _BUSY = (429, 503)
 _PASSING = (408, 500, 502, 504)  # may be gone with the next attempt
-
-
-@dataclass(frozen=True)
-class Received:
-    """What came back.
-
-    Parameters
-    ----------
-    data : bytes
-    start : int
-        Place of the first byte in the file.
-    size : int or None
-        Bytes of the whole file, where the archive tells it.
-    headers : dict of str to str
-        Header lines, with names in lower case.
-    """
-
-    data: bytes
-    start: int
-    size: int | None
-    headers: dict
-
-    @property
-    def version(self):
-        """What changes with the content of the file: ETag, else the date of change; '' if neither is told."""
-        return self.headers.get("etag") or self.headers.get("last-modified", "")
 
 
 class _Again(Exception):
@@ -130,7 +112,24 @@ class ArchiveClient:
             start = 0
         if start is not None and (start < 0 or (stop is not None and stop <= start)):
             raise ArchiveError(f"{url}: bytes {start} to {stop} are no part of a file.")
-        return self._ask(_Request(url, start, stop, match), max_bytes, cancelled)
+        received = self._ask(Request(url, start, stop, match), max_bytes, cancelled)
+        if match and received.headers.get("etag", match) != match:
+            raise FileChanged(f"{url}: the file was replaced meanwhile; ask anew.")
+        return received
+
+    def receive_request(self, request, *, max_bytes=None, cancelled=None):
+        """As `receive`, for a request of another kind, such as one for several parts of a file.
+
+        Parameters
+        ----------
+        request : object
+            With the attributes of `Request`; its ``expected`` judges the answer before anything of it is read.
+
+        Returns
+        -------
+        Received
+        """
+        return self._ask(request, max_bytes, cancelled)
 
     def ask(self, url, parameters, *, post=False, max_bytes=None, cancelled=None):
         """The answer of a service.
@@ -148,7 +147,7 @@ class ArchiveClient:
         -------
         bytes
         """
-        return self._ask(_Request(url, parameters=parameters, post=post), max_bytes, cancelled).data
+        return self._ask(Request(url, parameters=parameters, post=post), max_bytes, cancelled).data
 
     def close(self):
         """Close the connections; they are opened again when needed."""
@@ -192,8 +191,6 @@ class ArchiveClient:
 
     def _attempt(self, request, host, most, stop):
         """One attempt: redirects are followed, within the archive."""
-        import requests
-
         url, began = request.url, time.monotonic()
         try:
             for _ in range(_MOST_REDIRECTS + 1):
@@ -209,9 +206,10 @@ class ArchiveClient:
         except requests.exceptions.ConnectTimeout as error:
             raise _Again(self._unreachable(url, error), unreachable=True) from error
         except requests.exceptions.Timeout as error:
-            text = f"{url}: nothing came for {self.settings.timeout_s:g} s; try again later."
-            raise _Again(ArchiveError(text)) from error
+            raise _Again(self._silent(url)) from error
         except requests.exceptions.ConnectionError as error:
+            if error.args and isinstance(error.args[0], ReadTimeoutError):  # in the middle
+                raise _Again(self._silent(url)) from error
             if _never_connected(error):
                 raise _Again(self._unreachable(url, error), unreachable=True) from error
             raise _Again(ArchiveError(f"{url}: the connection broke ({_cause(error)}); try again.")) from error
@@ -257,8 +255,6 @@ class ArchiveClient:
         if length is not None and received != length:
             raise _Again(ArchiveError(f"{request.url}: {received} of {length} bytes came; try again."))
         headers = {name.lower(): value for name, value in response.headers.items()}
-        if request.match and headers.get("etag", request.match) != request.match:
-            raise FileChanged(f"{request.url}: the file was replaced meanwhile; ask anew.")
         return Received(b"".join(pieces), start, size, headers)
 
     def _check_status(self, response, request):
@@ -293,6 +289,9 @@ class ArchiveClient:
             f"{asked}: the server sends on to {url[:300]!r}, which does not belong to the archive ({names}); refused."
         )
 
+    def _silent(self, url):
+        return ArchiveError(f"{url}: nothing came for {self.settings.timeout_s:g} s; try again later.")
+
     def _unreachable(self, url, error):
         host = urlsplit(url).hostname
         return ArchiveUnreachable(f"{host} cannot be reached ({_cause(error)}); is this computer connected?")
@@ -301,65 +300,6 @@ class ArchiveClient:
         key = origin(url)
         with self._lock:
             return self._hosts.setdefault(key, Host(self.settings.at_once))
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What is asked for."""
-
-    url: str
-    start: int | None = None
-    stop: int | None = None
-    match: str = ""
-    parameters: dict | None = None
-    post: bool = False
-
-    @property
-    def headers(self):
-        """Header lines; a packed answer would have other byte numbers, so none is wanted."""
-        lines = {"Accept-Encoding": "identity"}
-        if self.match:
-            lines["If-Match"] = self.match
-        if self.start is not None:
-            lines["Range"] = f"bytes={self.start}-{'' if self.stop is None else self.stop - 1}"
-        return lines
-
-    def expected(self, response):
-        """(first byte, size of the file, bytes to come) of an answer, the latter two None where they are not told."""
-        length = response.headers.get("Content-Length", "")
-        length = int(length) if _is_count(length) else None
-        if self.start is None:
-            if response.status_code == 206:
-                raise RangeRefused(f"{self.url}: a part of the file came, but all of it was asked for.")
-            return 0, length, length
-        if response.status_code == 200:
-            raise RangeRefused(
-                f"{self.url}: bytes {self.start} to {self.stop} were asked for, but the server sends the whole file."
-            )
-        first, last, size = _content_range(response.headers.get("Content-Range", ""))
-        end = self.stop if size is None else min(size, self.stop or size)
-        if first != self.start or last is None or (end is not None and last + 1 != end):
-            raise RangeRefused(
-                f"{self.url}: bytes {self.start} to {self.stop} were asked for, but the answer holds "
-                f"{response.headers.get('Content-Range', 'another part')[:80]!r}."
-            )
-        if length is not None and length != last + 1 - first:
-            raise RangeRefused(f"{self.url}: the answer has {length} bytes, but says it holds {last + 1 - first}.")
-        return first, size, last + 1 - first
-
-
-def _content_range(text):
-    """First and last byte, and the size of the file, of a Content-Range line; None for what it does not tell."""
-    unit, _, rest = text.strip().partition(" ")
-    part, _, size = rest.partition("/")
-    first, _, last = part.partition("-")
-    if unit.lower() != "bytes" or not (_is_count(first) and _is_count(last)):
-        return None, None, None
-    return int(first), int(last), int(size) if _is_count(size) else None
-
-
-def _is_count(text):
-    return text.isdecimal() and len(text) < 19
 
 
 def _retry_after_s(text):
@@ -375,11 +315,6 @@ def _retry_after_s(text):
 
 def _new_session(at_once):
     """A session that keeps connections open, but neither cookies nor passwords of the user."""
-    from http.cookiejar import DefaultCookiePolicy
-
-    import requests
-    from requests.adapters import HTTPAdapter
-
     session = requests.Session()
     session.headers["User-Agent"] = f"glue-spherex/{__version__}"
     session.auth = lambda request: request  # otherwise passwords are looked up in ~/.netrc
@@ -391,11 +326,10 @@ def _new_session(at_once):
 
 def _never_connected(error):
     """Whether a connection could not be made at all, rather than cut."""
-    from requests.exceptions import ProxyError
-    from urllib3.exceptions import NewConnectionError
-
     inner = error.args[0] if error.args else None
-    return isinstance(error, ProxyError) or isinstance(getattr(inner, "reason", inner), NewConnectionError)
+    return isinstance(error, requests.exceptions.ProxyError) or isinstance(
+        getattr(inner, "reason", inner), NewConnectionError
+    )
 
 
 def _cause(error):
