@@ -178,7 +178,7 @@ class FolderCollection:
             )
         result.records[:] = records
         self._result, self._failures = result, failures
-        self._geometry = _geometry(records)
+        self._geometry = footprints(records)
 
     def _missing_psf(self, record):
         try:
@@ -233,15 +233,35 @@ class FolderCollection:
             For a detector that does not exist, and what `refresh` raises.
         """
         records = self.records
-        chosen = _chosen(records, detectors, wavelength, time)
-        sources = list(sources)
-        if not len(chosen) or not sources:
-            return []
-        vectors, slack = _source_vectors(sources, [records[k].mjd for k in chosen])
-        images, hits = _pairs(self._geometry, chosen, vectors, slack)
-        starts = np.flatnonzero(np.diff(images, prepend=-1))
-        groups = np.split(hits, starts[1:])
-        return [ImageMatch(records[images[s]], group) for s, group in zip(starts, groups)] if len(hits) else []
+        return match_images(records, sources, detectors, wavelength, time, self._geometry)
+
+
+def match_images(records, sources, detectors=None, wavelength=None, time=None, geometry=None):
+    """The images that may hold at least one of the sources.
+
+    Parameters
+    ----------
+    records : sequence
+        Of `ImageRecord` or of anything else with its ``detector``, ``mjd``, ``corners``, ``nx`` and ``ny``.
+    sources, detectors, wavelength, time
+        As in `FolderCollection.find`.
+    geometry : tuple of ndarray, optional
+        From `footprints` of the records, where it is known.
+
+    Returns
+    -------
+    list of ImageMatch
+        In the order of the records.
+    """
+    chosen = _chosen(records, detectors, wavelength, time)
+    sources = list(sources)
+    if not len(chosen) or not sources:
+        return []
+    vectors, slack = _source_vectors(sources, [records[k].mjd for k in chosen])
+    images, hits = _pairs(footprints(records) if geometry is None else geometry, chosen, vectors, slack)
+    starts = np.flatnonzero(np.diff(images, prepend=-1))
+    groups = np.split(hits, starts[1:])
+    return [ImageMatch(records[images[s]], group) for s, group in zip(starts, groups)] if len(hits) else []
 
 
 def _chosen(records, detectors, wavelength, time):
@@ -263,17 +283,18 @@ def _chosen(records, detectors, wavelength, time):
     return np.array([k for k, r in enumerate(records) if r.detector in allowed and low <= r.mjd <= high], dtype=int)
 
 
-def _unit_vectors(ra_deg, dec_deg):
+def unit_vectors(ra_deg, dec_deg):
+    """Unit vectors, shape (…, 3), of positions on the sky."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
 
-def _geometry(records):
+def footprints(records):
     """Centre (n, 3), radius (n,), inward edge normals (n, 4, 3) and margin (n,), rad, of all footprints."""
     if not records:
         return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 4, 3)), np.zeros(0)
     corners = np.frombuffer(b"".join([record.corners for record in records])).reshape(-1, 4, 2)
-    vectors = _unit_vectors(corners[..., 0], corners[..., 1])
+    vectors = unit_vectors(corners[..., 0], corners[..., 1])
     centre = vectors.mean(axis=1)
     centre /= np.linalg.norm(centre, axis=1, keepdims=True)
     chord = np.linalg.norm(vectors - centre[:, None], axis=2).max(axis=1)
@@ -294,7 +315,7 @@ def _source_vectors(sources, mjds):
     years = 2000 + (np.array([min(mjds), max(mjds)]) - _MJD_J2000) / _DAYS_PER_YEAR
     elapsed = np.abs(years[:, None] - numbers[:, 4]).max(axis=0)
     motion = np.radians(np.hypot(numbers[:, 2], numbers[:, 3]) * elapsed / 3.6e6)
-    return _unit_vectors(numbers[:, 0], numbers[:, 1]), motion + [_reach(source.shape) for source in sources]
+    return unit_vectors(numbers[:, 0], numbers[:, 1]), motion + [_reach(source.shape) for source in sources]
 
 
 def _reach(shape):

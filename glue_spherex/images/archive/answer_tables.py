@@ -1,0 +1,201 @@
+"""Tables that the archive answers with, as VOTable or CSV, read so that a harmful one does no harm."""
+
+import csv
+import io
+import re
+import xml.parsers.expat
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io.votable import parse
+
+from .errors import AnswerTooLarge, ArchiveError
+
+#: Columns that are read; the first five are needed.
+COLUMNS = (
+    "obs_collection", "access_url", "t_min", "t_max", "s_region", "obs_publisher_did", "access_estsize", "cloud_access",
+)  # fmt: skip
+_NEEDED = COLUMNS[:5]
+_ENCODINGS = (b"utf-8", b"us-ascii", b"ascii", b"iso-8859-1")
+_PARSE_ERRORS = (
+    ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, AttributeError, RecursionError, MemoryError,
+    OSError, AssertionError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AnswerTable:
+    """The columns of an answer that are of use.
+
+    Parameters
+    ----------
+    columns : dict of str to list of str
+    complete : bool
+        False if the service says that it left rows out.
+    """
+
+    columns: dict
+    complete: bool = True
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return len(next(iter(self.columns.values()), ()))
+
+
+def parse_answer(data, where, max_rows=200_000):
+    """Read the answer of a search.
+
+    Parameters
+    ----------
+    data : bytes
+        A VOTable, or CSV, in which the JSON of ``cloud_access`` need not be quoted.
+    where : str
+        Named in messages.
+    max_rows : int
+
+    Returns
+    -------
+    AnswerTable
+
+    Raises
+    ------
+    ArchiveError
+        If it is neither, lacks columns, says that the query failed, or holds constructs that could harm.
+    AnswerTooLarge
+        If it has more than `max_rows` rows.
+    """
+    is_xml = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+    rows = data.count(b"<TR") if is_xml else data.count(b"\n")
+    if rows > max_rows + 1:
+        raise AnswerTooLarge(f"{where}: the answer has {rows} rows; at most {max_rows} are accepted.")
+    columns, complete = _votable_columns(data, where) if is_xml else _csv_columns(data, where)
+    lacking = [name for name in _NEEDED if name not in columns]
+    if lacking:
+        raise ArchiveError(f"{where}: the answer has no column {lacking[0]}; it is no list of spectral images.")
+    return AnswerTable(columns, complete)
+
+
+def read_votable(data, where):
+    """A VOTable from a source that is not trusted.
+
+    Parameters
+    ----------
+    data : bytes
+    where : str
+
+    Returns
+    -------
+    astropy.io.votable.tree.VOTableFile
+    """
+    _check_xml(data, where)
+    try:
+        votable = parse(io.BytesIO(data), verify="ignore")
+    except _PARSE_ERRORS as error:
+        raise ArchiveError(
+            f"{where}: the answer is a damaged VOTable ({' '.join(str(error).split())[:200]})."
+        ) from error
+    for info in _infos(votable):
+        if info.name == "QUERY_STATUS" and str(info.value).upper() == "ERROR":
+            reason = " ".join(str(info.content or "no reason is given").split())[:300]
+            raise ArchiveError(f"{where}: the archive refuses the search: {reason}")
+    return votable
+
+
+def _infos(votable):
+    yield from votable.infos
+    for resource in votable.resources:
+        yield from resource.infos
+        for table in resource.tables:
+            yield from table.infos
+
+
+class _Harmful(ValueError):
+    """XML that is not read on."""
+
+
+def _check_xml(data, where):
+    """Only plain VOTables are read: no document types (entities could fill the memory), no references to files."""
+    parser = xml.parsers.expat.ParserCreate()
+    found = []
+
+    def doctype(name, *_):
+        raise _Harmful("a web page" if name.lower() == "html" else "XML with a document type")
+
+    def element(name, _):
+        found.append(name.rpartition(":")[2])
+        parser.StartElementHandler = None
+
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = doctype, element
+    try:
+        for start in range(0, len(data), 4096):
+            parser.Parse(data[start : start + 4096], False)
+            if found:
+                break
+    except _Harmful as error:
+        raise ArchiveError(f"{where}: the answer is {error}, no VOTable; refused. Is the service closed?") from None
+    except (xml.parsers.expat.ExpatError, ValueError, LookupError) as error:
+        raise ArchiveError(f"{where}: the answer is no VOTable ({error}).") from error
+    if found != ["VOTABLE"]:
+        what = (
+            "a web page" if found and found[0].lower() == "html" else f"XML of the kind {(found or ['none'])[0][:40]!r}"
+        )
+        raise ArchiveError(f"{where}: the answer is {what}, no VOTable. Is the service closed?")
+    encoding = re.match(rb"[^<]{0,3}<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([^\"']{0,40})", data)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (encoding and encoding[1].lower() not in _ENCODINGS):
+        raise ArchiveError(f"{where}: the answer is not written in UTF-8; refused.")
+    if re.search(rb"<(?:[\w.-]+:)?STREAM\s[^<]*href", data, re.IGNORECASE):
+        raise ArchiveError(f"{where}: the answer refers to another file instead of holding the table; refused.")
+
+
+def _votable_columns(data, where):
+    votable = read_votable(data, where)
+    table = next(iter(votable.iter_tables()), None)
+    if table is None:
+        raise ArchiveError(f"{where}: the answer holds no table.")
+    complete = not any(i.name == "QUERY_STATUS" and str(i.value).upper() == "OVERFLOW" for i in _infos(votable))
+    names = [name for name in COLUMNS if any(name == field.name for field in table.fields)]
+    if not len(table.array):
+        return {name: [] for name in names}, complete
+    places = {field.name: field.ID for field in table.fields}
+    return {name: _texts(table.array[places[name]]) for name in names}, complete
+
+
+def _texts(values):
+    """Values of a column as text, '' where there is none."""
+    masked = np.ma.getmaskarray(values)
+    return ["" if hidden else _text(value) for value, hidden in zip(np.ma.getdata(values).tolist(), masked.tolist())]
+
+
+def _text(value):
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _csv_columns(data, where):
+    lines = data.decode("utf-8-sig", "replace").splitlines()
+    names = next(csv.reader(lines[:1]), [])
+    places = [(name, names.index(name)) for name in COLUMNS if name in names]
+    if not places:
+        raise ArchiveError(f"{where}: the answer is neither a VOTable nor a table with commas: {lines[:1]!r:.80}")
+    columns = {name: [] for name, _ in places}
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        values = _csv_values(line, len(names))
+        if values is None:
+            raise ArchiveError(f"{where}: line {number} of the answer has another number of columns than its first.")
+        for name, place in places:
+            columns[name].append(values[place])
+    return columns, True
+
+
+def _csv_values(line, expected):
+    """The values of a line, also where JSON in it is not quoted; None if their number is wrong."""
+    try:
+        values = next(csv.reader([line]))
+        if len(values) != expected and (found := re.search(r"(?<=,)\{.*\}(?=,|$)", line)):
+            quoted = '"' + found.group().replace('"', '""') + '"'
+            values = next(csv.reader([line[: found.start()] + quoted + line[found.end() :]]))
+    except csv.Error:
+        return None
+    return values if len(values) == expected else None

@@ -1,0 +1,209 @@
+import json
+import time
+
+import numpy as np
+import pytest
+
+from glue_spherex.images.archive.answer_tables import COLUMNS, parse_answer
+from glue_spherex.images.archive.answers import images_of, listed_collections
+from glue_spherex.images.archive.errors import AnswerTooLarge, ArchiveError
+
+ROOT = "https://irsa.ipac.caltech.edu/ibe/data/spherex/"
+KEY = "qr2/level2/2025W51_1A/l2b-v21-2025-354/3/level2_2025W51_1A_0684_2D3_spx_l2b-v21-2025-354.fits"
+CLOUD = {"aws": {"bucket_name": "nasa-irsa-spherex", "key": KEY, "region": "us-east-1"}}
+ROW = {
+    "obs_collection": "spherex_qr2",
+    "access_url": ROOT + KEY,
+    "t_min": "61027.214984",
+    "t_max": "61027.216317",
+    "s_region": "POLYGON ICRS 6.96 41.75 11.28 43.14 13.17 39.95 8.98 38.62 6.96 41.75",
+    "obs_publisher_did": "ivo://irsa.ipac/spherex_qr2?2025W51_1A_0684_2/D3",
+    "access_estsize": "71638",
+    "cloud_access": json.dumps(CLOUD),
+}
+
+
+def votable(rows, before="", status="OK", head='<?xml version="1.0" encoding="UTF-8"?>', table=None):
+    fields = "".join(f'<FIELD name="{name}" datatype="char" arraysize="*"/>' for name in ROW)
+    lines = "".join(f"<TR>{''.join(f'<TD>{row[name]}</TD>' for name in ROW)}</TR>" for row in rows)
+    table = table or f"<TABLE>{fields}<DATA><TABLEDATA>{lines}</TABLEDATA></DATA></TABLE>"
+    return (
+        f'{head}{before}<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
+        f'<RESOURCE type="results"><INFO name="QUERY_STATUS" value="{status}">why</INFO>{table}</RESOURCE></VOTABLE>'
+    ).encode()
+
+
+def csv(rows, quote=False):
+    lines = [",".join(["s_ra", *ROW, "o_ucd"])]
+    for row in rows:
+        cloud = row["cloud_access"]
+        cloud = '"' + cloud.replace('"', '""') + '"' if quote else cloud
+        lines.append(",".join(["10.1", *(cloud if name == "cloud_access" else row[name] for name in ROW), ""]))
+    return "\r\n".join(lines).encode() + b"\r\n"
+
+
+def parsed(data, **options):
+    return images_of(parse_answer(data, "the answer", **options), ROOT)
+
+
+@pytest.mark.parametrize("data", [votable([ROW]), csv([ROW]), csv([ROW], quote=True)], ids=["votable", "csv", "quoted"])
+def test_an_image(data):
+    (image,), rejected = parsed(data)
+    assert not rejected
+    assert (image.obsid, image.detector, image.release, image.deep) == ("2025W51_1A_0684_2", 3, "qr2", False)
+    assert (image.mjd_begin, image.mjd_end) == (61027.214984, 61027.216317)
+    assert image.access_url == ROOT + KEY
+    assert image.cloud == KEY
+    assert image.size_bytes == 71_638_000
+    assert image.file_version == "l2b-v21-2025-354"
+    assert image.exposure_id == 202551101068423
+    assert image.collection == "spherex_qr2"
+    np.testing.assert_array_equal(image.footprint, [[6.96, 41.75], [11.28, 43.14], [13.17, 39.95], [8.98, 38.62]])
+
+
+def test_real_rows(test_data):
+    """What the archive itself wrote, with its unquoted JSON."""
+    images, rejected = parsed((test_data / "archive" / "sia2_rows_qr2_m31.csv").read_bytes())
+    assert not rejected
+    assert [image.detector for image in images] == [3, 6, 5, 4, 1, 2]
+    assert {image.collection for image in images} == {"spherex_qr2"}
+    assert all(image.obs_publisher_did.endswith(f"{image.obsid}/D{image.detector}") for image in images)
+    assert all(
+        image.cloud.endswith(f"{image.obsid}D{image.detector}_spx_{image.file_version}.fits") for image in images
+    )
+
+
+def test_an_answer_without_images():
+    for data in (votable([]), csv([])):
+        table = parse_answer(data, "the answer")
+        assert (table.n_rows, table.complete) == (0, True)
+        assert images_of(table, ROOT) == ([], [])
+
+
+def test_an_answer_that_was_cut():
+    assert not parse_answer(votable([ROW], status="OVERFLOW"), "the answer").complete
+
+
+def test_numbers_and_gaps():
+    """Columns of numbers, a missing identifier and a missing size: as Table Access may answer."""
+    kinds = dict.fromkeys(COLUMNS[:6], 'char" arraysize="*') | {"t_min": "double", "t_max": "double"}
+    fields = "".join(f'<FIELD name="{name}" datatype="{kind}"/>' for name, kind in kinds.items())
+    cells = "".join(f"<TD>{ROW[name]}</TD>" for name in COLUMNS[:5]) + "<TD/>"
+    table = f"<TABLE>{fields}<DATA><TABLEDATA><TR>{cells}</TR></TABLEDATA></DATA></TABLE>"
+    (image,), _ = parsed(votable([], table=table))
+    assert image.obs_publisher_did == ROW["obs_publisher_did"]
+    assert (image.mjd_begin, image.size_bytes) == (61027.214984, 0)
+
+
+def test_the_server_is_ours_whatever_the_answer_says():
+    (image,), _ = parsed(votable([ROW | {"access_url": "http://169.254.169.254/" + KEY}]))
+    assert image.access_url == ROOT + KEY
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"access_url": ROOT + KEY.replace("/3/", "/../../3/")}, "not that of a Level-2 file"),
+        ({"access_url": ROOT + "../" * 5 + "etc/passwd"}, "not that of a Level-2 file"),
+        ({"access_url": ROOT + "a" * 100_000 + KEY}, "not that of a Level-2 file"),
+        ({"access_url": ROOT + KEY + "?x=1"}, "not that of a Level-2 file"),
+        ({"access_url": ROOT + KEY + "%00"}, "not that of a Level-2 file"),
+        ({"access_url": ROOT + KEY.replace("D3", "D4")}, "not that of a Level-2 file"),
+        ({"access_url": ROOT + KEY.replace("2025W51_1A_0684", "2025W52_1A_0684")}, "two planning periods"),
+        ({"access_url": ROOT + KEY.replace("0684", "0685")}, "differ"),
+        ({"access_url": ""}, "not that of a Level-2 file"),
+        ({"cloud_access": '{"aws": {"key": "../../x"}}'}, "not that of a Level-2 file"),
+        ({"cloud_access": "{nothing"}, "cloud_access is"),
+        ({"cloud_access": "[]"}, "cloud_access is"),
+        ({"obs_publisher_did": "ivo://irsa.ipac/spherex_qr2?2025W51_1A_0684_2/D4"}, "does not fit"),
+        ({"obs_publisher_did": "x" * 10_000}, "does not fit"),
+        ({"obs_collection": "spherex_qr2_cal"}, "its collection is"),
+        ({"t_min": "yesterday"}, "its time is"),
+        ({"t_min": "nan"}, "its time is"),
+        ({"t_min": "61028"}, "before it begins"),
+        ({"s_region": "CIRCLE ICRS 1 2 3"}, "a polygon is needed"),
+        ({"s_region": "POLYGON ICRS 1 2 3 4 5 6"}, "four corners"),
+        ({"s_region": "POLYGON ICRS 1 2 3 4 5 6 7 inf"}, "four corners"),
+        ({"s_region": "POLYGON ICRS 1 2 3 4 5 6 7 95"}, "four corners"),
+        ({"s_region": "POLYGON ICRS " + "1 2 " * 100_000}, "four corners"),
+    ],
+)
+def test_rows_that_are_no_image(change, reason):
+    images, rejected = parsed(votable([ROW, ROW | change, ROW]))
+    assert len(images) == 2
+    ((number, told),) = rejected
+    assert number == 2
+    assert reason in told
+    assert len(told) < 600
+
+
+def test_other_collections_are_left_out():
+    rows = [ROW, ROW | {"obs_collection": "wise_allwise"}]
+    assert [len(part) for part in images_of(parse_answer(votable(rows), "x"), ROOT, ["spherex_qr2"])] == [1, 0]
+
+
+BOMB = "<!DOCTYPE x [" + '<!ENTITY a "ha">' + "".join(
+    f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi")
+) + "]>"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (votable([ROW | {"t_min": "&i;"}], before=BOMB), "a document type"),
+        (votable([ROW], before='<!DOCTYPE VOTABLE SYSTEM "http://127.0.0.1:9/x.dtd">'), "a document type"),
+        (votable([ROW], before="<!-- " + "x" * 20_000 + " -->" + BOMB), "a document type"),
+        (votable([ROW], before=BOMB, head='<?xml version="1.0"?>').decode().encode("utf-16"), "neither"),
+        (votable([ROW], head='<?xml version="1.0" encoding="UTF-7"?>'), "no VOTable|UTF-8"),
+        (votable([ROW], head='<?xml version="1.0" encoding="windows-1252"?>'), "UTF-8"),
+        (b"<!DOCTYPE html><html><body>Down</body></html>", "a web page"),
+        (b"<html><body>Down</body></html>", "a web page"),
+        (b"<error>no</error>", "XML of the kind 'error'"),
+        (b"", "neither a VOTable"),
+        (b"\x89PNG\r\n\x1a\n" * 10, "neither a VOTable"),
+        (votable([ROW])[:-200], "damaged VOTable"),
+        (votable([ROW], status="ERROR"), "refuses the search: why"),
+        (votable([], table="<DESCRIPTION>none</DESCRIPTION>"), "holds no table"),
+        (votable([]).replace(b"s_region", b"region"), "no column s_region"),
+        (csv([ROW]).replace(b"s_region", b"region"), "no column s_region"),
+        (csv([ROW]) + b"1,2,3\r\n", "line 3"),
+        (b"obs_collection,t_min\r\n" + b'"' + b"x" * 1_000_000 + b'",1\r\n', "line 2"),
+    ],
+    ids=range(18),
+)  # fmt: skip
+def test_answers_that_are_refused(data, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
+        parse_answer(data, "the answer")
+    assert str(caught.value).startswith("the answer: ")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("href", ["file:///etc/passwd", "http://127.0.0.1:9/x"])
+def test_a_table_elsewhere_is_not_fetched(href):
+    stream = f'<DATA><BINARY><STREAM actuate="onLoad" encoding="base64" href="{href}"/></BINARY></DATA>'
+    table = f'<TABLE><FIELD name="obs_collection" datatype="char" arraysize="*"/>{stream}</TABLE>'
+    with pytest.raises(ArchiveError, match="refers to another file"):
+        parse_answer(votable([], table=table), "the answer")
+
+
+def test_a_million_rows():
+    """Refused before they are taken apart."""
+    data = votable([]).replace(b"</TABLEDATA>", b"<TR><TD/></TR>" * 1_000_000 + b"</TABLEDATA>")
+    start = time.process_time()
+    with pytest.raises(AnswerTooLarge, match="1000000 rows; at most 200000"):
+        parse_answer(data, "the answer")
+    with pytest.raises(AnswerTooLarge, match="rows; at most 200000"):
+        parse_answer(csv([]) + b"\n" * 1_000_000, "the answer")
+    assert time.process_time() - start < 60
+
+
+def test_collections_that_the_service_lists():
+    options = "".join(
+        f'<OPTION value="{name}"/>'
+        for name in ("spherex_qr2", "spherex_qr4_deep", "spherex_dr1", "spherex_qr2_cal", "wise", "../spherex_qr9")
+    )
+    param = f'<PARAM name="INPUT:COLLECTION" datatype="char" arraysize="*" value=""><VALUES>{options}</VALUES></PARAM>'
+    for table in (param, f'<GROUP name="inputParams">{param}</GROUP>'):
+        data = votable([], table=table)
+        assert listed_collections(data, "the service") == ["spherex_dr1", "spherex_qr2", "spherex_qr4_deep"]
+    assert listed_collections(votable([]), "the service") == []
