@@ -7,6 +7,7 @@ import sys
 import time
 
 from ._version import __version__
+from .cli_archive import add_archive
 from .cli_jobs import add_jobs
 from .cli_measure import add_estimate, add_measure
 from .terminal import DONE, INTERRUPTED, NOTHING, detectors, positive, progress_bar
@@ -67,6 +68,7 @@ def _parser():
     _add_index(commands)
     _add_convert(commands)
     _add_flags(commands)
+    add_archive(commands, _command)
     add_jobs(commands, _command)
     return parser
 

@@ -70,20 +70,30 @@ def add_measure(commands, new_command):
     command.add_argument("--title", default="", metavar="TEXT", help="of the job; default: the targets and the date")
 
 
-def _add_request(command):
+def add_targets(command):
+    """Add the options that name the targets."""
     command.add_argument("targets", nargs="?", metavar="TARGETS", help="a table with coordinates")
     command.add_argument(
         "--target", action="append", default=[], metavar='"RA DEC"', help="degrees or sexagesimal; repeat for more"
     )
-    command.add_argument("--images", required=True, action="append", metavar="DIR", help="repeat for more folders")
-    command.add_argument(
-        "--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say"
-    )
+
+
+def add_ranges(command):
+    """Add the options that say which images are wanted."""
     command.add_argument("--detectors", type=detectors, metavar="1,4", help="default: all")
     command.add_argument(
         "--wavelength", type=number_range, action="append", metavar="LO:HI", help="µm; repeat for more"
     )
     command.add_argument("--time", type=number_range, metavar="LO:HI", help="modified Julian dates")
+
+
+def _add_request(command):
+    add_targets(command)
+    command.add_argument("--images", required=True, action="append", metavar="DIR", help="repeat for more folders")
+    command.add_argument(
+        "--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say"
+    )
+    add_ranges(command)
     command.add_argument("--no-flux-correction", action="store_true", help="leave QR2 images on their own gain")
 
 
@@ -96,7 +106,7 @@ def _measure(options):
     settings = _settings(options)
     if options.format == "parquet":
         import_module("pyarrow")
-    targets = _read_targets(options)
+    targets = read_target_options(options)
     if options.background:
         return _submit(options, targets, settings)
     if options.output is None:
@@ -192,7 +202,7 @@ def _submit(options, targets, settings):
     """Make the run a job."""
     from .jobs import submit
 
-    for note in _rejections(targets):
+    for note in rejections(targets):
         print(f"glue-spherex: {note}", file=sys.stderr)
     job = submit(
         targets,
@@ -214,7 +224,7 @@ def _submit(options, targets, settings):
 def _tell(options, targets, result, summary, spectra):
     from .photometry.output import MIXED
 
-    notes = _rejections(targets)
+    notes = rejections(targets)
     lost = len(targets.sources) - sum(result.targets["n_measured"] > 0)
     if lost and summary["measurements"]:
         notes.append(f"{lost} of {len(targets.sources)} targets have no flux in any image; targets.ecsv says why")
@@ -242,7 +252,7 @@ def _tell(options, targets, result, summary, spectra):
         )
 
 
-def _rejections(targets):
+def rejections(targets):
     """A sentence for each of the first rejected rows."""
     notes = [f"not measured: {rejected}" for rejected in targets.rejected[:20]]
     if len(targets.rejected) > 20:
@@ -250,7 +260,8 @@ def _rejections(targets):
     return notes
 
 
-def _read_targets(options):
+def read_target_options(options):
+    """The target list of the options of `add_targets`; ValueError if nothing in it can be measured."""
     from .io import read_targets
 
     if bool(options.targets) == bool(options.target):
@@ -311,8 +322,8 @@ def add_estimate(commands, new_command):
 def _estimate(options):
     from .photometry import estimate
 
-    targets = _read_targets(options)
-    for note in _rejections(targets):
+    targets = read_target_options(options)
+    for note in rejections(targets):
         print(f"glue-spherex: {note}", file=sys.stderr)
     result = estimate(
         targets.sources,

@@ -60,8 +60,8 @@ def progress_bar(unit):
 
 
 @contextmanager
-def stop_on_interrupt():
-    """Turn the first Ctrl-C into a request to stop; the second one interrupts at once."""
+def stop_on_interrupt(finishing="the images at work"):
+    """Turn the first Ctrl-C into a request to stop, after `finishing`; the second one interrupts at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop.is_set
@@ -69,7 +69,7 @@ def stop_on_interrupt():
 
     def request(number, frame):
         stop.set()
-        print("glue-spherex: stopping after the images at work; Ctrl-C again to give up", file=sys.stderr)
+        print(f"glue-spherex: stopping after {finishing}; Ctrl-C again to give up", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     previous = signal.signal(signal.SIGINT, request)
