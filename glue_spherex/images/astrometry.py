@@ -111,11 +111,15 @@ class Astrometry:
     ----------
     numbers : bytes
         From `pack_wcs`.
+    origin : (int, int), optional
+        Detector pixel (x, y) of the file's pixel (0, 0). All is computed in detector pixels, so that a cutout and the
+        full frame that it comes from give the same positions to the last bit.
     """
 
-    def __init__(self, numbers):
+    def __init__(self, numbers, origin=(0, 0)):
         values = np.frombuffer(numbers)
-        self._crpix, self._pc, self._cdelt = values[:2], values[2:6].reshape(2, 2), values[6:8]
+        self._origin = np.array(origin, float)
+        self._crpix, self._pc, self._cdelt = values[:2] + self._origin, values[2:6].reshape(2, 2), values[6:8]
         self._crval, (self._lonpole, self._latpole) = values[8:10], values[10:12]
         polynomials, start = [], 16
         for order in values[12:16].astype(int):
@@ -137,12 +141,14 @@ class Astrometry:
         wcs = WCS(naxis=2)
         wcs.wcs.radesys = "ICRS"
         wcs.wcs.cunit = ["deg", "deg"]
-        wcs.sip = self._sip
         self._celestial(wcs.wcs, "-SIP" if self._sip is not None else "")
+        wcs.wcs.crpix = crpix = self._crpix - self._origin
+        if self._sip is not None:
+            wcs.sip = Sip(self._sip.a, self._sip.b, self._sip.ap, self._sip.bp, crpix)
         return wcs
 
     def _undistort(self, xy):
-        """File pixels to the pixels of the pure projection, both 0-based, shape (n, 2)."""
+        """Detector pixels to the pixels of the pure projection, both 0-based, shape (n, 2)."""
         return xy if self._sip is None else self._sip.pix2foc(xy, 0) + self._crpix
 
     def to_sky(self, x, y):
@@ -157,7 +163,7 @@ class Astrometry:
         ra, dec : ndarray, shape (n,), deg
         """
         pixels, shape = _pairs(x, y)
-        world = self._plane.p2s(self._undistort(pixels), 0)["world"]
+        world = self._plane.p2s(self._undistort(pixels + self._origin), 0)["world"]
         return world[:, 0].reshape(shape), world[:, 1].reshape(shape)
 
     def to_pixels(self, ra, dec):
@@ -176,7 +182,7 @@ class Astrometry:
         pixels = np.full(world.shape, np.nan)
         near = self._is_near(world)
         if near.any():
-            pixels[near] = self._distort(self._plane.s2p(world[near], 0)["pixcrd"])
+            pixels[near] = self._distort(self._plane.s2p(world[near], 0)["pixcrd"]) - self._origin
         return pixels[:, 0].reshape(shape), pixels[:, 1].reshape(shape)
 
     def _is_near(self, world):

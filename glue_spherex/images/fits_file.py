@@ -204,7 +204,7 @@ def scan_hdus(fd, size, path):
         If this is not FITS, a header has no end, or a unit's data would reach beyond the end of the file.
     """
     hdus, offset = [], 0
-    _check_start(_read_some(fd, 30, 0, path), size, path)
+    check_start(_read_some(fd, 30, 0, path), size, path)
     while offset < size and len(hdus) < MAX_HDUS:
         found = _read_header(fd, offset, path, first=not hdus)
         if found is None:  # padding or special records after the last HDU
@@ -230,7 +230,14 @@ def header_at(fd, offset, path):
     return found
 
 
-def _check_start(start, size, path):
+def hdu_at(fd, offset, path):
+    """The `HDU` whose header begins at a known offset; see `header_at`."""
+    header, data_offset = header_at(fd, offset, path)
+    return HDU(header.text("EXTNAME").upper(), header, offset, data_offset, _data_size(header, path))
+
+
+def check_start(start, size, path):
+    """Raise ImageFileError if the first bytes of a file of some size are not those of FITS."""
     if size == 0:
         raise ImageFileError(f"{path}: is empty.")
     if start[:2] == b"\x1f\x8b" or start[:3] == b"BZh" or start[:2] == b"PK":

@@ -82,6 +82,23 @@ class PSFZones:
         number[row, column] = np.arange(self.x.size)
         return x, y, number
 
+    def needed(self, x_lo, x_hi, y_lo, y_hi):
+        """The zones that `nearest` or `around` can give for positions in a box of detector pixels.
+
+        Returns
+        -------
+        ndarray of int
+            In the order of the file; on a regular grid of zones, a smaller grid.
+        """
+        x, y, number = self._grid
+        if np.any(number < 0):
+            return np.arange(self.x.size)
+        columns, rows = (
+            slice(max(np.searchsorted(centres, low, side="right") - 1, 0), np.searchsorted(centres, high) + 1)
+            for centres, low, high in ((x, x_lo, x_hi), (y, y_lo, y_hi))
+        )
+        return np.sort(number[rows, columns], axis=None)
+
     def around(self, x_det, y_det):
         """The zones around a position with their bilinear weights.
 
@@ -181,6 +198,23 @@ def read_psf_planes(fd, hdu, version, path):
     """
     if hdu.is_compressed:
         raise ImageFileError(f"{path}: {hdu.name} is tile-compressed; unpack it with funpack.")
+    zones, offset, mended = read_zones(fd, hdu, version, path)
+    digest = sha256(zones.to_bytes())
+    for start in range(0, hdu.data_size, _CHUNK):
+        digest.update(read_bytes(fd, min(_CHUNK, hdu.data_size - start), hdu.data_offset + start, path))
+    return PSFPlanes(shared_zones(zones.to_bytes()), offset, digest.hexdigest()[:32], mended)
+
+
+def read_zones(fd, hdu, version, path):
+    """The zones of a ``PSF`` cube or an ``EPSF`` table, without a look at the planes; see `read_psf_planes`.
+
+    Returns
+    -------
+    zones : PSFZones
+    offset : int
+        First byte of plane 0.
+    mended : bool
+    """
     mended = False
     if hdu.is_table:
         zones, offset = _table_zones(fd, hdu, path)
@@ -190,10 +224,7 @@ def read_psf_planes(fd, hdu, version, path):
             zones, mended = _mend(zones)
     if not (np.all(np.isfinite(zones.x)) and np.all(np.isfinite(zones.y))):
         raise ImageFileError(f"{path}: a zone centre of {hdu.name} is not a number.")
-    digest = sha256(zones.to_bytes())
-    for start in range(0, hdu.data_size, _CHUNK):
-        digest.update(read_bytes(fd, min(_CHUNK, hdu.data_size - start), hdu.data_offset + start, path))
-    return PSFPlanes(shared_zones(zones.to_bytes()), offset, digest.hexdigest()[:32], mended)
+    return zones, offset, mended
 
 
 def has_erratum(version):

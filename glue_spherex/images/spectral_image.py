@@ -100,6 +100,9 @@ class SpectralImage:
         Calibration files. Without a solid-angle map, or without wavelength maps, the file's own headers serve.
     flux_correction : bool
         Whether images of QR2 are put on the gain of QR3, when the calibration folder holds the map.
+    as_frame : bool
+        Whether a small file is measured in a box around each group of sources, as the full frame is that it was cut
+        from, whatever else it holds; then the values are the same to the last bit.
 
     Attributes
     ----------
@@ -117,8 +120,8 @@ class SpectralImage:
     ImageFileError where neither the file nor the calibration folder has any.
     """
 
-    def __init__(self, record, calibration=None, flux_correction=True):
-        self.record = record
+    def __init__(self, record, calibration=None, flux_correction=True, as_frame=False):
+        self.record, self.as_frame = record, as_frame
         self.calibration = calibration = as_calibration(calibration)
         self._fd = None
         where = record.detector, record.release
@@ -216,7 +219,7 @@ class SpectralImage:
     @cached_property
     def astrometry(self):
         """`Astrometry` between file pixels and sky."""
-        return Astrometry(self.record.wcs_numbers)
+        return Astrometry(self.record.wcs_numbers, self.record.origin)
 
     @cached_property
     def wcs(self):

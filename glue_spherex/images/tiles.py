@@ -61,20 +61,33 @@ def _unpack(fd, path, plane, y_lo, y_hi):
             f"{path}: an image is compressed as {compression!r}; use one of {', '.join(COMPRESSIONS)}."
         )
     ny, nx = plane.shape
-    tile_x, tile_y = min(header.integer("ZTILE1", nx), nx), min(header.integer("ZTILE2", 1), ny)
-    if min(tile_x, tile_y) < 1:
-        raise ImageFileError(f"{path}: the compressed image has tiles of {tile_x} x {tile_y} pixels.")
-    per_row = -(-nx // tile_x)
-    first, last = y_lo // tile_y, -(-y_hi // tile_y)
-    start, stop = first * tile_y, min(last * tile_y, ny)
-    table = TileTable(fd, path, header, data_offset, first * per_row, last * per_row)
+    tile_y, tile_x = tile_shape(header, plane.shape, path)
+    lowest, highest = table_rows(header, plane.shape, y_lo, y_hi, path)
+    start, stop = y_lo // tile_y * tile_y, min(-(-y_hi // tile_y) * tile_y, ny)
+    table = TileTable(fd, path, header, data_offset, lowest, highest)
     rows = None
     if compression in ("RICE_1", "RICE_ONE") and plane.bitpix > 0:
         rows = _unpack_rice(table, header, (stop - start, nx), (tile_y, tile_x))
     if rows is None:
         changed = {"ZNAXIS2": stop - start, "ZTILE1": tile_x, "ZTILE2": tile_y}
-        rows = _unpack_with_astropy(table, header, changed, first * per_row)
+        rows = _unpack_with_astropy(table, header, changed, lowest)
     return rows[y_lo - start : y_hi - start]
+
+
+def tile_shape(header, shape, path):
+    """Pixels of a tile, (ny, nx), of a compressed image of a shape."""
+    ny, nx = shape
+    tile_x, tile_y = min(header.integer("ZTILE1", nx), nx), min(header.integer("ZTILE2", 1), ny)
+    if min(tile_x, tile_y) < 1:
+        raise ImageFileError(f"{path}: the compressed image has tiles of {tile_x} x {tile_y} pixels.")
+    return tile_y, tile_x
+
+
+def table_rows(header, shape, y_lo, y_hi, path):
+    """First row, and the one after the last, of the tile table that the rows ``[y_lo:y_hi]`` of an image need."""
+    tile_y, tile_x = tile_shape(header, shape, path)
+    per_row = -(-shape[1] // tile_x)
+    return y_lo // tile_y * per_row, -(-y_hi // tile_y) * per_row
 
 
 def _unpack_rice(table, header, shape, tile):
@@ -130,6 +143,8 @@ class TileTable:
     pointers : dict of str to ndarray, shape (stop - start, 2)
         Number of elements and first byte in `heap`, for each column of variable length.
     heap : bytes
+    heap_span : (int, int)
+        First byte of `heap` in the file, and the one after its last.
     """
 
     def __init__(self, fd, path, header, data_offset, start, stop):
@@ -137,7 +152,7 @@ class TileTable:
         self.rows = np.frombuffer(
             bytearray(read_bytes(fd, width * (stop - start), data_offset + width * start, path)), "u1"
         ).reshape(stop - start, width)
-        self.pointers, self.heap = {}, b""
+        self.pointers, self.heap, self.heap_span = {}, b"", (data_offset, data_offset)
         places = _pointer_places(header)
         for name, (place, dtype, _) in places.items():
             self.pointers[name] = np.ascontiguousarray(self.rows[:, place]).view(dtype).astype(np.int64)
@@ -155,6 +170,7 @@ class TileTable:
                 f"{header.integer('PCOUNT', 0)} bytes; the file is damaged."
             )
         heap_offset = data_offset + header.integer("THEAP", width * header.integer("NAXIS2", 0))
+        self.heap_span = heap_offset + low, heap_offset + high
         self.heap = read_bytes(fd, high - low, heap_offset + low, path)
         for name, (place, dtype, _) in places.items():
             pointer = self.pointers[name]

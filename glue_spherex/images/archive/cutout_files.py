@@ -1,0 +1,273 @@
+"""Small Level-2 files cut out of larger ones, as the archive's cutout service would make them.
+
+The images are cropped, and the reference pixels of the three coordinate systems (sky, active pixels ``A``, wavelength
+``W``) move along; all other cards stay. Pixels are copied byte by byte, so that whatever is measured on the cutout is
+the same to the last bit. Unlike the service, only those PSF zones are copied that positions in the box can need, FLAGS
+are stored without compression, and each unit has checksums.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ImageFileError
+from ..fits_file import BLOCK, DTYPES, HDU, header_at, read_bytes
+from ..pixels import PixelPlane
+from ..psf_zones import ERRATUM_FIXED_TAG, PSFZones
+from ..record import PLANES
+from ..tiles import TileTable, table_rows, unpack_rows
+from .boxes import FULL_FRAME, PixelBox
+from .fits_cards import card, cards_of, changed, hdu_bytes, history
+
+#: Sources this far beside a box may be fitted along: their PSF zones are copied too.
+BESIDE_PX = 8
+_SUMS = re.compile(r"CHECKSUM|DATASUM")
+_COMPRESSION = re.compile(
+    r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|TTYPE\d+|TFORM\d+|THEAP|CHECKSUM|DATASUM|ZIMAGE|ZSIMPLE|ZTENSION|"
+    r"ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZNAME\d+|ZVAL\d+|ZCMPTYPE|ZQUANTIZ|ZDITHER0|ZBLANK|ZHECKSUM|"
+    r"ZDATASUM|ZMASKCMP|ZBLOCKED"
+)
+_IMAGE_HEADER_BYTES = 20 * BLOCK  # of the primary header and that of IMAGE
+_ZONE = re.compile(r"[XY](CTR|WID)_\d+")
+
+
+@dataclass(frozen=True)
+class PSFSource:
+    """Where the PSFs of a cutout come from: a file that holds all planes.
+
+    Parameters
+    ----------
+    fd : int
+    hdu : HDU
+        ``PSF`` or ``EPSF``.
+    zones : PSFZones
+    mended : bool
+        Whether the zones of the header were transposed and have been put right.
+    path : str
+        For messages.
+    """
+
+    fd: int
+    hdu: HDU
+    zones: PSFZones
+    mended: bool
+    path: str
+
+
+def pixel_spans(fd, path, plane, box):
+    """Bytes of the file that a box of a plane needs, as far as is known already.
+
+    Parameters
+    ----------
+    fd, path
+        The open file, for the tile table of a compressed plane, and its name.
+    plane : PixelPlane
+    box : (x_lo, x_hi, y_lo, y_hi)
+        File pixels, half-open.
+
+    Returns
+    -------
+    list of (int, int)
+        First byte, and the one after the last. For a compressed plane the rows of its tile table; then see
+        `tile_spans`.
+    """
+    x_lo, x_hi, y_lo, y_hi = box
+    if plane.compressed:
+        header, data_offset = header_at(fd, plane.header_offset, path)
+        width = header.integer("NAXIS1", 0)
+        first, last = table_rows(header, plane.shape, y_lo, y_hi, path)
+        return [(data_offset + first * width, data_offset + last * width)]
+    size, nx = DTYPES[plane.bitpix].itemsize, plane.shape[1]
+    starts = [plane.data_offset + (y * nx + x_lo) * size for y in range(y_lo, y_hi)]
+    return [(start, start + (x_hi - x_lo) * size) for start in starts]
+
+
+def tile_spans(fd, path, plane, box):
+    """Bytes of the compressed tiles under a box; the tile table must be there, see `pixel_spans`."""
+    if not plane.compressed:
+        return []
+    header, data_offset = header_at(fd, plane.header_offset, path)
+    rows = table_rows(header, plane.shape, box[2], box[3], path)
+    return [TileTable(fd, path, header, data_offset, *rows).heap_span]
+
+
+_PARENT = re.compile(rb"HISTORY Cut out of detector pixels \[(\d+):(\d+), (\d+):(\d+)\]")
+
+
+def parent_box(path):
+    """Detector pixels of the file that a cutout was cut out of; the full frame if the cutout does not say so."""
+    with open(path, "rb") as file:
+        said = _PARENT.findall(file.read(_IMAGE_HEADER_BYTES))
+    return PixelBox(*(int(number) for number in said[-1])) if said else FULL_FRAME  # the last time it was cut
+
+
+def cut(fd, hdus, box, origin, psf, name, parent=None):
+    """A cutout file.
+
+    Parameters
+    ----------
+    fd : int
+        The open file, all of it or at least what is needed: headers, pixels, and WCS-WAVE.
+    hdus : list of HDU
+        Of this file.
+    box : PixelBox
+        Detector pixels; all of them in the file.
+    origin : (int, int)
+        Detector pixel of the file's pixel (0, 0).
+    psf : PSFSource or None
+        None for a file without PSFs.
+    name : str
+        Of the file.
+    parent : PixelBox, optional
+        Detector pixels of the archive's image, if this file is already cut out of it.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ImageFileError
+        If a part cannot be read.
+    """
+    parts, done = [], set()
+    for number, hdu in enumerate(hdus):
+        if number == 0:
+            parts.append(hdu_bytes(_primary_cards(fd, hdu, psf), b""))
+        elif hdu.name in done:  # the first one of a name counts
+            continue
+        elif hdu.name in PLANES:
+            parts.append(_plane(fd, hdu, box, origin, name, parent))
+        elif hdu.name in ("PSF", "EPSF"):
+            if psf is not None and hdu.name == psf.hdu.name:
+                parts.append(_psf(psf, box))
+        elif hdu.name == "WCS-WAVE":
+            cards = changed(_cards(fd, hdu), {}, _SUMS)
+            parts.append(hdu_bytes(cards, _bytes(fd, hdu.data_offset, hdu.data_size, name)))
+        done.add(hdu.name)
+    return b"".join(parts)
+
+
+def _bytes(fd, start, size, name):
+    return read_bytes(fd, size, start, name)
+
+
+def _cards(fd, hdu):
+    return cards_of(_bytes(fd, hdu.header_offset, hdu.data_offset - hdu.header_offset, hdu.name))
+
+
+def _primary_cards(fd, hdu, psf):
+    """The cards of the primary header; its version says so where the PSF zones were put right."""
+    values = {}
+    version = hdu.header.text("VERSION")
+    if psf is not None and psf.mended:
+        values["VERSION"] = version + ("." if "+" in version else "+") + ERRATUM_FIXED_TAG + "1"
+    return changed(_cards(fd, hdu), values, _SUMS)
+
+
+def _plane(fd, hdu, detector_box, origin, name, parent):
+    """An image HDU of the box."""
+    x_lo, x_hi, y_lo, y_hi = box = detector_box.in_file(origin)
+    plane = PixelPlane.of(hdu)
+    values = {"NAXIS1": x_hi - x_lo, "NAXIS2": y_hi - y_lo}
+    for suffix in ("", "A", "W"):
+        for axis, start in ((1, x_lo), (2, y_lo)):
+            reference = hdu.header.number(f"CRPIX{axis}{suffix}")
+            if reference is not None:
+                values[f"CRPIX{axis}{suffix}"] = reference - start
+    if plane.compressed:
+        dtype = DTYPES[plane.bitpix]
+        pixels = unpack_rows(fd, name, plane, y_lo, y_hi)[:, x_lo:x_hi].astype(dtype).tobytes()
+        cards = [*_image_cards(plane.bitpix, values), *changed(_cards(fd, hdu), values, _COMPRESSION)]
+    else:
+        pixels = b"".join(_bytes(fd, start, stop - start, name) for start, stop in pixel_spans(fd, name, plane, box))
+        cards = changed(_cards(fd, hdu), values, _SUMS)
+    if hdu.name == "IMAGE":
+        (x0, y0), (ny, nx) = origin, plane.shape
+        parent = parent or PixelBox(x0, x0 + nx, y0, y0 + ny)
+        cards += history(f"Cut out of detector pixels [{parent.x_lo}:{parent.x_hi}, {parent.y_lo}:{parent.y_hi}] of")
+        cards += history(name)
+    return hdu_bytes(cards, pixels)
+
+
+def _image_cards(bitpix, values):
+    return [
+        card("XTENSION", "IMAGE", "Image extension"),
+        card("BITPIX", bitpix, "array data type"),
+        card("NAXIS", 2, "number of array dimensions"),
+        card("NAXIS1", values["NAXIS1"]),
+        card("NAXIS2", values["NAXIS2"]),
+        card("PCOUNT", 0, "number of parameters"),
+        card("GCOUNT", 1, "number of groups"),
+    ]
+
+
+def _psf(psf, box):
+    """The PSF HDU with the zones that the box needs, in their order."""
+    kept = psf.zones.needed(
+        box.x_lo - BESIDE_PX, box.x_hi - 1 + BESIDE_PX, box.y_lo - BESIDE_PX, box.y_hi - 1 + BESIDE_PX
+    )
+    step, hdu = psf.zones.step, psf.hdu
+    data = b"".join(_bytes(psf.fd, hdu.data_offset + int(k) * step, step, psf.path) for k in kept)
+    if hdu.is_table:
+        return hdu_bytes(changed(_cards(psf.fd, hdu), {"NAXIS2": len(kept)}, _SUMS), data)
+    cards = _cards(psf.fd, hdu)
+    zones = _zone_cards(psf, kept)
+    place = next((k for k, line in enumerate(cards) if _ZONE.match(line)), len(cards))
+    others = [line for line in cards[place:] if not _ZONE.match(line)]
+    cards = changed([*cards[:place], *zones, *others], {"NAXIS3": len(kept)}, _SUMS)
+    whole = f"{len(psf.zones.x)} zones of the detector"
+    return hdu_bytes([*cards, *history(f"Planes {', '.join(str(k + 1) for k in kept)} of the {whole}")], data)
+
+
+def _zone_cards(psf, kept):
+    """XCTR, YCTR, XWID and YWID of zones, numbered anew."""
+    header, zones = psf.hdu.header, psf.zones
+    widths = {}
+    for axis in "XY":
+        for i in range(1, len(zones.x) + 1):
+            width = header.number(f"{axis}WID_{i}")
+            if width is not None:
+                widths[axis, round(header.number(f"{axis}CTR_{i}"), 3)] = width
+    cards = []
+    for i, k in enumerate(kept, start=1):
+        for axis, centre in (("X", float(zones.x[k])), ("Y", float(zones.y[k]))):
+            cards.append(card(f"{axis}CTR_{i}", centre, f"{axis} pixel at center of zone {k + 1} of the detector"))
+        for axis, centre in (("X", zones.x[k]), ("Y", zones.y[k])):
+            if (width := widths.get((axis, round(float(centre), 3)))) is not None:
+                cards.append(card(f"{axis}WID_{i}", width, f"{axis} width of zone {k + 1} of the detector"))
+    return cards
+
+
+def check_cutout(record, image, box):
+    """Make sure that a file is the cutout that was asked for.
+
+    Parameters
+    ----------
+    record : ImageRecord
+        Of the file.
+    image : ArchiveImage
+        What was asked for.
+    box : PixelBox
+        Detector pixels that must be in it.
+
+    Raises
+    ------
+    ImageFileError
+        If it is another exposure or detector, or other pixels.
+    """
+    found = record.obsid, record.detector
+    if found != (image.obsid, image.detector):
+        raise ImageFileError(
+            f"{record.path}: holds {found[0]} of detector {found[1]}, but {image.obsid} of detector {image.detector} "
+            "was asked for; it is not used."
+        )
+    x_lo, x_hi, y_lo, y_hi = box.in_file(record.origin)
+    if min(x_lo, y_lo) < 0 or x_hi > record.nx or y_hi > record.ny:
+        raise ImageFileError(
+            f"{record.path}: holds {record.nx} x {record.ny} pixels from detector pixel {record.origin} on, but x "
+            f"{box.x_lo} to {box.x_hi}, y {box.y_lo} to {box.y_hi} were asked for; it is not used."
+        )
+    if not np.isfinite(record.mjd):
+        raise ImageFileError(f"{record.path}: the time of the exposure is not known; it is not used.")

@@ -1,0 +1,260 @@
+"""What is in a cutout store, what may go, and whether all of it is sound."""
+
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+
+from ..errors import ImageFileError
+from ..fits_file import open_file, read_bytes, scan_hdus
+from ..record import read_record
+from .cutout_store import STORE_VERSION
+from .fits_cards import ones_sum
+
+#: A cutout that was used in the last hour may be just about to be measured: it is not removed to make room.
+RECENT_S = 3600
+_KINDS = ("images", "calibration", "psf")
+_BOX = re.compile(r"_x(\d+)-(\d+)_y(\d+)-(\d+)\.fits$")
+_LEFT_OVER_S = 86400  # a file that is being written for so long belongs to a process that is gone
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """What is in a store.
+
+    Attributes
+    ----------
+    folder : str
+    cutouts, cutout_bytes : int
+    pinned, pinned_bytes : int
+        Cutouts that kept results refer to.
+    product_bytes : int
+        Calibration products and PSFs, which are never removed to make room.
+    limit_bytes : int
+    results : int
+        Kept results that refer to cutouts.
+    missing_results : list of str
+        Those that are no longer where they were; their cutouts are kept until they are unpinned.
+    other_versions : dict of str to int
+        Folders of other versions of the store, which are not used, and their bytes.
+    """
+
+    folder: str
+    cutouts: int
+    cutout_bytes: int
+    pinned: int
+    pinned_bytes: int
+    product_bytes: int
+    limit_bytes: int
+    results: int
+    missing_results: list
+    other_versions: dict
+
+
+def files_of(store, kind="images"):
+    """(path, bytes, time of last use in s) of each file of a kind; files that are being written are left out."""
+    for parent, _, names in os.walk(store.current / kind):
+        for name in names:
+            if name.startswith("."):
+                continue
+            path = os.path.join(parent, name)
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:  # removed by another process
+                continue
+            yield path, status.st_size, max(status.st_atime, status.st_mtime)
+
+
+def _pinned(store):
+    return {path for files in store.pins().values() for path in files}
+
+
+def status(store):
+    """What is in a store.
+
+    Parameters
+    ----------
+    store : CutoutStore
+
+    Returns
+    -------
+    StoreStatus
+    """
+    pins = store.pins()
+    pinned = _pinned(store)
+    sizes = {path: size for path, size, _ in files_of(store)}
+    return StoreStatus(
+        folder=str(store.folder),
+        cutouts=len(sizes),
+        cutout_bytes=sum(sizes.values()),
+        pinned=len(pinned & set(sizes)),
+        pinned_bytes=sum(size for path, size in sizes.items() if path in pinned),
+        product_bytes=sum(size for kind in _KINDS[1:] for _, size, _ in files_of(store, kind)),
+        limit_bytes=store.limit_bytes,
+        results=len(pins),
+        missing_results=[result for result in pins if not os.path.exists(result)],
+        other_versions=_other_versions(store),
+    )
+
+
+def _other_versions(store):
+    found = {}
+    try:
+        entries = sorted(os.scandir(store.folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    for entry in entries:
+        if re.fullmatch(r"v\d+", entry.name) and entry.name != f"v{STORE_VERSION}" and entry.is_dir():
+            files = (os.path.join(parent, name) for parent, _, names in os.walk(entry.path) for name in names)
+            found[entry.path] = sum(os.path.getsize(path) for path in files if os.path.exists(path))
+    return found
+
+
+def prune(store, limit_bytes):
+    """Remove the cutouts used least recently until a store is as small as wanted.
+
+    Parameters
+    ----------
+    store : CutoutStore
+    limit_bytes : int
+        Wanted size of all cutouts. Those that a kept result refers to, and those used within the last hour, stay.
+
+    Returns
+    -------
+    removed : int
+        Files.
+    freed_bytes : int
+    """
+    files = list(files_of(store))
+    excess = sum(size for _, size, _ in files) - limit_bytes
+    _remove_left_overs(store)
+    if excess <= 0:
+        return 0, 0
+    removed = freed = 0
+    with store.locked():
+        pinned, now = _pinned(store), time.time()
+        for path, size, used in sorted(files, key=lambda file: file[2]):
+            if freed >= excess:
+                break
+            if path not in pinned and now - used > RECENT_S and _remove(path):
+                removed, freed = removed + 1, freed + size
+    return removed, freed
+
+
+def _remove(path):
+    """Remove a file, and its folders as far as they are empty; whether it was there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    try:
+        os.rmdir(os.path.dirname(path))
+        os.rmdir(os.path.dirname(os.path.dirname(path)))
+    except OSError:  # not empty
+        pass
+    return True
+
+
+def _remove_left_overs(store):
+    """Remove what killed processes were about to write."""
+    before = time.time() - _LEFT_OVER_S
+    for parent, _, names in os.walk(store.current):
+        for name in names:
+            path = os.path.join(parent, name)
+            if name.startswith(".") and ".part" in name and os.path.exists(path) and os.path.getmtime(path) < before:
+                _remove(path)
+
+
+def verify(store, progress=None, cancelled=None):
+    """Read every file of a store, and remove those that are damaged: they will be fetched again.
+
+    Parameters
+    ----------
+    store : CutoutStore
+    progress : callable, optional
+        ``progress(done, total)``.
+    cancelled : callable, optional
+
+    Returns
+    -------
+    checked : int
+    damaged : list of (str, str)
+        Path and reason of each file that was removed.
+    """
+    files = [(path, kind) for kind in _KINDS for path, _, _ in files_of(store, kind)]
+    damaged = []
+    for number, (path, kind) in enumerate(files):
+        if cancelled is not None and cancelled():
+            return number, damaged
+        try:
+            check_file(path, is_image=kind == "images")
+        except ImageFileError as error:
+            if os.path.exists(path):  # else another process has removed it
+                damaged.append((path, str(error).removeprefix(f"{path}: ")))
+                _remove(path)
+        if progress is not None:
+            progress(number + 1, len(files))
+    return len(files), damaged
+
+
+def check_file(path, is_image=True):
+    """Raise ImageFileError if a file of the store is damaged, or is not what its name says."""
+    check_sums(path)
+    if not is_image:
+        return
+    record = read_record(path)
+    x_lo, x_hi, y_lo, y_hi = (int(number) for number in _BOX.search(path).groups()) if _BOX.search(path) else (0,) * 4
+    said = (x_lo, y_lo, x_hi - x_lo, y_hi - y_lo)
+    found = (*record.origin, record.nx, record.ny)
+    if said != found or f"level2_{record.obsid}D{record.detector}_" not in os.path.basename(path):
+        raise ImageFileError(
+            f"{path}: holds {record.obsid} of detector {record.detector}, {record.nx} x {record.ny} pixels from "
+            f"{record.origin} on, which is not what its name says."
+        )
+
+
+def check_sums(path):
+    """Raise ImageFileError if a FITS file is damaged, as far as its units have checksums."""
+    fd, file_status = open_file(path)
+    try:
+        hdus = scan_hdus(fd, file_status.st_size, path)
+        for hdu in hdus:
+            if "CHECKSUM" not in hdu.header:
+                continue
+            stop = hdu.data_offset + hdu.data_size + -hdu.data_size % 2880
+            if ones_sum(read_bytes(fd, stop - hdu.header_offset, hdu.header_offset, path)) not in (0, 0xFFFFFFFF):
+                raise ImageFileError(f"{path}: {hdu.name or 'the primary HDU'} does not have the checksum it says.")
+    finally:
+        os.close(fd)
+
+
+def clear(store, pinned=False):
+    """Remove all cutouts, products and folders of other versions.
+
+    Parameters
+    ----------
+    store : CutoutStore
+    pinned : bool
+        Also the cutouts that kept results refer to.
+
+    Returns
+    -------
+    removed : int
+    freed_bytes : int
+    """
+    removed = freed = 0
+    with store.locked():
+        kept = set() if pinned else _pinned(store)
+        for kind in _KINDS:
+            for path, size, _ in list(files_of(store, kind)):
+                if path not in kept and _remove(path):
+                    removed, freed = removed + 1, freed + size
+        others = _other_versions(store)
+        for folder, size in others.items():
+            shutil.rmtree(folder, ignore_errors=True)
+            freed += size
+        shutil.rmtree(store.layouts, ignore_errors=True)
+        if pinned:
+            shutil.rmtree(store.current / "pins", ignore_errors=True)
+    return removed, freed

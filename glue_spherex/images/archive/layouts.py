@@ -1,0 +1,238 @@
+"""Where things are in the archive's files, known from the last file of the same kind.
+
+Full frames of one detector and release have headers of the same length and pixels of the same number: what lies where
+in the next one can be asked for before anything of it is known. It is only a guess that saves round trips: every header
+is fetched and read, and what turns out to be elsewhere is fetched again. Compressed planes differ in length; all that
+follows them is counted from the end of the file.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..astrometry import Astrometry, pack_wcs
+from ..errors import ImageFileError
+from ..fits_file import BLOCK, DTYPES, MAX_HDUS, check_start, hdu_at
+from ..record import PLANES, detector_origin
+from .boxes import PixelBox, turned
+from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable
+
+_HEADER_BLOCKS = (16, 1000)  # read where nothing is known of a header; the longest real one has 15
+_PSF = ("PSF", "EPSF")
+_END = b"END" + b" " * 77
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an HDU is.
+
+    Parameters
+    ----------
+    name : str
+    header_offset, data_offset, data_size : int
+    bitpix : int
+        0 for what is no plain image.
+    moves : bool
+        Whether it is counted from the end of the file, because a compressed plane lies before it.
+    """
+
+    name: str
+    header_offset: int
+    data_offset: int
+    data_size: int
+    bitpix: int
+    moves: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a kind of files.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file that it is known from.
+    places : tuple of Place
+    shape : (ny, nx)
+    origin : (x0, y0)
+        Detector pixel of the file's pixel (0, 0).
+    table_width : int
+        Bytes in a row of the tile table of compressed FLAGS; 0 without.
+    wcs : str
+        `pack_wcs`, hexadecimal.
+    corners : tuple
+        Corners of the exposure as the archive's search told them, to compare with those of another one.
+    version : str
+        Pipeline version of the file.
+    psf_key : str
+        Of its PSFs in the library; '' without.
+    """
+
+    size: int
+    places: tuple
+    shape: tuple
+    origin: tuple
+    table_width: int
+    wcs: str
+    corners: tuple
+    version: str
+    psf_key: str
+
+    @classmethod
+    def of(cls, hdus, size, url, corners, psf_key):
+        """The layout of a file whose headers were read."""
+        image = next(hdu for hdu in hdus if hdu.name == "IMAGE")
+        places, moves, width = [], False, 0
+        for hdu in hdus:
+            plain = hdu.name in PLANES and not hdu.is_compressed
+            bitpix = hdu.header.integer("BITPIX", 0) if plain else 0
+            places.append(Place(hdu.name, hdu.header_offset, hdu.data_offset, hdu.data_size, bitpix, moves))
+            if hdu.is_compressed:
+                moves, width = True, hdu.header.integer("NAXIS1", 0)
+        origin = detector_origin(image.header, image.shape, url)
+        wcs = pack_wcs(image.header, url).hex()
+        corners = tuple(np.ravel(corners).tolist())
+        version = hdus[0].header.text("VERSION")
+        return cls(size, tuple(places), image.shape, origin, width, wcs, corners, version, psf_key)
+
+    def to_json(self):
+        """The layout as text, for `from_json`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The layout that `to_json` wrote; ValueError, TypeError or KeyError for anything else."""
+        values = json.loads(text)
+        values["places"] = tuple(Place(**place) for place in values["places"])
+        layout = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        Astrometry(bytes.fromhex(layout.wcs))
+        return layout
+
+    def spans(self, boxes, size=None):
+        """What is needed of another file of this kind, as far as it can be said.
+
+        Parameters
+        ----------
+        boxes : list of PixelBox
+            Pixels that will be wanted.
+        size : int, optional
+            Bytes of that file, for what is counted from its end.
+
+        Returns
+        -------
+        list of (int, int)
+        """
+        result = []
+        for place in self.places:
+            if place.moves and size is None:
+                continue
+            shift = size - self.size if place.moves else 0
+            result.append((place.header_offset + shift, place.data_offset + shift))
+            if place.name == "WCS-WAVE":
+                result.append((place.data_offset + shift, place.data_offset + shift + place.data_size))
+            for box in boxes:
+                result += self._pixels(place, box, place.data_offset + shift)
+        return result
+
+    def _pixels(self, place, box, start):
+        x_lo, x_hi, y_lo, y_hi = box.in_file(self.origin)
+        ny, nx = self.shape
+        if min(x_lo, y_lo) < 0 or x_hi > nx or y_hi > ny:
+            return []
+        if place.bitpix:
+            width = DTYPES[place.bitpix].itemsize
+            return [(start + (y * nx + x_lo) * width, start + (y * nx + x_hi) * width) for y in range(y_lo, y_hi)]
+        if place.name == "FLAGS" and self.table_width:  # a row of the table for each row of pixels
+            return [(start + y_lo * self.table_width, start + y_hi * self.table_width)]
+        return []
+
+    def is_like(self, other):
+        """Whether another layout would lead to the same guesses."""
+        if (self.shape, self.origin, self.table_width, self.psf_key, len(self.places)) != (
+            other.shape, other.origin, other.table_width, other.psf_key, len(other.places),
+        ):  # fmt: skip
+            return False
+        shift = other.size - self.size
+        return all(
+            (mine.name, mine.header_offset + shift * mine.moves, mine.data_offset + shift * mine.moves)
+            == (theirs.name, theirs.header_offset, theirs.data_offset)
+            for mine, theirs in zip(self.places, other.places, strict=True)
+        )
+
+    def psf_data(self, size=None):
+        """First byte of the PSFs in a file of this kind; None if that cannot be said."""
+        for place in self.places:
+            if place.name in _PSF and not (place.moves and size is None):
+                return place.data_offset + (size - self.size if place.moves else 0)
+        return None
+
+    @property
+    def held(self):
+        """Detector pixels in the file, a PixelBox."""
+        (ny, nx), (x0, y0) = self.shape, self.origin
+        return PixelBox(x0, x0 + nx, y0, y0 + ny)
+
+    def positions(self, ra, dec, corners):
+        """Where things are on another exposure, detector pixels; NaN where that cannot be said."""
+        known = np.reshape(self.corners, (4, 2))
+        astrometry = Astrometry(bytes.fromhex(self.wcs), self.origin)
+        x, y = astrometry.to_pixels(*turned(ra, dec, corners, known))
+        return x + self.origin[0], y + self.origin[1]
+
+
+def locate_hdus(remote):
+    """All HDUs of a remote file; headers that are not here yet are fetched one after the other.
+
+    Parameters
+    ----------
+    remote : RemoteFile
+
+    Returns
+    -------
+    list of HDU
+
+    Raises
+    ------
+    ArchiveError
+        If this is no FITS file, or damaged.
+    """
+    hdus, offset = [], 0
+    try:
+        while not hdus or offset < remote.size:
+            _fetch_header(remote, offset)
+            if not hdus:
+                check_start(remote.read(0, 30), remote.size, remote.url)
+            hdus.append(hdu_at(remote.fd, offset, remote.url))
+            offset = hdus[-1].data_offset + -(-hdus[-1].data_size // BLOCK) * BLOCK
+            if len(hdus) > MAX_HDUS or offset > remote.size:
+                raise ArchiveError(
+                    f"{remote.url}: HDU {len(hdus) - 1} ends at byte {offset}, the file at {remote.size}."
+                )
+    except ImageFileError as error:
+        if isinstance(error, ArchiveStopped | ArchiveUnreachable):
+            raise
+        raise type(error)(f"{error} Nothing of it is used.") from error
+    return hdus
+
+
+def _fetch_header(remote, offset):
+    """Make sure that all of a header is here."""
+    for blocks in (0, *_HEADER_BLOCKS):
+        remote.need([(offset, offset + blocks * BLOCK)])
+        header = remote.read(offset, remote.here_until(offset))
+        if header and not header.startswith((b"XTENSION=", b"SIMPLE  =")):
+            return
+        if any(header.startswith(_END, place) for place in range(0, len(header), 80)):
+            return
+
+
+def begin(remote):
+    """Fetch the beginning of a file of which nothing is known."""
+    remote.need([(0, _HEADER_BLOCKS[0] * BLOCK)])
+
+
+def psf_hdu(hdus):
+    """The HDU with the PSFs, or None."""
+    found = [hdu for hdu in hdus if hdu.name in _PSF]
+    return next((hdu for hdu in found if hdu.name == "EPSF"), found[0] if found else None)

@@ -1,0 +1,265 @@
+"""Parts of a remote file, fetched in few requests, each part checked to be the one that was asked for.
+
+A cutout consists of a hundred short pieces: a row of pixels is 8 kB from the next one. Where the server answers several
+ranges in one request, they all come in one; else neighbouring pieces are fetched as one, with what lies between them.
+A server that answers a request for several ranges with the whole file is noticed before anything of it is read.
+"""
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from .errors import FileChanged, RangeRefused
+from .settings import origin
+
+#: Pieces closer than this are fetched as one in a request for several ranges: each range costs as many bytes.
+CLOSE_BYTES = 128
+#: The same where each range is a request. With 0.1 s and 20 MB/s even 2 MB would be faster than a further request; this
+#: is the compromise with the volume.
+CLOSE_BYTES_SINGLE = 1 << 16
+#: Ranges in one request; web servers usually allow 200, and 8 kB for the line.
+MOST_RANGES, LONGEST_LINE = 190, 7000
+_PART_OVERHEAD = 512  # bytes of headers in front of each part of an answer, at most
+_ASKED_SINGLY = WeakKeyDictionary()  # client: addresses that do not answer several ranges
+_RANGE = re.compile(rb"(?im)^content-range:\s*bytes\s+(\d+)-(\d+)/(\d+)\s*$")
+_BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+
+
+class RemoteFile:
+    """What has been fetched of a remote file, at its place in a local file with holes.
+
+    Parameters
+    ----------
+    client : ArchiveClient
+    url : str
+    cancelled : callable, optional
+        When it says yes, `ArchiveStopped` is raised.
+
+    Attributes
+    ----------
+    fd : int
+        Descriptor of the local file: bytes that were not fetched are zero.
+    size : int or None
+        Bytes of the whole file; None until something was fetched.
+    version : str
+        What the server calls the content (ETag or date of change).
+    """
+
+    def __init__(self, client, url, cancelled=None):
+        self.url, self.size, self.version = url, None, ""
+        self._client, self._cancelled = client, cancelled
+        self._file = tempfile.TemporaryFile(prefix="glue-spherex-")  # noqa: SIM115 - closed with this object
+        self.fd = self._file.fileno()
+        self._held = []  # spans, in order, apart from each other
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
+
+    def need(self, spans):
+        """Fetch what is not here yet.
+
+        Parameters
+        ----------
+        spans : iterable of (int, int)
+            First byte and the one after the last; what lies beyond the end of the file is ignored.
+
+        Raises
+        ------
+        RangeRefused
+            If the server does not answer ranges.
+        FileChanged
+            If the file was replaced meanwhile.
+        ArchiveError
+            If the transfer fails.
+        """
+        missing = self._missing(spans)
+        if len(missing) > 1 and not self._is_asked_singly():
+            try:
+                for batch in _batches(joined(missing, CLOSE_BYTES)):
+                    self._fetch_several(batch)
+                return
+            except RangeRefused:
+                _ASKED_SINGLY.setdefault(self._client, set()).add(origin(self.url))
+                missing = self._missing(missing)
+        for start, stop in joined(missing, CLOSE_BYTES_SINGLE):
+            received = self._client.receive(self.url, start, stop, cancelled=self._cancelled)
+            self._keep(received.version, received.size, [(start, received.data)])
+
+    def here_until(self, offset):
+        """End of the bytes from a place on that were fetched; the place itself if it was not."""
+        return next((stop for start, stop in self._held if start <= offset < stop), offset)
+
+    def read(self, start, stop):
+        """Bytes that were fetched."""
+        return os.pread(self.fd, stop - start, start)
+
+    def _is_asked_singly(self):
+        return origin(self.url) in _ASKED_SINGLY.get(self._client, ())
+
+    def _missing(self, spans):
+        end = self.size
+        wanted = [(start, stop if end is None else min(stop, end)) for start, stop in spans]
+        wanted = [(start, stop) for start, stop in wanted if start < stop]
+        return [piece for span in joined(wanted, 0) for piece in _without(span, self._held)]
+
+    def _fetch_several(self, spans):
+        request = SeveralRanges(self.url, tuple(spans))
+        most = sum(stop - start for start, stop in spans) + _PART_OVERHEAD * (len(spans) + 1)
+        received = self._client.receive_request(request, max_bytes=most, cancelled=self._cancelled)
+        size, parts = parts_of(received, self.url)
+        came = joined([(start, start + len(data)) for start, data in parts], 0)
+        for start, stop in spans:
+            if _without((start, min(stop, size)), came):
+                raise RangeRefused(f"{self.url}: bytes {start} to {stop} were asked for, but are not in the answer.")
+        self._keep(received.version, size, parts)
+
+    def _keep(self, version, size, parts):
+        if self.size is not None and (size, version) != (self.size, self.version):
+            raise FileChanged(f"{self.url}: the file was replaced while it was fetched; fetch it again.")
+        if size is None:
+            raise RangeRefused(f"{self.url}: the server does not tell the size of the file.")
+        if self.size is None:
+            self.size, self.version = size, version
+            os.ftruncate(self.fd, size)
+        for start, data in parts:
+            os.pwrite(self.fd, data, start)
+        self._held = joined([*self._held, *((start, start + len(data)) for start, data in parts)], 0)
+
+
+@dataclass(frozen=True)
+class SeveralRanges:
+    """A request for several parts of a file, as `ArchiveClient.receive_request` takes it.
+
+    Parameters
+    ----------
+    url : str
+    spans : tuple of (int, int)
+        In order.
+    """
+
+    url: str
+    spans: tuple
+    parameters: None = None
+    post: bool = False
+
+    @property
+    def start(self):
+        """First byte."""
+        return self.spans[0][0]
+
+    @property
+    def stop(self):
+        """The byte after the last one."""
+        return self.spans[-1][1]
+
+    @property
+    def headers(self):
+        """Header lines of the request."""
+        ranges = ",".join(f"{start}-{stop - 1}" for start, stop in self.spans)
+        return {"Accept-Encoding": "identity", "Range": f"bytes={ranges}"}
+
+    def expected(self, response):
+        """First byte, size of the file, bytes to come; `RangeRefused` for an answer that is no part of the file."""
+        length = response.headers.get("Content-Length", "")
+        length = int(length) if length.isdecimal() else None
+        if response.status_code != 206:
+            raise RangeRefused(
+                f"{self.url}: {len(self.spans)} parts were asked for, but the server sends the whole file."
+            )
+        return self.start, None, length
+
+
+def parts_of(received, url):
+    """The parts of an answer to a request for several ranges.
+
+    Parameters
+    ----------
+    received : Received
+    url : str
+        For messages.
+
+    Returns
+    -------
+    size : int
+        Bytes of the whole file.
+    parts : list of (int, bytes)
+        First byte and content.
+
+    Raises
+    ------
+    RangeRefused
+        If the answer does not say which parts it holds, or holds fewer bytes than it says.
+    """
+    kind = received.headers.get("content-type", "")
+    boundary = _BOUNDARY.search(kind) if kind.lower().startswith("multipart/byteranges") else None
+    if boundary is None:  # the server has joined them into one
+        line = b"content-range: " + received.headers.get("content-range", "").encode("latin-1", "replace")
+        size, part, _ = _part(line, received.data, 0, len(received.data), url)
+        return size, [part]
+    mark, data = b"--" + boundary.group(1).encode("latin-1", "replace"), received.data
+    sizes, parts, place = set(), [], data.find(mark)
+    while place >= 0 and data[place + len(mark) : place + len(mark) + 2] != b"--":
+        end = data.find(b"\r\n\r\n", place)
+        if end < 0:
+            raise RangeRefused(f"{url}: the answer to a request for several parts ends in a header.")
+        size, part, stop = _part(data[place:end], data, end + 4, None, url)
+        sizes.add(size)
+        parts.append(part)
+        place = data.find(mark, stop)
+    if len(sizes) != 1:
+        raise RangeRefused(f"{url}: the answer holds {len(parts)} parts of files with {len(sizes)} sizes.")
+    return sizes.pop(), parts
+
+
+def _part(header, data, begin, stop, url):
+    """(size of the file, (first byte, content), end in `data`) of one part."""
+    said = _RANGE.search(header.replace(b"\r\n", b"\n"))
+    if said is None:
+        raise RangeRefused(f"{url}: a part of the answer does not say which bytes it holds.")
+    first, last, size = (int(number) for number in said.groups())
+    end = begin + last + 1 - first
+    if last < first or last >= size or end > len(data) or (stop is not None and end != stop):
+        raise RangeRefused(f"{url}: a part of the answer holds other bytes than {first} to {last}, as it says.")
+    return size, (first, data[begin:end]), end
+
+
+def joined(spans, gap):
+    """Spans in order, those with at most `gap` bytes between them as one."""
+    result = []
+    for start, stop in sorted(spans):
+        if result and start <= result[-1][1] + gap:
+            result[-1] = result[-1][0], max(result[-1][1], stop)
+        else:
+            result.append((start, stop))
+    return result
+
+
+def _without(span, held):
+    """The pieces of a span that are not in `held`."""
+    start, stop = span
+    pieces = []
+    for low, high in held:
+        if high <= start or low >= stop:
+            continue
+        if low > start:
+            pieces.append((start, low))
+        start = max(start, high)
+    return [*pieces, (start, stop)] if start < stop else pieces
+
+
+def _batches(spans):
+    """Spans in groups that fit into one request."""
+    groups, line = [[]], 0
+    for span in spans:
+        length = len(f"{span[0]}-{span[1]},")
+        if len(groups[-1]) >= MOST_RANGES or line + length > LONGEST_LINE:
+            groups.append([])
+            line = 0
+        groups[-1].append(span)
+        line += length
+    return groups
