@@ -125,7 +125,7 @@ def test_the_newest_processing_is_taken(archive):
     answer = search([Source(150.0, 2.0)], client=client)
     assert sorted(ids(answer)) == [("0007", 3, "spherex_qr3"), ("0008", 3, "spherex_qr2"), ("0008", 4, "spherex_qr2")]
     assert {image.file_version for image in answer.rows} == {"l2b-v30-2026-250", "l2b-v22-2026-006", "l2b-v21-2025-354"}
-    assert answer.notes == ["1 images are in the releases qr3 and qr2; those of qr3 are taken."]
+    assert answer.notes == ["qr3 is taken instead of qr2 for images that are in both: 1."]
     older = search([Source(150.0, 2.0)], client=client, release="qr2")
     assert ("0007", 3, "spherex_qr2") in ids(older)
 
@@ -181,7 +181,7 @@ def test_table_access_when_simple_access_lags(archive):
     archive.search.lag = True
     answer = search([Source(150.0, 2.0)], client=client_of(archive))
     assert len(answer.rows) == 1
-    assert answer.notes == ["1 images of which SIA2 does not know come from TAP."]
+    assert answer.notes == ["images that SIA2 does not know, but TAP: 1."]
     assert search([Source(150.0, 2.0)], client=client_of(archive)).rows == answer.rows
     archive.fault("/TAP", "status", status=400)
     nothing = search([Source(50.0, 2.0)], client=client_of(archive))
@@ -218,7 +218,7 @@ def test_rows_that_cannot_be_used_are_told(archive):
     archive.search.rows[1]["access_url"] += "/../x"
     answer = search([Source(150.0, 2.0)], client=client_of(archive))
     assert len(answer.rows) == 1
-    assert answer.notes[0].startswith("1 images of the answer are left out. The first: its address")
+    assert answer.notes[0].startswith("images of the answer that are left out: 1. The first: its address")
     archive.search.rows[0]["access_url"] += "/../x"
     with pytest.raises(ArchiveError, match="none of the 2 images of the answer can be used"):
         search([Source(150.0, 2.0)], client=client_of(archive), refresh=True, collections=["qr2"], cache=no_cache())

@@ -36,7 +36,7 @@ class SkyCircle:
 
     def inside(self, sources):
         """The sources that lie in the circle."""
-        separation = _separation_deg(_vectors(sources), unit_vectors(self.ra, self.dec))
+        separation = _separation_deg(source_vectors(sources), unit_vectors(self.ra, self.dec))
         return [source for source, apart in zip(sources, separation) if apart <= self.radius]
 
     def wider(self):
@@ -57,7 +57,7 @@ def circles_around(sources, widest_deg=WIDEST_DEG):
     -------
     list of SkyCircle
     """
-    waiting, circles = [_vectors(sources)], []
+    waiting, circles = [source_vectors(sources)], []
     while waiting:
         group = waiting.pop()
         centre, radius = _around(group)
@@ -70,7 +70,8 @@ def circles_around(sources, widest_deg=WIDEST_DEG):
     return sorted(circles, key=lambda circle: (circle.dec, circle.ra))
 
 
-def _vectors(sources):
+def source_vectors(sources):
+    """Unit vectors, shape (n, 3), to where sources are during the survey."""
     return unit_vectors(*sky_positions(sources, _SURVEY_MJD))
 
 

@@ -144,7 +144,7 @@ def _superseded_notes(rows, superseded):
         for older in {older.release for older in superseded.get(image.exposure, ())} - {image.release}:
             counts[image.release, older] = counts.get((image.release, older), 0) + 1
     return [
-        f"{count} images are in the releases {newer} and {older}; those of {newer} are taken."
+        f"{newer} is taken instead of {older} for images that are in both: {count}."
         for (newer, older), count in sorted(counts.items())
     ]
 
@@ -300,10 +300,10 @@ class _Asking:
         """Keep an answer."""
         self.notes += [note for note in notes if note not in self.notes]
         if len(question.services) == 1 and images:
-            self.notes.append(f"{len(images)} images of which SIA2 does not know come from TAP.")
+            self.notes.append(f"images that SIA2 does not know, but TAP: {len(images)}.")
         now = clock.time()
         if rejected:
-            self.notes.append(f"{len(rejected)} images of the answer are left out. The first: {rejected[0][1]}.")
+            self.notes.append(f"images of the answer that are left out: {len(rejected)}. The first: {rejected[0][1]}.")
         else:
             for name in question.names:
                 part = [image for image in images if image.collection == name]
