@@ -24,6 +24,7 @@ from .boxes import FULL_FRAME, REACH_PX, PixelBox, target_boxes
 from .cutout_files import PSFSource, cut, parent_box, pixel_spans, tile_spans
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
 from .layouts import Layout, begin, locate_hdus, psf_hdu
+from .products import psf_products
 from .psf_library import probe_spans, psf_key, psf_source
 from .ranges import RemoteFile
 
@@ -287,6 +288,8 @@ def _by_ranges(image, url, wanted, store, client, cancelled):
                 FetchedCutout(store.put(image, box, cut(remote.fd, hdus, box, origin, psf, name)), box, targets)
                 for box, targets in boxes
             ]
+            if psf is None:
+                psf_products(image.detector, image.release, store, client, cancelled)
         _learn(layout, remote, hdus, image, store)
         return found
 

@@ -1,0 +1,69 @@
+import pytest
+from archived import client_of
+
+from glue_spherex.images import CalibrationFolder
+from glue_spherex.images.archive.cutout_store import CutoutStore
+from glue_spherex.images.archive.errors import ArchiveError
+from glue_spherex.images.archive.products import has_products, products
+
+
+@pytest.fixture
+def field(simulated):
+    return simulated("field", images=1, size=30, detectors=(3,), flux_correction=True)
+
+
+def test_products_are_fetched_once_and_are_those_of_the_archive(field, loopback, tmp_path):
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    for key in archive.add_calibration(field.calibration):
+        newer = key.replace("-v2-2025-164", "-v1-2024-300").replace("-v4-2025-254", "-v3-2025-300x")
+        if newer != key:  # an older version, and something that is none
+            archive.add(newer, b"no FITS")
+    assert not has_products(3, "qr2", store)
+    folder = products(3, "qr2", store, client)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in field.calibration.iterdir()
+    }
+    assert has_products(3, "qr2", store)
+    assert CalibrationFolder(folder).find("flux_correction", 3, "qr2")
+    archive.forget()
+    assert products(3, "qr2", store, client) == folder
+    assert products(3, "qr2", store, None) == folder
+    assert archive.requests == []
+    assert store.verify() == (3, [])
+
+
+def test_a_broken_transfer_goes_on_where_it_broke(field, loopback, tmp_path):
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    archive.add_calibration(field.calibration)
+    archive.fault("spectral_wcs_D3", "cut", skip=2, times=1, after=4_000_000)
+    products(3, "qr2", store, client)
+    size = sum(path.stat().st_size for path in field.calibration.iterdir())
+    assert archive.moved < size + 8_000_000
+    assert has_products(3, "qr2", store)
+
+
+@pytest.mark.parametrize("kind", ["page", "lie", "short", "whole"])
+def test_a_wrong_product_is_not_kept(field, loopback, tmp_path, kind):
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    archive.add_calibration(field.calibration)
+    archive.fault("solid_angle_pixel_map_D3", kind)
+    with pytest.raises(ArchiveError, match="solid_angle_pixel_map_D3"):
+        products(3, "qr2", store, client)
+    assert not store.calibration("qr2").exists() or not list(store.calibration("qr2").iterdir())
+
+
+def test_products_that_the_archive_does_not_have(field, loopback, tmp_path):
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    with pytest.raises(ArchiveError, match="no such file"):
+        products(3, "qr2", store, client)
+    archive.add("qr2/solid_angle_pixel_map/cal-sapm-v2-2025-164/3/../../../evil_D3_spx_cal-sapm-v2-2025-164.fits", b"")
+    with pytest.raises(ArchiveError, match="lists no product of detector 3"):
+        products(3, "qr2", store, client)
+    with pytest.raises(ArchiveError, match="archive is not asked"):
+        products(3, "qr2", store, None)
+    with pytest.raises(ArchiveError, match="unknown form"):
+        products(3, "../qr2", store, client)
