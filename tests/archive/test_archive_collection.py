@@ -1,0 +1,182 @@
+"""A measurement on the archive's images gives what the same images on disk give, to the last bit."""
+
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from archived import client_of
+from loopback_services import SearchServices
+
+from glue_spherex import FolderCollection, Source, read_targets
+from glue_spherex.images import ImageCollection
+from glue_spherex.images.archive import ArchiveSettings, IRSACollection
+from glue_spherex.images.archive.collection import worth_fetching
+from glue_spherex.images.archive.cutout_store import CutoutStore
+from glue_spherex.images.archive.errors import ArchiveError
+from glue_spherex.photometry.pipeline import measure, run
+
+
+@pytest.fixture
+def field(simulated):
+    """Two full frames and their calibration."""
+    return simulated("field", images=2, full=True, detectors=(3,), n_sources=6)
+
+
+@pytest.fixture
+def archive(field, loopback):
+    archive = loopback()
+    archive.search = SearchServices().join(archive)
+    for key in archive.add_field(field):
+        if "/level2/" in key:
+            archive.search.add_image(archive, key)
+    return archive
+
+
+@pytest.fixture
+def targets(field):
+    return list(read_targets(field.targets).sources)
+
+
+def collection_of(archive, tmp_path, **options):
+    return IRSACollection(store=tmp_path / "store", client=client_of(archive), **options)
+
+
+def by_measurement(spectra):
+    """Rows by source and exposure; without what names the files."""
+    spectra = spectra[np.lexsort((spectra["lvf_id"], spectra["source_id"]))]
+    return {name: np.asarray(spectra[name]) for name in spectra.colnames if spectra[name].dtype.kind in "fiub"}
+
+
+def same(one, other):
+    return [name for name in one if not np.array_equal(one[name], other[name], equal_nan=one[name].dtype.kind == "f")]
+
+
+def test_bit_identical_to_local_files(field, archive, targets, tmp_path):
+    """Each target, and two that blend with each other."""
+    local, images = FolderCollection(field.images[0].parent, field.calibration), collection_of(archive, tmp_path)
+    assert isinstance(images, ImageCollection)
+    blend = [target for target in targets if target.label.startswith("blend")]
+    seen = {match.record.obsid: match.sources for match in local.find(targets)}
+    alone = [[target] for k, target in enumerate(targets) if any(k in sources for sources in seen.values())]
+    compared = 0
+    with ThreadPoolExecutor(2) as pool:
+        for group in (blend, *alone):
+            expected = by_measurement(measure(group, local))
+            assert same(expected, by_measurement(measure(group, images, executor=pool))) == []
+            compared += np.isfinite(expected["flux"]).sum()
+    assert compared >= 8
+    assert images.failures == []
+    assert images.notes == []
+    archive.forget()
+    again = by_measurement(measure(blend, collection_of(archive, tmp_path)))
+    assert same(by_measurement(measure(blend, local)), again) == []
+    assert archive.requests == []  # nothing is moved twice
+
+
+def test_targets_far_from_each_other(field, archive, targets, tmp_path):
+    """On a full frame they are fitted in one go, which makes a difference far below the errors."""
+    expected = by_measurement(measure(targets, FolderCollection(field.images[0].parent, field.calibration)))
+    found = by_measurement(measure(targets, collection_of(archive, tmp_path)))
+    assert len(found["flux"]) == len(expected["flux"]) >= 6
+    assert np.abs((found["flux"] - expected["flux"]) / expected["flux_err"]).max() < 1e-4
+    for name in ("source_id", "lvf_id", "flags", "x_image", "y_image", "wavelength", "n_bad_pixels"):
+        assert np.array_equal(found[name], expected[name]), name
+
+
+def test_offline_afterwards(archive, targets, tmp_path):
+    expected = measure(targets[:2], collection_of(archive, tmp_path))
+    archive.stop()
+    archive.stop = lambda: None
+    images = collection_of(archive, tmp_path, refresh=True)
+    again = measure(targets[:2], images)
+    assert same(by_measurement(expected), by_measurement(again)) == []
+    assert any("was last asked on" in note for note in images.notes)
+
+
+def test_an_image_that_cannot_be_had(archive, targets, tmp_path):
+    """It is a row with its reason; the other one is measured."""
+    broken = archive.search.rows[0]["access_url"]
+    for part in ("level2_" + broken.rpartition("level2_")[2],):
+        archive.fault(part, "status", status=500)
+    result = run(targets, collection_of(archive, tmp_path))
+    rows = {row["path"]: row for row in result.images}
+    assert rows[broken]["status"] == "unreadable"
+    assert "status 500" in rows[broken]["reason"]
+    assert sum(row["status"] == "measured" for row in result.images) >= 1
+    assert len({row["lvf_id"] for row in result.spectra}) == 1
+
+
+def test_without_calibration_nothing_is_measured(archive, targets, tmp_path):
+    """Fluxes with other solid angles would be others."""
+    archive.fault("solid_angle_pixel_map", "status", status=404)
+    images = collection_of(archive, tmp_path)
+    assert images.find(targets) == []
+    assert len(images.failures) == 2
+    assert all("the calibration of detector 3 cannot be had" in reason for _, reason in images.failures)
+
+
+def test_local_images_come_first(field, archive, targets, tmp_path):
+    folder = tmp_path / "local"
+    folder.mkdir()
+    os.link(field.images[0], folder / field.images[0].name)
+    local = FolderCollection(folder, field.calibration)
+    archive.search.add_image(archive, archive.add_image(field.images[0], "qr3"), "spherex_qr3")
+    images = collection_of(archive, tmp_path, local=local)
+    plan = images.plan(targets)
+    assert (plan.images, plan.local, plan.kept) == (2, 1, 0)
+    assert plan.megabytes > 50
+    expected = by_measurement(measure(targets, FolderCollection(field.images[0].parent, field.calibration)))
+    found = by_measurement(measure(targets, images))
+    assert np.array_equal(found["lvf_id"], expected["lvf_id"])
+    assert not any(field.images[0].name in seen.path for seen in archive.requests)
+    assert "local images of which the archive has a newer release: 1." in images.notes
+    plan = images.plan(targets)
+    assert (plan.images, plan.local, plan.kept, plan.megabytes) == (2, 1, 1, 0)
+
+
+def test_images_come_as_they_are_ready(archive, targets, tmp_path):
+    images = collection_of(archive, tmp_path)
+    steps = []
+    stream = images.stream(targets, progress=lambda *step: steps.append(step))
+    first = next(stream)
+    assert first.record.path.startswith(str(tmp_path / "store"))
+    with images.open(first.record) as image:
+        assert image.solid_angle_source == "SAPM"
+        assert image.as_frame
+    opener = pickle.loads(pickle.dumps(images.opener()))
+    with opener.open(first.record) as image:
+        assert image.wavelength_source == "CWAVE"
+    assert len(list(stream)) >= 1
+    assert steps[-1] == (2, 2)
+    assert pickle.loads(pickle.dumps(images)).client.settings == images.client.settings
+
+
+def test_cancelled(archive, targets, tmp_path):
+    images = collection_of(archive, tmp_path, cancelled=lambda: any("level2" in s.path for s in archive.requests))
+    assert images.find(targets) == []
+
+
+def test_only_some_are_wanted(archive, targets, tmp_path):
+    images = collection_of(archive, tmp_path)
+    assert images.find(targets, detectors=[4]) == []
+    with pytest.raises(ArchiveError, match="no collection of the release 'qr9'"):
+        collection_of(archive, tmp_path, release="qr9").find(targets)
+
+
+def test_companions_far_from_targets_are_not_fetched(archive, targets, tmp_path):
+    star = targets[0]
+    near = Source(star.ra, min(star.dec + 0.01, 90), companion=True)
+    far = Source(star.ra, min(star.dec + 0.3, 90), companion=True)
+    assert worth_fetching([star, near, far]).tolist() == [True, True, False]
+    matches = collection_of(archive, tmp_path).find([star, near, far])
+    assert matches
+    assert all(2 not in match.sources for match in matches)
+
+
+def test_the_users_settings(monkeypatch, tmp_path):
+    monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", "http://127.0.0.1:9")
+    images = IRSACollection()
+    assert images.client.settings == ArchiveSettings.at("http://127.0.0.1:9")
+    assert images.store.folder == CutoutStore().folder
