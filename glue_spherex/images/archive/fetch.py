@@ -363,18 +363,29 @@ def _learn(layout, remote, hdus, image, store):
 
 def _by_service(image, wanted, store, client, cancelled):
     """Cutouts from the archive's own service: larger, but they need no ranges."""
-    found = {}
+    found, reasons = {}, []
     for ra, dec, pixels in wanted.centres(image):
         parameters = urlencode(
             {"center": f"{ra:.8f},{dec:.8f}deg", "size": f"{pixels * PIXEL_SCALE_ARCSEC / 3600:.8f}deg"}, safe=","
         )
         url = f"{image.access_url}?{parameters}"
-        content = client.get(url, max_bytes=_SERVICE_BYTES, cancelled=cancelled)
-        for cutout in _cut_again(content, url, image, wanted, store):
+        try:
+            content = client.get(url, max_bytes=_SERVICE_BYTES, cancelled=cancelled)
+            cutouts = _cut_again(content, url, image, wanted, store)
+        except ArchiveStopped:
+            raise
+        except ArchiveError as error:  # a target beside the image has no cutout
+            reasons.append(error)
+            continue
+        for cutout in cutouts:
             if cutout.box not in found or len(cutout.targets) > len(found[cutout.box].targets):
                 found[cutout.box] = cutout
     if not found:
-        raise ArchiveError(f"{image.access_url}: what the archive's cutout service sends does not hold the target.")
+        raise (
+            reasons[0]
+            if reasons
+            else ArchiveError(f"{image.access_url}: what the archive's cutout service sends does not hold the target.")
+        )
     return [found[box] for box in sorted(found)]
 
 
@@ -386,7 +397,8 @@ def _cut_again(content, url, image, wanted, store):
         try:
             record = read_record(file.name)
         except ImageFileError as error:
-            raise ArchiveError(f"{url}: what the archive sent cannot be used: {error}") from error
+            reason = str(error).removeprefix(f"{file.name}: ")
+            raise ArchiveError(f"{url}: what the archive sent cannot be used: {reason}") from error
         fd, status = open_file(file.name)
         try:
             hdus = scan_hdus(fd, status.st_size, url)
