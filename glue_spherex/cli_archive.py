@@ -1,15 +1,15 @@
-"""The commands about the archive: ``glue-spherex search``."""
+"""The commands about the archive: ``glue-spherex search``, ``fetch`` and ``cache``."""
 
 import json
 import sys
 import time
 
 from .cli_measure import add_ranges, add_targets, read_target_options, rejections
-from .terminal import DONE, NOTHING, progress_bar, stop_on_interrupt
+from .terminal import DONE, INTERRUPTED, NOTHING, positive, progress_bar, stop_on_interrupt
 
 
 def add_archive(commands, new_command):
-    """Add ``search`` to a parser.
+    """Add ``search``, ``fetch`` and ``cache`` to a parser.
 
     Parameters
     ----------
@@ -17,6 +17,8 @@ def add_archive(commands, new_command):
         As in `glue_spherex.cli_measure.add_measure`.
     """
     _add_search(commands, new_command)
+    _add_fetch(commands, new_command)
+    _add_cache(commands, new_command)
 
 
 def _add_search(commands, new_command):
@@ -78,3 +80,166 @@ def _search(options):
         coverage_table(answer, targets.sources).pprint_all()
         print(f"{len(answer.rows)} images, {answer.megabytes:.0f} MB as whole files; the archive was asked on {asked}")
     return DONE if answer.rows else NOTHING
+
+
+def _add_fetch(commands, new_command):
+    command = new_command(commands, "fetch", _fetch, "fetch the pixels around the targets from the archive")
+    add_targets(command)
+    add_ranges(command)
+    add_collections(command)
+    command.add_argument(
+        "--output", metavar="DIR", help="folder for images/ and calibration/; otherwise they are only kept in the cache"
+    )
+    command.add_argument(
+        "--background-box", type=positive, default=15, metavar="PX", help="the widest that will be used (%(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="one line of JSON on standard output")
+
+
+def _fetch(options):
+    from pathlib import Path
+
+    from .images.archive import IRSACollection
+    from .images.archive.cutout_store import copy_cutouts
+
+    start = time.perf_counter()
+    targets = read_target_options(options)
+    images = IRSACollection(
+        collections=options.collection,
+        release=options.release,
+        fields=options.fields,
+        refresh=options.refresh,
+        background_box=options.background_box,
+    )
+    output = Path(options.output) if options.output else None
+    files, releases = [], set()
+    with progress_bar("images") as progress, stop_on_interrupt("the images under way") as stopped:
+        ranges = options.detectors, options.wavelength, options.time
+        for match in images.stream(targets.sources, *ranges, progress=progress, cancelled=stopped):
+            files.append(match.record.path)
+            releases.add(match.record.release)
+            if output is not None:
+                copy_cutouts(files[-1:], output / "images")
+        interrupted = stopped()
+    for release in sorted(releases) if output is not None else ():
+        copy_cutouts(sorted(images.store.calibration(release).glob("*.fits")), output / "calibration" / release)
+    failures = [f"{address}: {reason.removeprefix(f'{address}: ')}" for address, reason in images.failures]
+    for note in [*rejections(targets), *images.notes, *failures]:
+        print(f"glue-spherex: {note}", file=sys.stderr)
+    summary = {
+        "cutouts": len(files),
+        "failed_images": len(failures),
+        "megabytes": round(images.client.moved / 1e6, 3),
+        "requests": images.client.requests,
+        "seconds": round(time.perf_counter() - start, 3),
+        "folder": str(output or images.store.folder),
+    }
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{summary['cutouts']} cutouts in {summary['folder']}; {summary['megabytes']:.1f} MB in "
+            f"{summary['requests']} requests were moved, {summary['failed_images']} images cannot be had"
+        )
+    if interrupted:
+        return INTERRUPTED
+    return DONE if files else NOTHING
+
+
+def _add_cache(commands, new_command):
+    command = commands.add_parser(
+        "cache", help="look after the cutouts that are kept", description="Cutouts of the archive's images on disk."
+    )
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    texts = {
+        "status": (_cache_status, "show what is kept, where, and how much space it takes"),
+        "prune": (_cache_prune, "remove what was used least recently"),
+        "clear": (_cache_clear, "remove everything but the cutouts that kept results refer to"),
+        "verify": (_cache_verify, "read all files, and remove those that are damaged"),
+    }
+    for name, (run, text) in texts.items():
+        action = new_command(actions, name, run, text)
+        action.add_argument("--json", action="store_true", help="one line of JSON on standard output")
+        if name == "prune":
+            action.add_argument("--limit", type=_gigabytes, metavar="GB", help="wanted size; default: the usual limit")
+        elif name == "clear":
+            action.add_argument("--all", action="store_true", help="also what kept results refer to")
+            action.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _gigabytes(text):
+    import argparse
+
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is not a size in GB from 0 up")
+    return int(number * 1e9)
+
+
+def _store():
+    from .images.archive.cutout_store import CutoutStore
+
+    return CutoutStore()
+
+
+def _cache_status(options):
+    from dataclasses import asdict
+
+    status = _store().status()
+    if options.json:
+        print(json.dumps(asdict(status)))
+        return DONE
+    print(f"folder       {status.folder}")
+    print(f"cutouts      {status.cutouts}, {_size(status.cutout_bytes)} of {_size(status.limit_bytes)}")
+    print(f"kept results {status.results}, with {status.pinned} cutouts, {_size(status.pinned_bytes)}")
+    print(f"calibration  {_size(status.product_bytes)}")
+    for result in status.missing_results:
+        print(f"not found    the result {result}, whose cutouts are kept")
+    for folder, size in status.other_versions.items():
+        print(f"not used     {folder}, of another version of this program, {_size(size)}")
+    return DONE
+
+
+def _cache_prune(options):
+    return _told(options, *_store().prune(options.limit))
+
+
+def _cache_clear(options):
+    store = _store()
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise ValueError("nothing is deleted without a question: add --yes")
+        if input(f"Delete what is kept in {store.folder}? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing is deleted")
+            return DONE
+    return _told(options, *store.clear(pinned=options.all))
+
+
+def _told(options, removed, freed_bytes):
+    if options.json:
+        print(json.dumps({"removed": removed, "freed_bytes": freed_bytes}))
+    else:
+        print(f"{removed} files removed, {_size(freed_bytes)}")
+    return DONE
+
+
+def _cache_verify(options):
+    with progress_bar("files") as progress, stop_on_interrupt("the file at work") as stopped:
+        checked, damaged = _store().verify(progress, stopped)
+    for path, reason in damaged:
+        print(f"glue-spherex: {path}: {reason}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"checked": checked, "removed": [path for path, _ in damaged]}))
+    else:
+        print(f"{checked} files checked, {len(damaged)} damaged ones removed")
+    return DONE
+
+
+def _size(n_bytes):
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes / 1e3:.0f} kB"

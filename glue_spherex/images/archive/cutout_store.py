@@ -29,6 +29,7 @@ STORE_VERSION = 1
 #: Size at which the cutouts used least recently are removed, unless another one is given.
 DEFAULT_LIMIT_BYTES = 20_000_000_000
 _LOOK_AGAIN_BYTES = 64_000_000  # written between two looks whether the limit is reached
+_ATTEMPTS = 20
 _OBSID = re.compile(r"(\d{4}W\d{2}_\d[A-Z])_\d{4}_\d")
 _VERSION = re.compile(r"l2b-v\d{1,4}-\d{4}-\d{3}")
 _RELEASE = re.compile(r"(qr|dr)\d{1,3}")
@@ -187,8 +188,7 @@ class CutoutStore:
         Path
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part, name = tempfile.mkstemp(prefix=".", suffix=".part.fits", dir=path.parent)
+            part, name = _begun(path.parent)
         except OSError as error:
             raise ArchiveError(_not_written(path, error)) from error
         try:
@@ -327,6 +327,19 @@ def copy_cutouts(files, folder):
     except OSError as error:
         raise ArchiveError(_not_written(folder, error)) from error
     return copies
+
+
+def _begun(folder):
+    """A new file in a folder, which is made if need be: another process may just remove it, because it is empty."""
+    attempt = 0
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(prefix=".", suffix=".part.fits", dir=folder)
+        except FileNotFoundError:
+            attempt += 1
+            if attempt == _ATTEMPTS:
+                raise
 
 
 def _stem(image):

@@ -1,0 +1,93 @@
+import json
+import os
+
+import pytest
+from loopback_services import SearchServices
+
+from glue_spherex import FolderCollection, measure, read_targets
+from glue_spherex.cli import main
+from glue_spherex.images.archive.cutout_store import CutoutStore
+
+
+@pytest.fixture
+def field(simulated):
+    return simulated("field", images=1, size=30, detectors=(3,), flux_correction=True)
+
+
+@pytest.fixture
+def archive(field, loopback, monkeypatch):
+    archive = loopback()
+    services = SearchServices().join(archive)
+    for key in archive.add_field(field):
+        services.add_image(archive, key)
+    monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", archive.url)
+    return archive
+
+
+def said(capsys, *arguments, status=0):
+    assert main([*arguments, "--json"]) == status
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_fetch_makes_a_folder_that_can_be_measured(archive, field, tmp_path, capsys):
+    output = tmp_path / "fetched"
+    summary = said(capsys, "fetch", str(field.targets), "--output", str(output))
+    assert summary["cutouts"] >= 1
+    assert summary["failed_images"] == 0
+    assert summary["megabytes"] > 50
+    assert summary["folder"] == str(output)
+    sources = read_targets(field.targets).sources
+    there = measure(sources, FolderCollection(field.folder / "images", field.calibration))
+    here = measure(sources, FolderCollection(output / "images", output / "calibration"))
+    assert set(here["label"]) <= set(there["label"])
+    assert all(here["lvf_id"] == there["lvf_id"][0])
+
+    archive.forget()
+    again = said(capsys, "fetch", str(field.targets), "--output", str(output))
+    assert again["cutouts"] == summary["cutouts"]
+    assert (again["megabytes"], archive.moved) == (0.0, 0)
+
+
+def test_fetch_says_what_cannot_be_had(archive, field, capsys):
+    archive.fault("level2", "page")
+    assert main(["fetch", str(field.targets)]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("0 cutouts in ")
+    assert "1 images cannot be had" in out
+    assert "is not a FITS file" in err
+
+
+def test_cache(archive, field, capsys):
+    n = said(capsys, "fetch", str(field.targets))["cutouts"]
+    store = CutoutStore()
+    status = said(capsys, "cache", "status")
+    assert status["folder"] == str(store.folder)
+    assert status["cutouts"] == n
+    assert status["product_bytes"] > 50_000_000
+    assert main(["cache", "status"]) == 0
+    assert f"cutouts      {n}, " in capsys.readouterr().out
+
+    assert said(capsys, "cache", "verify")["removed"] == []
+    path = next((store.current / "images").rglob("*.fits"))
+    content = bytearray(path.read_bytes())
+    content[-5000] ^= 1
+    path.write_bytes(content)
+    assert said(capsys, "cache", "verify")["removed"] == [str(path)]
+    assert said(capsys, "fetch", str(field.targets))["cutouts"] == n
+
+    assert said(capsys, "cache", "prune", "--limit", "0") == {"removed": 0, "freed_bytes": 0}  # used just now
+    for file in (store.current / "images").rglob("*.fits"):
+        os.utime(file, (1, 1))
+    assert said(capsys, "cache", "prune")["removed"] == 0
+    assert said(capsys, "cache", "prune", "--limit", "0")["removed"] == n
+    assert main(["cache", "clear"]) == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert said(capsys, "cache", "clear", "--yes")["removed"] >= 3
+    assert said(capsys, "cache", "status")["product_bytes"] == 0
+
+
+@pytest.mark.parametrize("limit", ["-1", "much", "nan"])
+def test_a_limit_that_is_none(limit, capsys):
+    with pytest.raises(SystemExit):
+        main(["cache", "prune", f"--limit={limit}"])
+    assert "is not a size in GB" in capsys.readouterr().err
