@@ -7,6 +7,7 @@ _PUBLIC = {
     "CalibrationFolder": "calibration",
     "Cutout": "spectral_image",
     "FolderCollection": "collection",
+    "IRSACollection": "archive.collection",
     "ImageCollection": "collection",
     "ImageFileError": "errors",
     "ImageIndex": "index",

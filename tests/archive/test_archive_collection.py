@@ -85,6 +85,23 @@ def test_targets_far_from_each_other(field, archive, targets, tmp_path):
         assert np.array_equal(found[name], expected[name]), name
 
 
+def test_headers_are_read_once(archive, targets, tmp_path, monkeypatch):
+    paths = [match.record.path for match in collection_of(archive, tmp_path).find(targets)]
+    collection_of(archive, tmp_path).find(targets)
+    monkeypatch.setattr("glue_spherex.images.archive.collection.read_record", None)
+    assert [match.record.path for match in collection_of(archive, tmp_path).find(targets)] == paths
+
+
+def test_a_cutout_that_was_damaged_is_fetched_again(archive, targets, tmp_path):
+    before = collection_of(archive, tmp_path).find(targets[4:])
+    with open(before[0].record.path, "r+b") as file:
+        file.write(b"nothing")
+    again = collection_of(archive, tmp_path).find(targets[4:])
+    assert [match.record.path for match in again] == [match.record.path for match in before]
+    assert same(by_measurement(measure(targets[4:], collection_of(archive, tmp_path))),
+                by_measurement(measure(targets[4:], collection_of(archive, tmp_path / "anew")))) == []  # fmt: skip
+
+
 def test_offline_afterwards(archive, targets, tmp_path):
     expected = measure(targets[:2], collection_of(archive, tmp_path))
     archive.stop()

@@ -7,9 +7,10 @@ _PUBLIC = {
     "ArchiveClient": "client",
     "ArchiveError": "errors",
     "ArchiveImage": "answers",
+    "ArchivePlan": "collection",
     "ArchiveSettings": "settings",
+    "CutoutStore": "cutout_store",
     "IRSACollection": "collection",
-    "search": "search",
 }
 
 __all__ = list(_PUBLIC)

@@ -13,6 +13,7 @@ from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 from ..calibration import as_calibration
 from ..collection import ImageMatch, ImageOpener, match_images
 from ..errors import ImageFileError
+from ..index import ImageIndex
 from ..record import read_record
 from ..spectral_image import SpectralImage
 from .answers import release_age
@@ -105,6 +106,8 @@ class IRSACollection:
     client : ArchiveClient, optional
         Whose settings are then used.
     cache : AnswerCache, optional
+    index : ImageIndex, optional
+        Where headers are remembered; the user's own index by default.
     collections, release, fields
         Which images are searched; see `search`.
     refresh : bool
@@ -141,6 +144,7 @@ class IRSACollection:
         *,
         client=None,
         cache=None,
+        index=None,
         collections=None,
         release=None,
         fields=None,
@@ -153,6 +157,7 @@ class IRSACollection:
         self.client = client or ArchiveClient(settings)
         self.store = store if isinstance(store, CutoutStore) else CutoutStore(store)
         self.local, self.background_box = local, background_box
+        self.index = index or ImageIndex()
         self.progress, self.cancelled = progress, cancelled
         self._choice = {
             "collections": collections, "release": release, "fields": fields, "refresh": refresh, "cache": cache,
@@ -231,13 +236,25 @@ class IRSACollection:
         reach = np.array([reach_px(source.shape, self.background_box) for source in sources])
         requests = [(match.record, [sources[k] for k in match.sources], reach[match.sources]) for match in wanted]
         is_target = np.array([not source.companion for source in sources])
-        for number, cutouts, reason in fetch_all(requests, self.store, self.client, None, progress, cancelled):
+        read = self._index().read if requests else None
+        for number, cutouts, reason in fetch_all(requests, self.store, self.client, None, progress, cancelled, read):
             if reason:
                 self.failures.append((wanted[number].record.access_url, reason))
             for cutout in cutouts:
                 numbers = wanted[number].sources[cutout.targets]
-                if is_target[numbers].any():
-                    yield ImageMatch(read_record(cutout.path), numbers)
+                if not is_target[numbers].any():
+                    continue
+                try:
+                    record = read(cutout.path)
+                except (ImageFileError, OSError) as error:  # removed or damaged by somebody else
+                    self.failures.append((wanted[number].record.access_url, str(error)))
+                else:
+                    yield ImageMatch(record, numbers)
+
+    def _index(self):
+        """The records of what is in the store: headers that were read once are not read again."""
+        folder = self.store.current / "images"
+        return _Records(self.index.refresh(folder).records if folder.is_dir() else ())
 
     def search(self, sources, detectors=None, wavelength=None, time=None, *, progress=None, cancelled=None):
         """Ask the archive; see `search`.
@@ -319,6 +336,19 @@ class IRSACollection:
             else:
                 ready.append(match)
         return ready
+
+
+class _Records:
+    """Records of cutouts by path; what is new is read."""
+
+    def __init__(self, records):
+        self._known = {record.path: record for record in records}
+
+    def read(self, path):
+        """The `ImageRecord` of a cutout."""
+        known, status = self._known.get(str(path)), os.stat(path)
+        same = known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        return known if same else read_record(path)
 
 
 def worth_fetching(sources):

@@ -23,7 +23,7 @@ from ..record import PLANES, detector_origin, read_record
 from .boxes import FULL_FRAME, REACH_PX, PixelBox, target_boxes
 from .cutout_files import PSFSource, cut, parent_box, pixel_spans, tile_spans
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
-from .layouts import Layout, begin, locate_hdus, psf_hdu
+from .layouts import Layout, begin, locate_hdus, psf_hdu, read_layout
 from .products import psf_products
 from .psf_library import probe_spans, psf_key, psf_source
 from .ranges import RemoteFile
@@ -84,7 +84,7 @@ def fetch_cutout(image, box, store, client, cancelled=None):
     return found
 
 
-def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None):
+def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None, read=read_record):
     """Fetch the surroundings of all sources on an image, as far as the store does not have them.
 
     Parameters
@@ -95,6 +95,8 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None)
         As in `fetch_cutout`.
     reach : int or array_like of int, shape (n,), px
         From the pixel of a source to the edge of its box; see `glue_spherex.images.archive.boxes.reach_px`.
+    read : callable, optional
+        Gives the `ImageRecord` of a path; an index is faster than `read_record`.
 
     Returns
     -------
@@ -108,11 +110,11 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None)
     """
     ra, dec = sky_positions(sources, image.mjd)
     wanted = _Targets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
-    found = _in_store(image, wanted, store)
+    found = _in_store(image, wanted, store, read)
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
 
-def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=None):
+def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=None, read=read_record):
     """Fetch cutouts of many images, several at once.
 
     Parameters
@@ -126,6 +128,8 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
         connection waits for this computer.
     progress : callable, optional
         ``progress(done, total)``.
+    read : callable, optional
+        As in `fetch_cutouts`.
 
     Yields
     ------
@@ -143,7 +147,7 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
         while True:
             while len(waiting) < 2 * at_once and not stop() and (number := next(numbers, None)) is not None:
                 image, sources, reach = requests[number]
-                waiting[pool.submit(fetch_cutouts, image, sources, store, client, reach, cancelled)] = number
+                waiting[pool.submit(fetch_cutouts, image, sources, store, client, reach, cancelled, read)] = number
             if not waiting:
                 return
             ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -210,12 +214,12 @@ class _Targets:
             yield ra, dec, 2 * int(reach) + _SERVICE_MARGIN_PX
 
 
-def _in_store(image, wanted, store):
+def _in_store(image, wanted, store, read):
     """Cutouts in the store that hold everything that is wanted; None if something is missing."""
     known = store.cutouts(image)
     for _, path in known:
         try:
-            record = read_record(path)
+            record = read(path)
             held = parent_box(path)
         except (ImageFileError, OSError):  # damaged, or removed by another process
             continue
@@ -255,13 +259,6 @@ def _layout_file(image, store):
     return store.layouts / f"{image.release}_D{image.detector}.json"
 
 
-def _known_layout(image, store):
-    try:
-        return Layout.from_json(_layout_file(image, store).read_text())
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
 @contextmanager
 def _first_of_detector(image, store):
     """The first image of a detector is fetched alone: the others profit from what is learned from it."""
@@ -276,7 +273,7 @@ def _first_of_detector(image, store):
 
 def _by_ranges(image, url, wanted, store, client, cancelled):
     with RemoteFile(client, url, cancelled) as remote:
-        layout = _known_layout(image, store)
+        layout = read_layout(_layout_file(image, store))
         _fetch_guessed(remote, layout, wanted, image, store)
         hdus = locate_hdus(remote)
         astrometry, origin, held = _geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
@@ -356,8 +353,8 @@ def _learn(layout, remote, hdus, image, store):
     psf, key = psf_hdu(hdus), ""
     if psf is not None:
         key = psf_key(remote.read(psf.header_offset, psf.data_offset), hdus[0].header.text("VERSION"))
-    new = Layout.of(hdus, remote.size, remote.url, image.footprint, key)
-    if layout is None or (new.held == FULL_FRAME and not layout.is_like(new)):
+    if layout is None or (layout.held == FULL_FRAME and not layout.fits(hdus, remote.size, key)):
+        new = Layout.of(hdus, remote.size, remote.url, image.footprint, key)
         store.write(_layout_file(image, store), new.to_json().encode())
 
 
