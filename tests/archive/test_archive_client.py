@@ -129,6 +129,9 @@ def test_silence(archive):
     with pytest.raises(ArchiveError, match=r"nothing came for 0\.2 s"):
         client_of(archive, timeout_s=0.2, attempts=2).get(address(archive))
     assert len(archive.requests) == 2
+    archive.fault("/SIA", "silence")
+    with pytest.raises(ArchiveError, match=r"nothing came for 0\.3 s"):
+        client_of(archive, search_s=0.3, attempts=1).ask(archive.url + "/SIA", {"POS": "x"})
 
 
 def test_a_cut_connection(archive):

@@ -257,6 +257,16 @@ def test_targets_all_over_the_sky(archive):
     assert answer.requests <= 31
 
 
+def test_a_service_that_always_fails_is_not_asked_for_ever(archive):
+    targets = [Source(12.0 * k, 0.0) for k in range(20)]
+    for target in targets:
+        archive.add_row(target.ra, 0.0)
+    archive.fault("/TAP", "page")
+    client = client_of(archive, at_once=1)
+    assert len(search(targets, client=client, collections=["qr2"]).rows) == 20
+    assert sum(seen.path == "/TAP/sync" for seen in archive.requests) == 5
+
+
 def test_too_many_images_for_one_answer(archive):
     """The question is split; if that cannot be done, nothing is measured silently on a part of the images."""
     targets = [Source(149.5, 2.0), Source(150.5, 2.0)]

@@ -206,10 +206,10 @@ class ArchiveClient:
         except requests.exceptions.ConnectTimeout as error:
             raise _Again(self._unreachable(url, error), unreachable=True) from error
         except requests.exceptions.Timeout as error:
-            raise _Again(self._silent(url)) from error
+            raise _Again(self._silent(request)) from error
         except requests.exceptions.ConnectionError as error:
             if error.args and isinstance(error.args[0], ReadTimeoutError):  # in the middle
-                raise _Again(self._silent(url)) from error
+                raise _Again(self._silent(request)) from error
             if _never_connected(error):
                 raise _Again(self._unreachable(url, error), unreachable=True) from error
             raise _Again(ArchiveError(f"{url}: the connection broke ({_cause(error)}); try again.")) from error
@@ -231,7 +231,7 @@ class ArchiveClient:
         return session.request(
             "POST" if first and request.post else "GET", url, params=params, data=data, headers=request.headers,
             stream=True, allow_redirects=False, proxies=proxies,
-            timeout=(self.settings.connect_s, self.settings.timeout_s),
+            timeout=(self.settings.connect_s, self._silence_s(request)),
         )  # fmt: skip
 
     def _read(self, response, request, most, stop, began):
@@ -289,8 +289,12 @@ class ArchiveClient:
             f"{asked}: the server sends on to {url[:300]!r}, which does not belong to the archive ({names}); refused."
         )
 
-    def _silent(self, url):
-        return ArchiveError(f"{url}: nothing came for {self.settings.timeout_s:g} s; try again later.")
+    def _silence_s(self, request):
+        """How long nothing may come: a service thinks longer than a file server."""
+        return self.settings.timeout_s if request.parameters is None else self.settings.search_s
+
+    def _silent(self, request):
+        return ArchiveError(f"{request.url}: nothing came for {self._silence_s(request):g} s; try again later.")
 
     def _unreachable(self, url, error):
         host = urlsplit(url).hostname

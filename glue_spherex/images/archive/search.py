@@ -16,6 +16,7 @@ _DAY_S = 86400
 _ASK = {"SIA2": ask_sia, "TAP": ask_tap}
 #: From so many circles on, the service that takes all collections in one request is asked first.
 MANY_CIRCLES = 16
+_GIVEN_UP_AFTER = 5  # failures in a row, after which the other service is asked straight away
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class _Asking:
         self.settings, self.service = client.settings, client.settings.sia
         self.found, self.dates, self.notes, self.failed = [], [], [], []
         self.over = None  # why further questions need not be asked
+        self.failures = dict.fromkeys(_ASK, 0)  # of a service, in a row
 
     def collections(self, asked, release, fields):
         """Names of the collections to search."""
@@ -278,14 +280,19 @@ class _Asking:
         if self.over is not None:
             raise type(self.over)(str(self.over))
         first, *others = question.services
+        if others and self.failures[first] >= _GIVEN_UP_AFTER:
+            return *_ASK[others[0]](self.client, question.circle, question.names, self.stop), []
         try:
-            return *_ASK[first](self.client, question.circle, question.names, self.stop), []
+            answer = _ASK[first](self.client, question.circle, question.names, self.stop)
+            self.failures[first] = 0
+            return *answer, []
         except (ArchiveStopped, AnswerTooLarge):
             raise
         except ArchiveUnreachable as error:
             self.over = error
             raise
         except ArchiveError as error:
+            self.failures[first] += 1
             if not others:
                 raise
             try:

@@ -13,8 +13,8 @@ from .errors import ArchiveError
 ENVIRONMENT = "GLUE_SPHEREX_ARCHIVE"
 _PATHS = {"sia": "/SIA", "tap": "/TAP", "ibe": "/ibe/data/spherex/", "s3": "/nasa-irsa-spherex/"}
 _LEAST = {
-    "at_once": 1, "attempts": 1, "connect_s": 0.01, "timeout_s": 0.01, "longest_s": 0.01, "backoff_s": 0.0,
-    "longest_wait_s": 0.0, "patience_s": 0.0, "max_bytes": 1, "max_rows": 1, "answer_days": 0.0,
+    "at_once": 1, "attempts": 1, "connect_s": 0.01, "timeout_s": 0.01, "search_s": 0.01, "longest_s": 0.01,
+    "backoff_s": 0.0, "longest_wait_s": 0.0, "patience_s": 0.0, "max_bytes": 1, "max_rows": 1, "answer_days": 0.0,
 }  # fmt: skip
 
 
@@ -33,8 +33,9 @@ class ArchiveSettings:
         Which are searched, beside newer ones that the service lists.
     at_once : int
         Most requests to one host at the same time.
-    connect_s, timeout_s, longest_s : float, s
-        Longest time until a connection stands, without a byte arriving, and for one request.
+    connect_s, timeout_s, search_s, longest_s : float, s
+        Longest time until a connection stands, without a byte arriving of a file, until a search is answered, and
+        for one request.
     attempts : int
         How often a request is made until it is given up.
     backoff_s, longest_wait_s : float, s
@@ -65,6 +66,7 @@ class ArchiveSettings:
     at_once: int = 8
     connect_s: float = 10.0
     timeout_s: float = 60.0
+    search_s: float = 300.0
     longest_s: float = 900.0
     attempts: int = 5
     backoff_s: float = 1.0
