@@ -7,7 +7,10 @@ follows them is counted from the end of the file.
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -83,18 +86,17 @@ class Layout:
     def of(cls, hdus, size, url, corners, psf_key):
         """The layout of a file whose headers were read."""
         image = next(hdu for hdu in hdus if hdu.name == "IMAGE")
-        places, moves, width = [], False, 0
-        for hdu in hdus:
-            plain = hdu.name in PLANES and not hdu.is_compressed
-            bitpix = hdu.header.integer("BITPIX", 0) if plain else 0
-            places.append(Place(hdu.name, hdu.header_offset, hdu.data_offset, hdu.data_size, bitpix, moves))
-            if hdu.is_compressed:
-                moves, width = True, hdu.header.integer("NAXIS1", 0)
         origin = detector_origin(image.header, image.shape, url)
-        wcs = pack_wcs(image.header, url).hex()
+        wcs, version = pack_wcs(image.header, url).hex(), hdus[0].header.text("VERSION")
+        width = next((hdu.header.integer("NAXIS1", 0) for hdu in hdus if hdu.is_compressed), 0)
         corners = tuple(np.ravel(corners).tolist())
-        version = hdus[0].header.text("VERSION")
-        return cls(size, tuple(places), image.shape, origin, width, wcs, corners, version, psf_key)
+        return cls(size, _places(hdus), image.shape, origin, width, wcs, corners, version, psf_key)
+
+    def fits(self, hdus, size, psf_key):
+        """Whether the guesses that come from it are right for a file whose headers were read."""
+        shift = size - self.size
+        mine = [(p.name, p.header_offset + shift * p.moves, p.data_offset + shift * p.moves) for p in self.places]
+        return psf_key == self.psf_key and mine == [(h.name, h.header_offset, h.data_offset) for h in hdus]
 
     def to_json(self):
         """The layout as text, for `from_json`."""
@@ -105,9 +107,7 @@ class Layout:
         """The layout that `to_json` wrote; ValueError, TypeError or KeyError for anything else."""
         values = json.loads(text)
         values["places"] = tuple(Place(**place) for place in values["places"])
-        layout = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-        Astrometry(bytes.fromhex(layout.wcs))
-        return layout
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def spans(self, boxes, size=None):
         """What is needed of another file of this kind, as far as it can be said.
@@ -147,25 +147,16 @@ class Layout:
             return [(start + y_lo * self.table_width, start + y_hi * self.table_width)]
         return []
 
-    def is_like(self, other):
-        """Whether another layout would lead to the same guesses."""
-        if (self.shape, self.origin, self.table_width, self.psf_key, len(self.places)) != (
-            other.shape, other.origin, other.table_width, other.psf_key, len(other.places),
-        ):  # fmt: skip
-            return False
-        shift = other.size - self.size
-        return all(
-            (mine.name, mine.header_offset + shift * mine.moves, mine.data_offset + shift * mine.moves)
-            == (theirs.name, theirs.header_offset, theirs.data_offset)
-            for mine, theirs in zip(self.places, other.places, strict=True)
-        )
-
     def psf_data(self, size=None):
         """First byte of the PSFs in a file of this kind; None if that cannot be said."""
         for place in self.places:
             if place.name in _PSF and not (place.moves and size is None):
                 return place.data_offset + (size - self.size if place.moves else 0)
         return None
+
+    @cached_property
+    def _astrometry(self):
+        return Astrometry(bytes.fromhex(self.wcs), self.origin)
 
     @property
     def held(self):
@@ -176,9 +167,31 @@ class Layout:
     def positions(self, ra, dec, corners):
         """Where things are on another exposure, detector pixels; NaN where that cannot be said."""
         known = np.reshape(self.corners, (4, 2))
-        astrometry = Astrometry(bytes.fromhex(self.wcs), self.origin)
-        x, y = astrometry.to_pixels(*turned(ra, dec, corners, known))
+        x, y = self._astrometry.to_pixels(*turned(ra, dec, corners, known))
         return x + self.origin[0], y + self.origin[1]
+
+
+def _places(hdus):
+    places, moves = [], False
+    for hdu in hdus:
+        plain = hdu.name in PLANES and not hdu.is_compressed
+        bitpix = hdu.header.integer("BITPIX", 0) if plain else 0
+        places.append(Place(hdu.name, hdu.header_offset, hdu.data_offset, hdu.data_size, bitpix, moves))
+        moves |= hdu.is_compressed
+    return tuple(places)
+
+
+def read_layout(path):
+    """The layout in a file; None if there is none that can be used."""
+    try:
+        return _read_layout(str(path), os.stat(path).st_mtime_ns)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+@lru_cache(maxsize=64)
+def _read_layout(path, mtime_ns):
+    return Layout.from_json(Path(path).read_text())
 
 
 def locate_hdus(remote):

@@ -8,6 +8,7 @@ A server that answers a request for several ranges with the whole file is notice
 import os
 import re
 import tempfile
+from bisect import bisect_right
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -240,15 +241,17 @@ def joined(spans, gap):
 
 
 def _without(span, held):
-    """The pieces of a span that are not in `held`."""
+    """The pieces of a span that are not in `held`, spans in order and apart from each other."""
     start, stop = span
     pieces = []
-    for low, high in held:
-        if high <= start or low >= stop:
-            continue
-        if low > start:
-            pieces.append((start, low))
-        start = max(start, high)
+    place = max(bisect_right(held, (start,)) - 1, 0)
+    while place < len(held) and held[place][0] < stop:
+        low, high = held[place]
+        if high > start:
+            if low > start:
+                pieces.append((start, low))
+            start = high
+        place += 1
     return [*pieces, (start, stop)] if start < stop else pieces
 
 
