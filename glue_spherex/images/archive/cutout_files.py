@@ -8,6 +8,7 @@ are stored without compression, and each unit has checksums.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -223,13 +224,7 @@ def _psf(psf, box):
 
 def _zone_cards(psf, kept):
     """XCTR, YCTR, XWID and YWID of zones, numbered anew."""
-    header, zones = psf.hdu.header, psf.zones
-    widths = {}
-    for axis in "XY":
-        for i in range(1, len(zones.x) + 1):
-            width = header.number(f"{axis}WID_{i}")
-            if width is not None:
-                widths[axis, round(header.number(f"{axis}CTR_{i}"), 3)] = width
+    zones, widths = psf.zones, _zone_widths(psf.hdu.header, len(psf.zones.x))
     cards = []
     for i, k in enumerate(kept, start=1):
         for axis, centre in (("X", float(zones.x[k])), ("Y", float(zones.y[k]))):
@@ -238,6 +233,18 @@ def _zone_cards(psf, kept):
             if (width := widths.get((axis, round(float(centre), 3)))) is not None:
                 cards.append(card(f"{axis}WID_{i}", width, f"{axis} width of zone {k + 1} of the detector"))
     return cards
+
+
+@lru_cache(maxsize=32)  # the library of PSFs gives the same header again and again
+def _zone_widths(header, count):
+    """Width of the zones by ("X" or "Y", centre): the cards of a zone belong together, transposed or not."""
+    widths = {}
+    for axis in "XY":
+        for i in range(1, count + 1):
+            width = header.number(f"{axis}WID_{i}")
+            if width is not None:
+                widths[axis, round(header.number(f"{axis}CTR_{i}"), 3)] = width
+    return widths
 
 
 def check_cutout(record, image, box):

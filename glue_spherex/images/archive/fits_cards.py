@@ -31,9 +31,11 @@ def cards_of(raw):
 
 def keyword_of(card):
     """Keyword of a card, without HIERARCH; '' for a comment."""
+    if card[8:10] == "= ":
+        return card[:8].rstrip()
     if card.startswith("HIERARCH") and "=" in card:
         return card[8:].partition("=")[0].strip()
-    return card[:8].rstrip() if card[8:10] == "= " else ""
+    return ""
 
 
 def card(keyword, value, comment=""):
@@ -68,7 +70,7 @@ def changed(cards, values, dropped=None):
     result = []
     for line in cards:
         keyword = keyword_of(line)
-        if keyword and dropped is not None and dropped.fullmatch(keyword):
+        if dropped is not None and dropped.fullmatch(keyword):
             continue
         if keyword in values:
             rest = line[10:]
