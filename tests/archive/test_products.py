@@ -55,6 +55,36 @@ def test_a_wrong_product_is_not_kept(field, loopback, tmp_path, kind):
     assert not store.calibration("qr2").exists() or not list(store.calibration("qr2").iterdir())
 
 
+def test_the_gain_map_is_not_left_out_because_of_the_network(field, loopback, tmp_path):
+    """Fluxes on the one gain now and on the other one later would be silently different."""
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    keys = archive.add_calibration(field.calibration)
+    archive.fault("list/spherex/qr2/l3_flux_corrections", "status", status=500, times=6)
+    for _ in range(2):
+        with pytest.raises(ArchiveError, match="l3_flux_corrections"):
+            products(3, "qr2", store, client)
+    folder = products(3, "qr2", store, client)
+    assert CalibrationFolder(folder).find("flux_correction", 3, "qr2")
+    # it may lie beside the products of the newer release
+    key = next(key for key in keys if "flux_corrections" in key)
+    for side in ("/ibe/data/spherex/", "/nasa-irsa-spherex/"):
+        archive.files[side + key.replace("qr2/", "qr3/", 1)] = archive.files.pop(side + key)
+    other = CutoutStore(tmp_path / "other")
+    assert CalibrationFolder(products(3, "qr2", other, client)).find("flux_correction", 3, "qr2")
+
+
+def test_no_gain_map_at_all(simulated, loopback, tmp_path):
+    field = simulated("field", images=1, size=30, detectors=(3,))
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    archive.add_calibration(field.calibration)
+    folder = products(3, "qr2", store, client)
+    archive.forget()
+    assert products(3, "qr2", store, client) == folder
+    assert archive.requests == []
+
+
 def test_products_that_the_archive_does_not_have(field, loopback, tmp_path):
     archive = loopback()
     client, store = client_of(archive), CutoutStore(tmp_path / "store")

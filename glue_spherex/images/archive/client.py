@@ -17,6 +17,7 @@ from .errors import (
     ArchiveStopped,
     ArchiveUnreachable,
     FileChanged,
+    NothingThere,
     RangeRefused,
 )
 from .exchange import Received, Request
@@ -272,7 +273,8 @@ class ArchiveClient:
             raise RangeRefused(f"{url}: the file has no bytes {request.start} to {request.stop}.")
         if status not in (200, 206):
             what = {404: "there is no such file", 403: "the archive does not give it", 401: "a password is asked for"}
-            raise ArchiveError(f"{url}: {what.get(status, 'the archive refuses it')} (status {status}).")
+            kind = NothingThere if status == 404 else ArchiveError
+            raise kind(f"{url}: {what.get(status, 'the archive refuses it')} (status {status}).")
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
             raise ArchiveError(f"{url}: the answer is packed ({encoding[:40]}), which was not asked for; refused.")

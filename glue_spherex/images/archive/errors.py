@@ -23,6 +23,10 @@ class RangeRefused(ArchiveError):
     """A part of a file was asked for, and the archive did not answer with this part."""
 
 
+class NothingThere(ArchiveError):
+    """The archive can be asked, but does not have it."""
+
+
 class FileChanged(ArchiveError):
     """The content of a file is not what it was at the first look."""
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ..calibration import CalibrationFolder, CalibrationPSF, kind_of, open_planes
 from ..errors import ImageFileError
-from .errors import ArchiveError, ArchiveStopped
+from .errors import ArchiveError, ArchiveStopped, NothingThere
 from .eviction import check_sums
 from .ranges import RemoteFile
 
@@ -66,16 +66,40 @@ def products(detector, release, store, client, cancelled=None, refresh=False):
         If a product that is needed cannot be had.
     """
     with _one_at_a_time(store, detector, release):
-        if not refresh and has_products(detector, release, store):
-            return store.calibration(release)
-        _fetch_kinds(NEEDED, detector, release, store, client, cancelled)
-        try:
-            _fetch_kinds(USEFUL if release == "qr2" else (), detector, release, store, client, cancelled)
-        except ArchiveStopped:
-            raise
-        except ArchiveError:  # the archive has none (yet): fluxes stay on the gain of their release
-            pass
+        if refresh or not has_products(detector, release, store):
+            _fetch_kinds(NEEDED, detector, release, store, client, cancelled)
+        if release == "qr2" and (refresh or not _has_useful(detector, release, store)):
+            _fetch_useful(detector, release, store, client, cancelled)
     return store.calibration(release)
+
+
+def _none(kind, detector, release, store):
+    """A file that says that the archive was asked for a product and has none."""
+    return store.calibration(release) / f".no_{kind}_D{detector}"
+
+
+def _has_useful(detector, release, store):
+    """Whether it is known which of the useful products there are."""
+    folder = CalibrationFolder(store.calibration(release))
+    return all(
+        folder.find(kind, detector, release) or _none(kind, detector, release, store).exists() for kind in USEFUL
+    )
+
+
+def _fetch_useful(detector, release, store, client, cancelled):
+    """Fetch what is useful. Where the archive has none, fluxes stay on the gain of their release.
+
+    The products that bring QR2 to the gain of QR3 may lie in the folder of either.
+    """
+    for kind in USEFUL:
+        for place in (release, "qr3"):
+            try:
+                _fetch_kinds((kind,), detector, release, store, client, cancelled, place)
+                break
+            except NothingThere:
+                continue
+        else:
+            store.write(_none(kind, detector, release, store), b"The archive was asked for it, and has none.\n")
 
 
 def psf_products(detector, release, store, client, cancelled=None):
@@ -101,13 +125,14 @@ def _one_at_a_time(store, detector, release):
         return _LOCKS.setdefault((str(store.folder), detector, release), threading.Lock())
 
 
-def _fetch_kinds(kinds, detector, release, store, client, cancelled):
+def _fetch_kinds(kinds, detector, release, store, client, cancelled, place=None):
+    """Fetch products into the folder of a release; from that of another one, if `place` names it."""
     for kind in kinds:
         if client is None:
             raise ArchiveError(
                 f"{kind} of detector {detector} of {release}: is not in {store.folder}, and the archive is not asked."
             )
-        key, name = _newest(kind, detector, release, client, cancelled)
+        key, name = _newest(kind, detector, place or release, client, cancelled)
         path = store.calibration(release) / name
         if path.exists():
             continue
@@ -131,7 +156,7 @@ def _newest(kind, detector, release, client, cancelled):
         for name in _listing(folder, client, cancelled):
             if form.fullmatch(name) and kind_of(name) == kind:
                 return f"{folder}/{name}", name
-    raise ArchiveError(f"{family}: the archive lists no product of detector {detector}.")
+    raise NothingThere(f"{family}: the archive lists no product of detector {detector}.")
 
 
 def _listing(folder, client, cancelled):
