@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -260,8 +261,14 @@ def _read_header(fd, offset, path, first):
         if len(chunk) < _READ_AHEAD or position - offset > MAX_HEADER_BLOCKS * BLOCK:
             kind = "is truncated: " if len(chunk) < _READ_AHEAD else ""
             raise ImageFileError(f"{path}: {kind}the header at byte {offset} has no END card.")
-    header = Header(text[:end].decode("ascii", "replace"))
+    header = _parsed(text[:end])
     return header, offset + -(-(end + 80) // BLOCK) * BLOCK
+
+
+@lru_cache(maxsize=64)
+def _parsed(text):
+    """The `Header` of a text; those of a file that is fetched in parts are looked at several times."""
+    return Header(text.decode("ascii", "replace"))
 
 
 def _end_card(text, start):
