@@ -148,6 +148,10 @@ def test_neighbours(session):
     state.neighbours = others.new_subset(label="none of them")
     state.refresh()
     assert "none of them" in state.wrong()["neighbours"]
+    session.data_collection.remove(others)
+    state.refresh()
+    assert state.status == "none of them (subset of others) was removed; there are no neighbours now."
+    assert (state.neighbours, len(state.lines)) == (None, 1)
 
 
 def test_a_subset_changes_and_goes(session, images):
@@ -158,9 +162,13 @@ def test_a_subset_changes_and_goes(session, images):
     state.request.add_folder(images)
     assert state.target.layer is group.subsets[0]
     assert labels(state) == ["s2", "s3"]
-    before = state.changes
+    before = state.news
+    session.data_collection.new_subset_group("another", data.id["ra"] > 1)
+    session.data_collection.append(catalogue("another"))
+    assert state.news == before  # that does not concern these targets
+    session.data_collection.remove(session.data_collection[1])
     group.subset_state = data.id["ra"] > 150.025
-    assert state.changes > before
+    assert state.news > before
     state.refresh()
     assert labels(state) == ["s3"]
     session.data_collection.remove_subset_group(group)

@@ -108,6 +108,10 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     assert job.id in dialog.status_label.text()
     assert not dialog.measure_button.isEnabled()  # not twice by a double click
     assert job.id in dialog.measure_button.toolTip()
+    dialog.state.session.data_collection.append(catalogue())  # such as a result
+    settled(dialog, wait_for)
+    assert job.id in dialog.status_label.text()
+    assert not dialog.measure_button.isEnabled()
     qtbot.keyClicks(dialog.method_form.fields["title"], "again")
     settled(dialog, wait_for)
     assert dialog.measure_button.isEnabled()
@@ -370,6 +374,17 @@ def test_detectors_and_the_engine(qtbot, opened, monkeypatch):
     engine = dialog.method_form.fields["engine"]
     assert not engine.model().item(1).isEnabled()
     assert "The Tractor is not here." in engine.toolTip()
+
+
+def test_names_are_shown_as_they_are(opened):
+    dialog = opened(text="150 2 <b>bold</b>")
+    model = dialog.table.model()
+    assert model.data(model.index(0, 0)) == "<b>bold</b>"
+    assert "&lt;b&gt;bold" in model.data(model.index(0, 0), Qt.ToolTipRole)
+    dialog.state.request.scheduler = "<img src=x>"
+    dialog.settle()
+    assert "&lt;img" in dialog.measure_button.toolTip()
+    assert dialog.status_label.textFormat() == Qt.PlainText
 
 
 def test_run_again_with_changes(qtbot, opened, field, middle, followed, no_job_processes, wait_for):

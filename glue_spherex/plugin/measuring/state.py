@@ -4,7 +4,7 @@ import os
 from datetime import datetime
 
 from echo import CallbackProperty, SelectionCallbackProperty
-from glue.core import message
+from glue.core import Subset, message
 from glue.core.exceptions import IncompatibleAttribute
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
@@ -17,6 +17,7 @@ from ..cutouts.finding import calibration_folder, image_folders
 from ..dialogs import DATA_MESSAGES, listen, offer
 from .companions import with_companions
 from .field_values import number_of
+from .layers import is_made_on
 from .planning import PlanRequest, bare_lines
 from .remembered import remember_folders, remembered_folders
 from .request_fields import RequestFields
@@ -74,7 +75,8 @@ class MeasureState(State, HubListener):
     plan_problem = CallbackProperty("", docstring="why they cannot be counted")
     status = CallbackProperty("", docstring="what was done last")
     failed = CallbackProperty(False, docstring="whether the status says why something could not be done")
-    changes = CallbackProperty(0, docstring="number of changes so far")
+    changes = CallbackProperty(0, docstring="number of changes by the user so far")
+    news = CallbackProperty(0, docstring="number of changes of the data so far")
 
     def __init__(self, session, layers=()):
         super().__init__()
@@ -85,6 +87,7 @@ class MeasureState(State, HubListener):
         self._target_problem = {}
         self._planned = None  # the request that `plan` answers
         self._stale = True  # whether the targets may have changed
+        self._hearing = False  # whether it is the data that change, not the user
         collection = session.data_collection
         self.target = TargetChoice(collection, layers)
         self.request = RequestFields()
@@ -177,8 +180,9 @@ class MeasureState(State, HubListener):
     # -- targets ------------------------------------------------------------------------------------------------------
 
     def _targets_changed(self, *args, **kwargs):
-        self._stale = True
-        self._changed()
+        if not self._hearing:  # choices that are offered anew say so, also where they are the same
+            self._stale = True
+            self._changed()
 
     def _changed(self, *args, **kwargs):
         self.changes += 1
@@ -233,14 +237,32 @@ class MeasureState(State, HubListener):
 
     def _on_message(self, message_):
         """The data in glue have changed."""
-        gone = self.target.refresh()
-        self._offer_neighbours()
-        subset = getattr(message_, "subset", None)
-        used = self.target.layer, self.target.region, self.neighbours
-        if gone or subset is None or any(subset is layer for layer in used):
-            self._targets_changed()
+        self._hearing, before, neighbours = True, self._chosen(), self.neighbours
+        try:
+            gone = self.target.refresh()
+            self._offer_neighbours()
+        finally:
+            self._hearing = False
+        if neighbours is not None and self.neighbours is None:
+            gone = gone or f"{layer_text(neighbours)} was removed; there are no neighbours now."
         if gone:
             self._fail(gone)
+        if gone or self._chosen() != before or self._concerns(message_):
+            self._stale = True
+            self.news += 1
+
+    def _chosen(self):
+        """Something to compare: which data and columns are used."""
+        target = self.target
+        return target.how, id(target.layer), id(target.region), id(self.neighbours), target.columns
+
+    def _concerns(self, message_):
+        """Whether the targets may be others now."""
+        layers = [layer for layer in (self.target.layer, self.target.region, self.neighbours) if layer is not None]
+        subset, data = getattr(message_, "subset", None), getattr(message_, "data", None)
+        if subset is not None:
+            return any(layer is subset for layer in layers)
+        return any(layer.data is data or (isinstance(layer, Subset) and not is_made_on(layer)) for layer in layers)
 
     # -- images and run time ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from ..cutout_viewer.canvas import told
 from ..open_dialogs import keep_open, push_button, status_line, window_of
 from .coverage_chart import CoverageChart
 from .delivery import Delivery
-from .form import RED, heading
+from .form import RED, heading, plain_tip
 from .plan_table import PlanTable
 from .request_form import MethodForm, RequestForm
 from .target_form import ModelForm, TargetForm
@@ -71,7 +71,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.state = state
         self.setWindowTitle("SPHEREx: Measure spectra")
         self.setWindowFlag(QtCore.Qt.WindowMaximizeButtonHint)
-        self._asked = self._stopped = self._handed_in = None
+        self._asked = self._stopped = self._handed_in = self._handed_in_request = None
         self._count_number = self._look_up_number = 0
         self._counting, self._looking_up = Delivery(self), Delivery(self)
         self._count_work = LatestWork(self._counting.arrived.emit, self._counting.progressed.emit)
@@ -89,6 +89,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         column.addWidget(self._status_line())
         column.addLayout(self._button_row())
         state.add_callback("changes", self._on_change)
+        state.add_callback("news", lambda number: self._settling.start())
         for attribute in ("status", "failed"):
             state.add_callback(attribute, self._show_status)
         for attribute in ("plan", "planning", "plan_problem", "lines"):
@@ -184,7 +185,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         if job is None:
             self.settle()
             return
-        self._handed_in = job.id
+        self._handed_in, self._handed_in_request = job.id, self.state.plan_request()
         self.settle()
         from ..job_monitor import follow_job
 
@@ -239,6 +240,8 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         """Finding the targets."""
         self._settling.stop()
         self.state.refresh()
+        if self._handed_in is not None and self.state.plan_request() != self._handed_in_request:
+            self._handed_in = None  # the data have changed since
         wrong = self.state.wrong()
         for form in self._all_forms:
             form.mark(wrong)
@@ -288,7 +291,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         """Showing the numbers of images."""
         state = self.state
         self.plan_label.setText(plan_text(state.targets, state.plan))
-        self.plan_label.setToolTip(self._plan_tip())
+        self.plan_label.setToolTip(plain_tip(self._plan_tip()))
         self.progress.setVisible(state.planning)
         self.count_button.setText("Stop" if state.planning else "Count again")
         tip = "Stop counting images" if state.planning else "Search the folders again, and count the images"
@@ -319,7 +322,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             tip = f"This was handed in as job {self._handed_in}; change something to measure again."
         else:
             tip = "Hand this in as a job, which runs in the background"
-        self.measure_button.setToolTip(tip)
+        self.measure_button.setToolTip(plain_tip(tip))
         text, failed = self.state.status, self.state.failed
         if problems and not text:
             text, failed = problems[0], bool(self.state.wrong())

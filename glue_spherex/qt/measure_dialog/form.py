@@ -1,5 +1,7 @@
 """Forms whose fields are marked where something is wrong with them."""
 
+from html import escape
+
 from echo.qt.connect import connect_checkable_button, connect_combo_selection
 from qtpy import QtCore, QtWidgets
 
@@ -182,6 +184,11 @@ class _CalmCombo(QtWidgets.QComboBox):
 
     def wheelEvent(self, event):
         event.ignore()
+
+
+def plain_tip(text):
+    """A text as a tooltip that is shown as it is, whatever names are in it."""
+    return f"<qt>{escape(text).replace(chr(10), '<br>')}</qt>" if text else ""
 
 
 def heading(text):

@@ -5,7 +5,7 @@ from math import isfinite
 from qtpy import QtCore, QtGui, QtWidgets
 
 from ...plugin.measuring.planning import shape_text
-from .form import RED
+from .form import RED, plain_tip
 
 _DETECTORS = tuple(range(1, 7))
 HEADERS = ("Target", "RA (deg)", "Dec (deg)", "Shape", *(f"D{number}" for number in _DETECTORS), "All")
@@ -67,7 +67,7 @@ class PlanModel(QtCore.QAbstractTableModel):
             side = QtCore.Qt.AlignRight if right else QtCore.Qt.AlignLeft
             return int(side | QtCore.Qt.AlignVCenter)
         if role == QtCore.Qt.ToolTipRole:
-            return self._tip(line)
+            return plain_tip(self._tip(line))
         return None
 
     def _text(self, line, column):
