@@ -154,6 +154,24 @@ def test_every_field_says_what_it_is(opened):
     assert [name for name, field in fields.items() if not field.toolTip()] == []
 
 
+def test_shortcuts_are_all_different(opened):
+    from qtpy.QtWidgets import QLabel
+
+    dialog = opened()
+    letters = [
+        text[text.index("&") + 1].lower() for label in dialog.findChildren(QLabel) if "&" in (text := label.text())
+    ]
+    assert len(letters) > 15
+    assert len(set(letters)) == len(letters)
+
+
+def test_the_monitor_is_opened(qtbot, opened, session, monkeypatch):
+    asked = []
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.job_monitor", asked.append)
+    click(qtbot, opened().monitor_button)
+    assert asked == [session]
+
+
 def test_rows_that_cannot_be_measured_are_red(opened, wait_for, middle):
     dialog = opened(text=f"{middle} good\n400 2 bad")
     assert len(rows(dialog)) == 2

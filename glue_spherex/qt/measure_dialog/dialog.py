@@ -96,7 +96,8 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             state.add_callback(attribute, self._show_plan)
         self.finished.connect(self._on_finished)
         self.setMinimumSize(860, 520)
-        self.resize(1060, 820)
+        room = self.screen().availableGeometry()
+        self.resize(min(1060, room.width() - 40), min(820, room.height() - 60))
         self.settle()
 
     # -- parts of the window ------------------------------------------------------------------------------------------

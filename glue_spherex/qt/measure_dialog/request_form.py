@@ -26,7 +26,7 @@ class RequestForm(Form):
         self.folder_list = FolderList(self.request)
         self.fields["image_folders"] = self.folder_list
         tip = "Folders with Level-2 images, full frames or cutouts; ticked ones are searched with their subfolders"
-        self.add_row("&Images in", self.folder_list, tip=tip)
+        self.add_row("Im&ages in", self.folder_list, tip=tip)
         self.add_folder_button = push_button("Add folder…", self._add_folder)
         self.add_folder_button.setToolTip("Add a folder with Level-2 images; it is remembered for the next time")
         self.add_row("", self.add_folder_button, name="add folder")
@@ -120,10 +120,10 @@ class MethodForm(Form):
         self.add_row("&Processes", self.line(self.request, "workers", tip, _NUMBERS), f"of {cores} cores", tip=tip)
         tip = "Title in the list of jobs, any text"
         self.title = self.line(self.request, "title", tip)
-        self.add_row("Ti&tle", self.title, tip=tip)
+        self.add_row("&Title", self.title, tip=tip)
         tip = "Where the spectra are written; in the folder of the job if empty"
         line = self.line(self.request, "output", tip, placeholder="in the folder of the job")
-        self.add_row("&Result folder", line, push_button("Browse…", self._browse), tip=tip)
+        self.add_row("Res&ult folder", line, push_button("Browse…", self._browse), tip=tip)
 
     def _advanced(self):
         form, request = Form(), self.request

@@ -36,7 +36,7 @@ class TargetForm(Form):
     def __init__(self, state, look_up):
         super().__init__()
         self.state, self.target = state, state.target
-        self.add_row("&From", self.combo(self.target, "how", "Where the targets come from"), name="how")
+        self.add_row("Fro&m", self.combo(self.target, "how", "Where the targets come from"), name="how")
         self._tables()
         self._typed(look_up)
         self._columns()
@@ -57,7 +57,7 @@ class TargetForm(Form):
         self.add_row("Measure", part, name="region_part")
         browse = push_button("Browse…", self._browse)
         tip = "Any table with positions: VOTable, FITS, ECSV, IPAC, CSV, Parquet, or columns parted by blanks"
-        self.add_row("F&ile", self._file_line(tip), browse, name="file")
+        self.add_row("&File", self._file_line(tip), browse, name="file")
 
     def _file_line(self, tip):
         line = self.line(self.target, "file", tip, placeholder="targets.csv")
@@ -163,7 +163,7 @@ class ModelForm(Form):
         super().__init__()
         self.state = state
         tip = "Point sources, or galaxies with a Sérsic profile; columns may mix both. Only fluxes are fitted"
-        self.add_row("&Targets are", self.combo(state, "shape", tip), name="shape")
+        self.add_row("Targets a&re", self.combo(state, "shape", tip), name="shape")
         for name, label, unit, tip in (
             ("sersic_n", "  Sérsic index", "0.5 to 6", "Sérsic index n of all targets, 0.5 to 6"),
             ("r_eff", "  half-light radius", "arcsec, up to 20", "Along the major axis, above 0 to 20 arcsec; below 1 "
