@@ -75,7 +75,7 @@ def overhead(folder, images, n):
         for number in range(REPEATS + 1):
             words = [*command, os.path.join(scratch, str(number))]
             plain.append(costs(lambda words=words: subprocess.run(words, check=True, stdout=subprocess.DEVNULL)))
-            as_job.append(costs(lambda: jobs.wait(jobs.submit(targets, images, calibration).id)))
+            as_job.append(costs(lambda: completed(jobs.submit(targets, images, calibration), n)))
     for what, place in (("wall time", 0), ("processor time", 1)):
         one, other = (np.array([pair[place] for pair in values[1:]]) for values in (plain, as_job))
         report(f"measure {n} images, plain command, {what}", one)
@@ -118,8 +118,14 @@ def linked(folder, other, n):
     other.mkdir()
     for number in range(n):
         image = images[number % len(images)]
-        (other / f"{image.stem}-{number // len(images)}.fits").symlink_to(image)
+        os.link(image, other / f"{image.stem}-{number // len(images)}.fits")  # links that show where they go count once
     return other
+
+
+def completed(job, n):
+    """Wait for a job that measures a source on n images."""
+    job = jobs.wait(job.id)
+    assert (job.phase, job.measurements) == (jobs.Phase.COMPLETED, n), job
 
 
 def costs(call):
@@ -188,7 +194,7 @@ def main():
     describe_machine()
     cutouts = field("isolated-qr2-300", scene="isolated", release="qr2", images=300, seed=21)
     frames = field("full-qr3-2", scene="field", images=2, full=True, seed=22)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=frames.parent) as scratch:  # where files can be linked
         scratch = Path(scratch)
         os.environ["GLUE_SPHEREX_HOME"] = str(scratch / "home")
         few, many = linked(cutouts, scratch / "few", 200), linked(cutouts, scratch / "many", n)
