@@ -109,6 +109,17 @@ def test_table(monitor):
     assert not monitor.grab().isNull()  # bars and icons can be drawn
 
 
+def test_narrow(monitor):
+    """Where there is little room, the columns that matter most stay in view."""
+    for width, names in ((1200, [column.name for column in COLUMNS]), (560, ["title", "phase", "progress", "left"])):
+        monitor.setFloating(True)
+        monitor.resize(width, 300)
+        QtWidgets.QApplication.processEvents()
+        shown = [column.name for k, column in enumerate(COLUMNS) if not monitor.table.isColumnHidden(k)]
+        assert shown == names
+        assert monitor.table.horizontalHeader().length() <= monitor.table.viewport().width()
+
+
 def test_sort_by_clicks(monitor, qtbot):
     header = monitor.table.horizontalHeader()
     place = QtCore.QPoint(header.sectionPosition(0) + 10, header.height() // 2)
