@@ -458,6 +458,39 @@ def test_preview_fills_in_and_becomes_the_result(application, submitted, worked,
     assert application.tab_bar.tabText(0) == "SPHEREx: a pair"
 
 
+def test_preview_of_a_session_goes_on(session, submitted, worked, qtbot):
+    from glue_spherex.plugin.job_monitor.preview import open_preview
+
+    job = submitted()
+    worked(job.id, images=4)
+    data = open_preview(session.data_collection, job.id)
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: monitor.model.rowCount() == 1, timeout=LONG_MS)
+    worked(job.id)
+    qtbot.waitUntil(lambda: data.label == "a pair", timeout=LONG_MS)
+    assert data.size == desk.job(job.id).measurements
+
+
+def test_preview_whose_result_is_gone(session, submitted, worked, qtbot):
+    """It is said once, and the points stay."""
+    from glue_spherex.plugin.job_monitor.preview import open_preview
+
+    job = submitted()
+    worked(job.id, images=4)
+    data = open_preview(session.data_collection, job.id)
+    n = data.size
+    (desk.job(job.id).folder / "result").mkdir(exist_ok=True)
+    worked(job.id)
+    (desk.job(job.id).folder / "result" / "settings.json").unlink()
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: "is no longer in" in monitor.message_label.text(), timeout=LONG_MS)
+    monitor.state.say("")
+    monitor.jobs.look_again()
+    qtbot.waitUntil(lambda: not monitor.jobs._looking, timeout=LONG_MS)
+    assert monitor.state.notice == ""
+    assert data.size == n
+
+
 def test_native_viewers_follow_a_preview(application, submitted, worked, qtbot):
     from glue_qt.viewers.histogram import HistogramViewer
     from glue_qt.viewers.scatter import ScatterViewer

@@ -8,6 +8,7 @@ from glue.core.message import ApplicationClosedMessage
 from qtpy import QtCore, QtWidgets
 
 from ...jobs import Phase
+from ...plugin.columns import plugin_meta, spectra_in
 from ...plugin.job_monitor import texts
 from ...plugin.job_monitor.preview import Preview
 from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result
@@ -61,7 +62,7 @@ class WindowJobs(QtCore.QObject, HubListener):
         super().__init__(window_of(session))
         self.session = session
         self.state = JobMonitorState()
-        self._followed, self._previews = {}, {}
+        self._followed, self._previews, self._adopted = {}, {}, set()
         self._store, self.background = StoreView(), Background()
         self._looking = self._reading = False
         self._again, self._not_before = True, 0.0
@@ -204,10 +205,20 @@ class WindowJobs(QtCore.QObject, HubListener):
         ----------
         job_id : str
         """
+        self._adopted.add(job_id)
         preview = self._previews.setdefault(job_id, Preview(job_id))
         self._read(preview, self.state.find(job_id), show_in_viewers)
 
+    def _adopt_previews(self):
+        """Fill in those, too, that came with a session or from a script."""
+        for data in spectra_in(self.session.data_collection):
+            job_id = plugin_meta(data).get("job")
+            if is_preview(data) and job_id not in self._adopted:
+                self._adopted.add(job_id)
+                self._previews.setdefault(job_id, Preview(job_id, seen=()))
+
     def _fill_previews(self):
+        self._adopt_previews()
         for job_id, preview in list(self._previews.items()):
             job, data = self.state.find(job_id), data_of_job(self.session.data_collection, job_id)
             if preview.seen is not None and (job is None or data is None or not is_preview(data)):
