@@ -10,7 +10,7 @@ from ..cutout_viewer.canvas import told
 from ..open_dialogs import keep_open, push_button, status_line, window_of
 from .coverage_chart import CoverageChart
 from .delivery import Delivery
-from .form import RED, heading, plain_tip
+from .form import heading, plain_tip, red
 from .plan_table import PlanTable
 from .request_form import MethodForm, RequestForm
 from .target_form import ModelForm, TargetForm
@@ -328,7 +328,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         if problems and not text:
             text, failed = problems[0], bool(self.state.wrong())
         self.status_label.setText(text)
-        self.status_label.setStyleSheet(f"color: {RED}" if failed else "")
+        self.status_label.setStyleSheet(f"color: {red()}" if failed else "")
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import os
 
 from qtpy import QtCore, QtGui, QtWidgets
 
-from .form import RED, plain_tip
+from .form import plain_tip, red
 
 
 class FolderList(QtWidgets.QListWidget):
@@ -43,7 +43,7 @@ class FolderList(QtWidgets.QListWidget):
             gone = not os.path.isdir(folder)
             item.setToolTip(plain_tip(f"{folder}: there is no such folder" if gone else folder))
             if gone:
-                item.setForeground(QtGui.QColor(RED))
+                item.setForeground(QtGui.QColor(red()))
             self.addItem(item)
         self.setCurrentRow(min(chosen, self.count() - 1))
         self.blockSignals(False)

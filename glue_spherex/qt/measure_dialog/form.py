@@ -3,10 +3,10 @@
 from html import escape
 
 from echo.qt.connect import connect_checkable_button, connect_combo_selection
+from glue_qt.utils import get_qapp
 from qtpy import QtCore, QtWidgets
 
-RED = "#b00020"
-_FRAME = "{} {{ border: 1px solid " + RED + "; border-radius: 2px; }}"
+_RED, _RED_ON_DARK = "#b00020", "#ff8080"
 _KINDS = ("QLineEdit", "QComboBox", "QPlainTextEdit", "QListWidget", "QWidget")
 _LABEL_WIDTH = 122
 
@@ -82,7 +82,7 @@ class Form(QtWidgets.QWidget):
         note = QtWidgets.QLabel()
         note.setTextFormat(QtCore.Qt.PlainText)
         note.setWordWrap(True)
-        note.setStyleSheet(f"color: {RED}; margin-left: {_LABEL_WIDTH + 6}px")
+        note.setStyleSheet(f"color: {red()}; margin-left: {_LABEL_WIDTH + 6}px")
         note.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Minimum)
         note.hide()
         self._notes[name] = note
@@ -110,7 +110,8 @@ class Form(QtWidgets.QWidget):
                 field = self.fields.get(name)
                 if field is not None:
                     kind = next(kind for kind in _KINDS if field.inherits(kind))
-                    field.setStyleSheet(_FRAME.format(kind) if sentence else "")
+                    frame = f"{kind} {{ border: 1px solid {red()}; border-radius: 2px; }}"
+                    field.setStyleSheet(frame if sentence else "")
 
     def note_of(self, name):
         """The sentence below a field; '' where nothing is wrong."""
@@ -184,6 +185,11 @@ class _CalmCombo(QtWidgets.QComboBox):
 
     def wheelEvent(self, event):
         event.ignore()
+
+
+def red():
+    """The colour of what is wrong, which can be read on the colours of the windows."""
+    return _RED_ON_DARK if get_qapp().palette().window().color().lightness() < 128 else _RED
 
 
 def plain_tip(text):

@@ -5,7 +5,7 @@ from math import isfinite
 from qtpy import QtCore, QtGui, QtWidgets
 
 from ...plugin.measuring.planning import shape_text
-from .form import RED, plain_tip
+from .form import plain_tip, red
 
 _DETECTORS = tuple(range(1, 7))
 HEADERS = ("Target", "RA (deg)", "Dec (deg)", "Shape", *(f"D{number}" for number in _DETECTORS), "All")
@@ -59,7 +59,7 @@ class PlanModel(QtCore.QAbstractTableModel):
         if role == QtCore.Qt.DisplayRole:
             return self._text(line, column)
         if role == QtCore.Qt.ForegroundRole and line.problem:
-            return QtGui.QColor(RED)
+            return QtGui.QColor(red())
         if role == QtCore.Qt.FontRole and line.companion:
             return self._italic
         if role == QtCore.Qt.TextAlignmentRole:
