@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
 
 pytest.importorskip("glue")
 
@@ -91,3 +93,27 @@ def test_nothing_to_plan_with(targets, folders, tmp_path):
         plan(targets, tmp_path / "gone", folders[1])
     with pytest.raises(PhotometryError, match="no source to measure"):
         plan(replace(targets, sources=[]), *folders)
+
+
+def test_sources_near_the_border_count_where_they_are_on_the_pixels(simulated):
+    """Astropy's WCS says on which images the stars of a catalogue lie; a star beside an image is not measured."""
+    field = simulated("field", images=18)
+    targets = read_targets(field.catalogue)
+    held = np.zeros((len(targets), 6), dtype=int)
+    for path in field.images:
+        with fits.open(path) as hdus:
+            header = hdus["IMAGE"].header
+            wcs = WCS(header, hdus)
+            year = 2000 + (header["MJD-AVG"] - 51544.5) / 365.25
+            ra, dec = [], []
+            for source in targets.sources:  # small motions: on the tangent plane
+                years = year - source.ref_epoch
+                ra.append(source.ra + years * source.pmra / 3.6e6 / np.cos(np.radians(source.dec)))
+                dec.append(source.dec + years * source.pmdec / 3.6e6)
+            x, y = wcs.all_world2pix(ra, dec, 0, quiet=True)
+            inside = (x > -0.5) & (x < header["NAXIS1"] - 0.5) & (y > -0.5) & (y < header["NAXIS2"] - 0.5)
+            held[inside, header["DETECTOR"] - 1] += 1
+    found = plan(targets, field.folder / "images", field.calibration)
+    assert [line.counts for line in found.lines] == [tuple(row) for row in held.tolist()]
+    assert 0 < (held.sum(axis=1) == 0).sum() < len(targets)
+    assert found.measurements == held.sum()

@@ -140,7 +140,7 @@ def plan(
     if stop():
         return None
     matches = matches_of(sources, images, settings)
-    counts = count_images(matches, len(sources))
+    counts = count_images(matches, sources)
     lost = np.flatnonzero(counts.sum(axis=1) == 0)
     problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings)))
     if stop():
@@ -186,8 +186,9 @@ def _problems(lost, sources, images, settings):
     asked = [word for name, word in _FILTERS.items() if getattr(settings, name) is not None]
     held = np.zeros(len(lost), dtype=int)
     if asked or any(sources[k].companion for k in lost):
-        held = count_images(images.find([sources[k] for k in lost]), len(lost)).sum(axis=1)
-    together = count_images(matches_of(sources, images, whole), len(sources)).sum(axis=1) if held.any() else held
+        alone = [replace(sources[k], companion=False) for k in lost]
+        held = count_images(images.find(alone), alone).sum(axis=1)
+    together = count_images(matches_of(sources, images, whole), sources).sum(axis=1) if held.any() else held
     return [_problem(sources[k], int(n), together[k] if held.any() else 0, asked) for k, n in zip(lost, held)]
 
 
