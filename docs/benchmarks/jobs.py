@@ -1,9 +1,9 @@
 """What jobs cost: submitting, running, listing; and what a Dask cluster gains.
 
-    python docs/benchmarks/jobs.py [--images 2000] [--frames 500]
+    python docs/benchmarks/jobs.py [--images 2000] [--frames 12]
 
 Figures of a comparison are taken in turn, several times; the median is printed, and the smallest in brackets. Many
-images are few that have several names: what they cost is the same.
+images are copies of few: what they cost is the same.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def many_sources(folder, scratch, n, numbers):
     Table({"ra": sky.ra.deg, "dec": sky.dec.deg}).write(targets, format="ascii.csv")
     for number in numbers:
         words = [sys.executable, "-m", "glue_spherex.cli", "measure", str(targets), "--images",
-                 str(linked(folder, scratch / f"frames-{number}", number)), "--calibration",
+                 str(copies(folder, scratch / f"frames-{number}", number)), "--calibration",
                  str(folder / "calibration"), "--output", str(scratch / f"many-{number}")]  # fmt: skip
         start = time.perf_counter()
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -112,13 +112,13 @@ def many_sources(folder, scratch, n, numbers):
         shutil.rmtree(scratch / f"many-{number}")
 
 
-def linked(folder, other, n):
-    """A folder with n names of the images of a field."""
+def copies(folder, other, n):
+    """A folder with n images: those of a field, again and again."""
     images = sorted((folder / "images").glob("*.fits"))
     other.mkdir()
     for number in range(n):
         image = images[number % len(images)]
-        os.link(image, other / f"{image.stem}-{number // len(images)}.fits")  # links that show where they go count once
+        shutil.copyfile(image, other / f"{image.stem}-{number // len(images)}.fits")
     return other
 
 
@@ -188,16 +188,16 @@ def main():
     """Print all figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--frames", type=int, default=500)
+    parser.add_argument("--frames", type=int, default=12)
     options = parser.parse_args()
     n = options.images
     describe_machine()
     cutouts = field("isolated-qr2-300", scene="isolated", release="qr2", images=300, seed=21)
     frames = field("full-qr3-2", scene="field", images=2, full=True, seed=22)
-    with tempfile.TemporaryDirectory(dir=frames.parent) as scratch:  # where files can be linked
+    with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         os.environ["GLUE_SPHEREX_HOME"] = str(scratch / "home")
-        few, many = linked(cutouts, scratch / "few", 200), linked(cutouts, scratch / "many", n)
+        few, many = copies(cutouts, scratch / "few", 200), copies(cutouts, scratch / "many", n)
         many_jobs(cutouts)
         small_jobs(cutouts, few)
         overhead(cutouts, many, n)

@@ -202,7 +202,10 @@ def cancel(job_id):
             if known.phase is Phase.EXECUTING:
                 store.update(job_id, cancelled=1, message="stops after the images at work")
             else:
-                store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message="aborted before it began")
+                message = "aborted before it began"
+                if known.started:
+                    message = f"aborted while it waited; {known.images_done} of {known.images_total} images are kept"
+                store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message=message)
         return store.job(job_id)
 
 

@@ -202,6 +202,9 @@ def test_a_job_that_kills_its_workers(field, no_workers, nursery):
     assert jobs.resume(job.id).phase is Phase.QUEUED
     nursery.wait(nursery.start(fault="kills", at=str(path)))
     assert jobs.job(job.id).phase is Phase.QUEUED  # it has its chances again
+    aborted = jobs.cancel(job.id)
+    assert aborted.phase is Phase.ABORTED
+    assert aborted.message.startswith("aborted while it waited")
 
 
 def test_a_job_that_gets_further_is_never_given_up(field, no_workers, nursery, until, monkeypatch):
