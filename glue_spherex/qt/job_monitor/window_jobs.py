@@ -19,7 +19,7 @@ from .background import Background
 from .layout import all_points_in_view, show_in_viewers, tab_renamed
 
 #: Between two looks at the store, which cost next to nothing as long as nothing happens.
-LOOK_MS = 500
+LOOK_MS = 250
 #: Nothing is looked at for so many times as long as it took to read all jobs, at most some seconds.
 _TIMES, _MOST_SECONDS = 20, 5.0
 _STATUS_MS = 15_000
