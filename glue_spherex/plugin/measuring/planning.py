@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...photometry.output import row_label
-from .plan import PlanLine, plan
+from .plan import plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,31 +95,6 @@ def duration_text(seconds):
 
 def _counted(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", "\u2009")
-
-
-def bare_lines(targets):
-    """What will be measured, before images are counted.
-
-    Parameters
-    ----------
-    targets : Targets or None
-
-    Returns
-    -------
-    list of PlanLine
-        By row of the list; without numbers of images.
-    """
-    if targets is None:
-        return []
-    lines = [
-        PlanLine(int(row), source.label, source.ra, source.dec, source.shape, (0,) * 6, companion=source.companion)
-        for row, source in zip(targets.rows, targets.sources)
-    ]
-    lines += [
-        PlanLine(row, row_label(targets, row), float("nan"), float("nan"), None, (0,) * 6, why)
-        for row, why in targets.rejected
-    ]
-    return sorted(lines, key=lambda line: line.row)
 
 
 def shape_text(shape):

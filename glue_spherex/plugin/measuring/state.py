@@ -18,7 +18,8 @@ from ..dialogs import DATA_MESSAGES, listen, offer
 from .companions import with_companions
 from .field_values import number_of
 from .layers import is_made_on
-from .planning import PlanRequest, bare_lines
+from .plan import lines_of
+from .planning import PlanRequest
 from .remembered import remember_folders, remembered_folders
 from .request_fields import RequestFields
 from .target_choice import MOTION_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
@@ -197,7 +198,7 @@ class MeasureState(State, HubListener):
         if outdated:
             self.plan, self._planned, self.plan_problem = None, None, ""
         if outdated or (self._planned is None and self._bare is not self._listed):
-            self._bare, self.lines = self._listed, bare_lines(self._listed)
+            self._bare, self.lines = self._listed, [] if self._listed is None else lines_of(self._listed)
 
     def _find_targets(self):
         self._target_problem, self.targets, self._listed = {}, None, None
