@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from glue_spherex.model import unit_vectors
 from glue_spherex.model.detectors import DETECTORS, N_PIX, PIXEL_SCALE_ARCSEC
 
 from .calibration import as_calibration
@@ -263,17 +264,12 @@ def _chosen(records, detectors, wavelength, time):
     return np.array([k for k, r in enumerate(records) if r.detector in allowed and low <= r.mjd <= high], dtype=int)
 
 
-def _unit_vectors(ra_deg, dec_deg):
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
-
-
 def _geometry(records):
     """Centre (n, 3), radius (n,), inward edge normals (n, 4, 3) and margin (n,), rad, of all footprints."""
     if not records:
         return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 4, 3)), np.zeros(0)
     corners = np.frombuffer(b"".join([record.corners for record in records])).reshape(-1, 4, 2)
-    vectors = _unit_vectors(corners[..., 0], corners[..., 1])
+    vectors = unit_vectors(corners[..., 0], corners[..., 1])
     centre = vectors.mean(axis=1)
     centre /= np.linalg.norm(centre, axis=1, keepdims=True)
     chord = np.linalg.norm(vectors - centre[:, None], axis=2).max(axis=1)
@@ -294,7 +290,7 @@ def _source_vectors(sources, mjds):
     years = 2000 + (np.array([min(mjds), max(mjds)]) - _MJD_J2000) / _DAYS_PER_YEAR
     elapsed = np.abs(years[:, None] - numbers[:, 4]).max(axis=0)
     motion = np.radians(np.hypot(numbers[:, 2], numbers[:, 3]) * elapsed / 3.6e6)
-    return _unit_vectors(numbers[:, 0], numbers[:, 1]), motion + [_reach(source.shape) for source in sources]
+    return unit_vectors(numbers[:, 0], numbers[:, 1]), motion + [_reach(source.shape) for source in sources]
 
 
 def _reach(shape):

@@ -2,7 +2,7 @@
 
 from .detectors import CHANNELS, DETECTORS, ujy_per_mjy_sr
 from .flags import BACKGROUND_MASK, CLEAN_MASK, FIT_MASK, FLAG_TABLE, Flag, FlagInfo
-from .source import Sersic, Source, SourceError, sky_offset, sky_positions
+from .source import Sersic, Source, SourceError, sky_offset, sky_positions, unit_vectors
 from .spectrum import COLUMNS, ColumnSpec, SpectrumError
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "sky_offset",
     "sky_positions",
     "ujy_per_mjy_sr",
+    "unit_vectors",
 ]

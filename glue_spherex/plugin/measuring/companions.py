@@ -6,7 +6,7 @@ import numpy as np
 
 from ...io import Targets
 from ...io.columns import distinct
-from ...model import sky_positions
+from ...model import sky_positions, unit_vectors
 
 #: A neighbour as near to a target as this is the target itself.
 SAME_SOURCE_ARCSEC = 1.0
@@ -56,9 +56,9 @@ def _near(sources, neighbours, radius_arcsec):
     targets = [source for source in sources if not source.companion]
     if not targets or not neighbours:
         return []
-    others = _unit_vectors(neighbours)
-    known = cKDTree(_unit_vectors(sources)).query(others)[0] <= _chord(SAME_SOURCE_ARCSEC)
-    near = np.flatnonzero(~known & (cKDTree(_unit_vectors(targets)).query(others)[0] <= _chord(radius_arcsec)))
+    others = _directions(neighbours)
+    known = cKDTree(_directions(sources)).query(others)[0] <= _chord(SAME_SOURCE_ARCSEC)
+    near = np.flatnonzero(~known & (cKDTree(_directions(targets)).query(others)[0] <= _chord(radius_arcsec)))
     twins = pairs_within([neighbours[k] for k in near], SAME_SOURCE_ARCSEC)
     return np.delete(near, np.unique([later for _, later in twins]).astype(int)).tolist()
 
@@ -80,13 +80,12 @@ def pairs_within(sources, arcsec):
 
     if len(sources) < 2:
         return []
-    return sorted(cKDTree(_unit_vectors(sources)).query_pairs(_chord(arcsec)))
+    return sorted(cKDTree(_directions(sources)).query_pairs(_chord(arcsec)))
 
 
-def _unit_vectors(sources):
-    """Directions at the time of the survey, shape (n, 3)."""
-    ra, dec = map(np.radians, sky_positions(sources, _SURVEY_MJD))
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+def _directions(sources):
+    """Unit vectors at the time of the survey, shape (n, 3)."""
+    return unit_vectors(*sky_positions(sources, _SURVEY_MJD))
 
 
 def _chord(arcsec):
