@@ -139,6 +139,8 @@ def _factor(role, column):
     if isinstance(unit, u.UnrecognizedUnit):
         return 1.0 if np.asarray(column.values).dtype.kind in "OSU" else None  # such as "h:m:s"
     target = u.Unit(_UNITS[role])
+    if role == "ref_epoch" and unit.is_equivalent(target) and unit.to(target) != 1:
+        return None  # days are those of a Julian date, not of a year
     if unit in (u.hour, u.hourangle) and target == u.deg:
         return 15.0  # exactly
     return float(unit.to(target)) if unit.is_equivalent(target) else None

@@ -1,5 +1,7 @@
 import errno
+import sqlite3
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +16,12 @@ from glue.core.subset import RoiSubsetState
 
 from glue_spherex import Sersic, Source
 from glue_spherex.io import TargetListError
-from glue_spherex.jobs import jobs, request
+from glue_spherex.jobs import Request, jobs, request
+from glue_spherex.jobs.store import default_home
 from glue_spherex.photometry.settings import Settings
 from glue_spherex.plugin.measuring.background_work import LatestWork
 from glue_spherex.plugin.measuring.field_values import FieldError, mjd_of, ranges_of, ranges_text, whole_number_of
-from glue_spherex.plugin.measuring.planning import PlanRequest, duration_text, plan_text, shape_text
+from glue_spherex.plugin.measuring.planning import PlanRequest, plan_text, shape_text
 from glue_spherex.plugin.measuring.remembered import remember_folders, remembered_folders
 from glue_spherex.plugin.measuring.request_fields import RequestFields
 from glue_spherex.plugin.measuring.state import MeasureState
@@ -152,6 +155,44 @@ def test_neighbours(session):
     state.refresh()
     assert state.status == "none of them (subset of others) was removed; there are no neighbours now."
     assert (state.neighbours, len(state.lines)) == (None, 1)
+
+
+def test_neighbours_of_the_same_dataset_have_the_columns_that_were_chosen(session):
+    data = Data(label="odd", place_x=150.0 + 0.002 * np.arange(3), place_y=np.full(3, 2.0), q7=[np.nan, 1.0, 2.0])
+    data.add_component(np.full(3, 4.0), "size")
+    session.data_collection.append(data)
+    group = session.data_collection.new_subset_group("first", data.id["place_x"] < 150.001)
+    state = MeasureState(session, [group.subsets[0]])
+    target = state.target
+    target.ra_column, target.dec_column = "place_x", "place_y"
+    target.sersic_n_column, target.r_eff_column = "q7", "size"
+    state.neighbours = data
+    state.refresh()
+    assert state.wrong() == {}
+    assert [(line.companion, line.shape) for line in state.lines] == [
+        (False, None), (True, Sersic(1, 4)), (True, Sersic(2, 4))
+    ]  # fmt: skip
+
+
+def test_the_column_that_says_who_is_a_companion_can_be_corrected(session):
+    session.data_collection.append(catalogue(companion=[0, 1, 0, 1]))  # such as: a star that has a companion
+    state = MeasureState(session)
+    assert [line.companion for line in state.lines] == [False, True, False, True]
+    assert state.target.role_column == "companion"
+    state.target.role_column = None
+    state.refresh()
+    assert [line.companion for line in state.lines] == [False] * 4
+    assert "role" in state.used_columns
+
+
+def test_columns_of_equal_labels_can_both_be_chosen(session):
+    data = catalogue()
+    data.add_component(np.full(4, -5.0), "dec")
+    session.data_collection.append(data)
+    state = MeasureState(session)
+    state.target.dec_column = "dec_2"
+    state.refresh()
+    assert [line.dec for line in state.lines] == [-5.0] * 4
 
 
 def test_a_subset_changes_and_goes(session, images):
@@ -355,6 +396,8 @@ def test_settings():
     assert (settings.psf_shift, settings.weights) == ((0.05, 0.0), "variance")
     fields.time_from, fields.time_to = "61000", "60900"
     assert "the first must be below the second" in fields.wrong()["time_from"]
+    fields.time_from = fields.time_to = "2025-08-13"
+    assert fields.settings().time == (60900.0, 60901.0)  # the whole day
 
 
 def test_typed_values():
@@ -362,10 +405,13 @@ def test_typed_values():
     assert ranges_of("0.9 - 1.2, 2 to 3") == ((0.9, 1.2), (2.0, 3.0))
     assert ranges_text(((0.9, 1.2), (2.0, 3.0))) == "0.9-1.2, 2-3"
     assert mjd_of("2025-08-13 12:00", "from") == 60900.5
+    assert mjd_of(" 2025-08-13 ", "from") == 60900.0
+    assert mjd_of(" 2025-08-13 ", "to", whole_day=True) == 60901.0
+    assert mjd_of("2025-08-13 12:00", "to", whole_day=True) == 60900.5
+    assert mjd_of("60900", "to", whole_day=True) == 60900.0
     assert whole_number_of("15.0", "box") == 15
     with pytest.raises(FieldError, match=r"'xxxxx.*…', which is not a number"):
         whole_number_of("x" * 1000, "box")
-    assert [duration_text(seconds) for seconds in (0.2, 42, 150, 7200)] == ["1 s", "42 s", "2 min", "2.0 h"]
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------
@@ -439,6 +485,8 @@ def test_counts(ready):
     assert ready.lines[1].problem
     text = plan_text(ready.targets, ready.plan)
     assert text == "2 sources, 1 row that cannot be measured · 6 images · 6 measurements · run time not known yet"
+    plan = replace(ready.plan, seconds=0.2, seconds_basis="from 3 runs on this machine")
+    assert plan_text(ready.targets, plan).endswith(" · about 1 s, from 3 runs on this machine")
     ready.request.title = "another title"
     ready.refresh()
     assert ready.is_planned  # a title changes no count
@@ -494,6 +542,27 @@ def test_submit(ready, field, no_job_processes, tmp_path):
     assert len(targets.rejected) == 1
 
 
+def test_folders_in_the_user_s_home(ready, monkeypatch, tmp_path, no_job_processes):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "calibration").mkdir()
+    ready.request.update_from_dict({"output": " ~/spectra", "calibration": "~/calibration "})
+    assert ready.problems() == {}
+    assert ready.plan_request().calibration == str(tmp_path / "calibration")
+    asked, _ = request(ready.submit().id)
+    assert (asked.output, asked.calibration) == (str(tmp_path / "spectra"), str(tmp_path / "calibration"))
+    assert remembered_folders().calibration == str(tmp_path / "calibration")
+
+
+def test_numbers_of_a_job_are_taken_over_with_all_digits():
+    fields, again = RequestFields(), RequestFields()
+    fields.update_from_dict(
+        {"psf_shift_x": "0.0123456789", "time_from": "60900.123456789", "wavelength": "0.912345678-1.2"}
+    )
+    again.fill_from(Request(("images",), settings=fields.settings()))
+    assert again.settings() == fields.settings()
+
+
 def test_run_again_with_changes(session, ready, no_job_processes):
     ready.shape, ready.sersic_n, ready.r_eff = "sersic", "2", "4"
     ready.request.update_from_dict({"wavelength": "0.9-1.2", "time_to": "61500", "psf_shift_y": "-0.05"})
@@ -528,15 +597,20 @@ def test_faults_when_handing_in_are_told(ready, monkeypatch, tmp_path, no_job_pr
     assert "No space left on device" in ready.status
 
 
-def test_a_store_that_is_locked(ready, monkeypatch, no_job_processes):
-    from glue_spherex.jobs import JobError
-
-    def locked(*args, **kwargs):
-        raise JobError("the job store 'x' cannot be used: it is locked by another program; try again in a moment.")
-
-    monkeypatch.setattr("glue_spherex.plugin.measuring.state.submit", locked)
-    assert ready.submit() is None
-    assert ready.status.startswith("The job store 'x' cannot be used: it is locked")
+def test_a_store_that_is_locked(ready, no_job_processes):
+    first = ready.submit()
+    [path] = default_home().glob("*.sqlite*")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        assert ready.submit() is None
+        assert "locked" in ready.status
+        assert ready.failed
+    finally:
+        other.close()
+    assert [job.id for job in jobs()] == [first.id]
+    assert ready.submit() is not None
+    assert not ready.failed
 
 
 def test_the_folders_cannot_be_remembered(ready, monkeypatch, no_job_processes):

@@ -133,6 +133,16 @@ def test_units_and_sexagesimal():
     assert places(targets_of_layer(table(RAJ2000=["10:00:24", "x"], DEJ2000=["+2:12:0", "0"]))) == [(150.1, 2.2)]
 
 
+def test_days_are_no_epoch():
+    data = table(units={"ref_epoch": "d"}, ra=[1.5], dec=[-0.5], ref_epoch=[57388.0])
+    assert "ref_epoch" not in guessed_columns(data)
+    assert targets_of_layer(data).sources[0].ref_epoch == 2000
+    with pytest.raises(TargetListError, match="'ref_epoch' has the unit d; yr is needed"):
+        targets_of_layer(data, {"ref_epoch": "ref_epoch"})
+    data = table(units={"ref_epoch": "Julian years"}, ra=[1.5], dec=[-0.5], ref_epoch=[2016.0])
+    assert targets_of_layer(data).sources[0].ref_epoch == 2016
+
+
 def test_shapes_row_by_row():
     data = table(
         units={"r_eff": "arcmin"}, ra=[1.0, 2, 3], dec=[1.0, 2, 3], sersic=[np.nan, 4.0, 9.0], r_eff=[np.nan, 0.1, 0.1],

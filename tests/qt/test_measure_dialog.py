@@ -195,7 +195,7 @@ def test_columns_shapes_and_neighbours(qtbot, opened, session, wait_for):
     assert form.fields["dec_column"].isVisible()
     assert not form.fields["pmra_column"].isVisible()
     click(qtbot, form.fold.button)
-    assert form.fold.button.text() == "Columns of shape and motion (none chosen)"
+    assert form.fold.button.text() == "Columns of shape, motion and role (none chosen)"
     combo = form.fields["dec_column"]
     combo.setCurrentIndex(combo.findText("b"))
     settled(dialog, wait_for)
@@ -454,7 +454,7 @@ def test_sizes(opened, session, size):
 def test_from_a_cutout(qtbot, application, small_field, measured_spectra):
     from glue_spherex.plugin.loader import load_spectrum
     from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
-    from glue_spherex.qt.cutout_viewer.measuring import measure_at
+    from glue_spherex.qt.cutout_viewer.measuring import measure_at, measure_focused
 
     data = load_spectrum(measured_spectra)
     application.data_collection.append(data)
@@ -467,6 +467,10 @@ def test_from_a_cutout(qtbot, application, small_field, measured_spectra):
     [source] = dialog.state.targets.sources
     assert (source.ra, source.dec) == pytest.approx((data["ra"][3], data["dec"][3]), abs=1e-7)
     assert source.label == data["label"][3]
+    dialog.close()
+    data.update_components({data.id["label"]: np.full(data.size, "x" * 10_000)})
+    dialog = measure_focused(viewer)
+    assert dialog.state.targets.sources[0].ra == pytest.approx(data["ra"][3], abs=1e-7)
     dialog.close()
     dialog = measure_at(viewer, 150.25, -2.5)
     assert dialog.state.target.text == "150.2500000 -2.5000000"

@@ -8,6 +8,7 @@ from ...model import DETECTORS
 MJD_FIRST, MJD_LAST = 60000.0, 100000.0
 
 _RANGE = re.compile(r"([^\s:–]+?)\s*(?::|-|–|\bto\b)\s*([^\s:–]+)(?:\s*(?:µm|um|micron))?")
+_DAY = re.compile(r"\d{4}-\d\d?-\d\d?")
 
 
 class FieldError(ValueError):
@@ -89,10 +90,10 @@ def _range_of(part):
 
 def ranges_text(ranges):
     """Wavelength ranges as they are typed; '' for None."""
-    return ", ".join(f"{low:g}-{high:g}" for low, high in ranges or ())
+    return ", ".join(f"{low:.15g}-{high:.15g}" for low, high in ranges or ())
 
 
-def mjd_of(text, what):
+def mjd_of(text, what, *, whole_day=False):
     """A moment that was typed.
 
     Parameters
@@ -101,6 +102,8 @@ def mjd_of(text, what):
         A modified Julian date, or a calendar date with or without time (UTC): ``60900``, ``2025-08-13``.
     what : str
         What it is, for the sentence.
+    whole_day : bool, optional
+        Whether a calendar date without time means the end of that day, not its beginning.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def mjd_of(text, what):
         mjd = float(text)
     except ValueError:
         try:
-            mjd = float(Time(text, scale="utc").mjd)
+            mjd = float(Time(text, scale="utc").mjd) + (whole_day and _DAY.fullmatch(text) is not None)
         except ValueError:
             raise FieldError(
                 f"{what} is {_shown(text)}; write a date as 2025-08-13, or a modified Julian date as 60900."

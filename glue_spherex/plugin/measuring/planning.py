@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..job_monitor.texts import duration_text
 from .plan import plan
 
 
@@ -81,16 +82,7 @@ def plan_text(targets, plan):
         text += f", {_counted(len(plan.unreadable), 'file')} unusable"
     if plan.seconds is None:
         return f"{text} · run time not known yet"
-    return f"{text} · about {duration_text(plan.seconds)}, {plan.seconds_basis}"
-
-
-def duration_text(seconds):
-    """A time as one says it: ``4 s``, ``2 min``, ``3.5 h``."""
-    if seconds < 1:
-        return "1 s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return f"{text} · about {duration_text(max(plan.seconds, 1))}, {plan.seconds_basis}"
 
 
 def _counted(number, noun):

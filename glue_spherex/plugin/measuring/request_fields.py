@@ -102,6 +102,20 @@ class RequestFields(State):
         self.tick_folder(folder, False)
         self.known_folders = tuple(known for known in self.known_folders if known != folder)
 
+    def folder(self, name):
+        """The folder in the field ``"calibration"`` or ``"output"``; None where there is none.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        str or None
+            ``~`` is the user's own folder.
+        """
+        return os.path.expanduser(getattr(self, name).strip()) or None
+
     # values
 
     def settings(self):
@@ -142,7 +156,7 @@ class RequestFields(State):
         """What is not allowed: dict of field to sentence."""
         found = {
             "image_folders": self._wrong_folders(),
-            "calibration": _no_folder(self.calibration, "calibration"),
+            "calibration": _no_folder(self.folder("calibration"), "calibration"),
             "scheduler": self._wrong_scheduler(),
             "output": self._wrong_output(),
             "engine": self.engine_note if self.engine == "tractor" else "",
@@ -169,7 +183,7 @@ class RequestFields(State):
         if not (self.time_from.strip() or self.time_to.strip()):
             return None
         low = mjd_of(self.time_from, "from") if self.time_from.strip() else MJD_FIRST
-        high = mjd_of(self.time_to, "to") if self.time_to.strip() else MJD_LAST
+        high = mjd_of(self.time_to, "to", whole_day=True) if self.time_to.strip() else MJD_LAST
         return Settings(time=(low, high)).time
 
     def _shift(self):
@@ -189,10 +203,10 @@ class RequestFields(State):
         return ""
 
     def _wrong_output(self):
-        folder = self.output.strip()
-        if not folder:
+        folder = self.folder("output")
+        if folder is None:
             return ""
-        path = os.path.abspath(os.path.expanduser(folder))
+        path = os.path.abspath(folder)
         if os.path.exists(path) and not os.path.isdir(path):
             return f"result folder: {path} is a file; name a folder."
         existing = path
@@ -224,11 +238,11 @@ class RequestFields(State):
                 "calibration": request.calibration or "",
                 "detectors": tuple(settings.detectors or ()),
                 "wavelength": ranges_text(settings.wavelength),
-                "time_from": "" if low == MJD_FIRST else f"{low:.10g}",
-                "time_to": "" if high == MJD_LAST else f"{high:.10g}",
+                "time_from": "" if low == MJD_FIRST else f"{low:.15g}",
+                "time_to": "" if high == MJD_LAST else f"{high:.15g}",
                 "background_box": str(settings.background_box),
-                "psf_shift_x": f"{settings.psf_shift[0]:g}",
-                "psf_shift_y": f"{settings.psf_shift[1]:g}",
+                "psf_shift_x": f"{settings.psf_shift[0]:.15g}",
+                "psf_shift_y": f"{settings.psf_shift[1]:.15g}",
                 "flux_correction": request.flux_correction,
                 "spectrum_format": request.spectrum_format,
                 "workers": str(request.workers),
@@ -240,5 +254,4 @@ class RequestFields(State):
 
 
 def _no_folder(folder, what):
-    folder = folder.strip()
-    return "" if not folder or os.path.isdir(folder) else f"{what}: there is no folder {folder}."
+    return "" if folder is None or os.path.isdir(folder) else f"{what}: there is no folder {folder}."

@@ -22,7 +22,7 @@ from .plan import lines_of
 from .planning import PlanRequest
 from .remembered import remember_folders, remembered_folders
 from .request_fields import RequestFields
-from .target_choice import MOTION_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
+from .target_choice import OTHER_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
 from .target_lists import targets_of_layer, with_shape
 
 SHAPE_WORDS = {
@@ -223,15 +223,22 @@ class MeasureState(State, HubListener):
         if self.neighbours is None:
             return targets
         try:
-            return with_companions(targets, targets_of_layer(self.neighbours), self._radius())
+            neighbours = targets_of_layer(self.neighbours, self._columns_of_neighbours())
+            return with_companions(targets, neighbours, self._radius())
         except (TargetListError, IncompatibleAttribute) as error:
             self._target_problem = {"neighbours": _sentence(error)}
             return targets
 
+    def _columns_of_neighbours(self):
+        """Those that were chosen, if the targets are from the same dataset; else they are guessed."""
+        target = self.target
+        same = target.how == "layer" and target.has_columns and target.layer.data is self.neighbours.data
+        return target.columns if same else None
+
     @property
     def used_columns(self):
         """Roles of columns that count now: none of the shape where all targets have the same."""
-        return ("ra", "dec", "name", *(SHAPE_ROLES if self.shape == "columns" else ()), *MOTION_ROLES)
+        return ("ra", "dec", "name", *(SHAPE_ROLES if self.shape == "columns" else ()), *OTHER_ROLES)
 
     def _offer_neighbours(self):
         offer(self, "neighbours", [None, *table_layers(self.session.data_collection)])
@@ -275,7 +282,7 @@ class MeasureState(State, HubListener):
         return PlanRequest(
             self.targets,
             request.image_folders,
-            request.calibration.strip() or None,
+            request.folder("calibration"),
             request.settings(),
             request.n_workers(),
             request.scheduler.strip() or None,
@@ -334,21 +341,21 @@ class MeasureState(State, HubListener):
             job = submit(
                 self.targets,
                 request.image_folders,
-                request.calibration.strip() or None,
+                request.folder("calibration"),
                 request.settings(),
                 title=request.title.strip() or self.default_title,
                 workers=request.n_workers(),
                 scheduler=request.scheduler.strip() or None,
                 flux_correction=request.flux_correction,
                 spectrum_format=request.spectrum_format,
-                output=request.output.strip() or None,
+                output=request.folder("output"),
                 origin=self._origin(),
             )
         except (ValueError, OSError) as error:
             return self._fail(_sentence(error))
         self._tell(f"Job {job.id} was handed in: {job.title}.")
         try:
-            remember_folders(request.known_folders, request.image_folders, request.calibration.strip())
+            remember_folders(request.known_folders, request.image_folders, request.folder("calibration") or "")
         except (OSError, ValueError) as error:
             self._tell(f"{self.status} The folders cannot be remembered for the next time: {error}.")
         return job

@@ -11,6 +11,7 @@ from ..columns import kind_of
 from ..dialogs import offer
 from .layers import is_made_on, selected_rows
 from .regions import is_image_region, targets_of_region
+from .table_columns import columns_of
 from .target_lists import guessed_columns, targets_of_file, targets_of_layer, targets_of_name, targets_of_text
 
 HOW_WORDS = {
@@ -34,9 +35,10 @@ ROLES = {
     "pmra": "motion in RA",
     "pmdec": "motion in dec",
     "ref_epoch": "epoch of the position",
+    "role": "target or companion",
 }
 SHAPE_ROLES = ("sersic_n", "r_eff", "axis_ratio", "position_angle")
-MOTION_ROLES = ("pmra", "pmdec", "ref_epoch")
+OTHER_ROLES = ("pmra", "pmdec", "ref_epoch", "role")
 
 
 class TargetChoice(State):
@@ -74,6 +76,7 @@ class TargetChoice(State):
     pmra_column = SelectionCallbackProperty()
     pmdec_column = SelectionCallbackProperty()
     ref_epoch_column = SelectionCallbackProperty()
+    role_column = SelectionCallbackProperty()
 
     def __init__(self, data_collection, layers=()):
         super().__init__()
@@ -168,8 +171,7 @@ class TargetChoice(State):
             except TargetListError:  # told by `targets`
                 return ("file", path), column_names(path), {}
         data = self.layer.data
-        labels = [cid.label for cid in (*data.main_components, *data.derived_components)]
-        return ("layer", data.uuid), list(dict.fromkeys(labels)), guessed_columns(data)
+        return ("layer", data.uuid), [column.name for column in columns_of(data)], guessed_columns(data)
 
     # what is chosen
 

@@ -44,7 +44,8 @@ class CoverageChart(FigureCanvasQTAgg):
             axes.text(0.5, 0.5, text, ha="center", va="center", color=ink, alpha=0.7, fontsize=9)
             self.draw_idle()
             return
-        lines = [line for line in self._chosen if line in self._state.lines]
+        shown = set(map(id, self._state.lines))
+        lines = [line for line in self._chosen if id(line) in shown]
         self.counts = tuple(sum(line.counts[k] for line in lines or self._state.plan.lines) for k in range(6))
         axes.set_axis_on()
         bars = axes.bar(list(DETECTORS), self.counts, width=0.7, color=[d.colour for d in DETECTORS.values()])

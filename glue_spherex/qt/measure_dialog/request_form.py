@@ -2,7 +2,7 @@
 
 import os
 
-from qtpy import QtWidgets
+from qtpy import QtCore, QtWidgets
 
 from ...model import DETECTORS
 from ..open_dialogs import push_button
@@ -41,7 +41,7 @@ class RequestForm(Form):
         tip = "Ranges that are measured, 0.75 to 5.01 µm, parted by commas; all if empty"
         self.add_row("&Wavelengths", self.line(self.request, "wavelength", tip, placeholder="all; or 0.9-1.2, 2.0-2.4"),
                      "µm", tip=tip)  # fmt: skip
-        tip = "Only images taken in this time: a date (UTC) as 2025-08-13, or a modified Julian date; open if empty"
+        tip = "Only images taken in this time: dates (UTC) as 2025-08-13, whole days; or modified Julian dates; open if empty"
         self.add_row("T&ime", self.line(self.request, "time_from", tip, _DATES, "from the first"), "to",
                      self.line(self.request, "time_to", tip, _DATES, "the last"), tip=tip)  # fmt: skip
 
@@ -101,7 +101,7 @@ class MethodForm(Form):
         self.add_row("&Engine", engine, name="engine")
         if self.request.engine_note:
             engine.model().item(1).setEnabled(False)
-            engine.setItemData(1, self.request.engine_note, 3)  # the tooltip of the choice
+            engine.setItemData(1, self.request.engine_note, QtCore.Qt.ToolTipRole)
             engine.setToolTip(f"What fits the fluxes. {self.request.engine_note}")
         self._run()
         self.advanced = Fold("Advanced settings", self._advanced())

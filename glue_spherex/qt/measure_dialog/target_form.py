@@ -2,7 +2,7 @@
 
 from qtpy import QtCore, QtWidgets
 
-from ...plugin.measuring.target_choice import MOTION_ROLES, ROLES, SHAPE_ROLES
+from ...plugin.measuring.target_choice import OTHER_ROLES, ROLES, SHAPE_ROLES
 from ..open_dialogs import push_button
 from .form import Fold, Form
 
@@ -20,6 +20,7 @@ _COLUMN_TIPS = {
     "pmra": "Column of the proper motion in right ascension times cos(dec), mas/yr; none where empty",
     "pmdec": "Column of the proper motion in declination, mas/yr; none where empty",
     "ref_epoch": "Column of the epoch at which the positions hold, Julian year; 2000 where empty",
+    "role": "Column that says target or companion, or 1 for a companion; without one all are targets",
 }
 
 
@@ -96,7 +97,7 @@ class TargetForm(Form):
         for role in ("ra", "dec", "name"):
             self.add_row(f"  {ROLES[role]}", self._column_combos[role], name=f"{role}_column", tip=_COLUMN_TIPS[role])
         self.more = Form()
-        for role in (*SHAPE_ROLES, *MOTION_ROLES):
+        for role in (*SHAPE_ROLES, *OTHER_ROLES):
             self.more.fields[f"{role}_column"] = self._column_combos[role]
             self.more.add_row(f"  {ROLES[role]}", self._column_combos[role], name=role, tip=_COLUMN_TIPS[role])
             self.target.add_callback(f"{role}_column", self._name_fold)
@@ -130,7 +131,7 @@ class TargetForm(Form):
     def _name_fold(self, *args):
         used = [role for role in self.state.used_columns if role not in ("ra", "dec", "name")]
         number = sum(self.target.columns[role] is not None for role in used)
-        what = "shape and motion" if self.state.shape == "columns" else "motion"
+        what = "shape, motion and role" if self.state.shape == "columns" else "motion and role"
         self.fold.button.setText(f"Columns of {what} ({number or 'none'} chosen)")
 
     def _show_text(self, text):
