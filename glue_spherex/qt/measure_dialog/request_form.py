@@ -41,7 +41,7 @@ class RequestForm(Form):
         tip = "Ranges that are measured, 0.75 to 5.01 µm, parted by commas; all if empty"
         self.add_row("&Wavelengths", self.line(self.request, "wavelength", tip, placeholder="all; or 0.9-1.2, 2.0-2.4"),
                      "µm", tip=tip)  # fmt: skip
-        tip = "Only images taken in this time: dates (UTC) as 2025-08-13, whole days; or modified Julian dates; open if empty"
+        tip = "Only images of this time: dates (UTC) as 2025-08-13, whole days; or modified Julian dates; open if empty"
         self.add_row("T&ime", self.line(self.request, "time_from", tip, _DATES, "from the first"), "to",
                      self.line(self.request, "time_to", tip, _DATES, "the last"), tip=tip)  # fmt: skip
 
