@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -63,7 +64,8 @@ def submit(
     Raises
     ------
     JobError
-        If the store cannot be used, or the folder of the job cannot be written.
+        If the store cannot be used, the folder of the job cannot be written, or the result folder is that of another
+        job.
     PhotometryError
         If there is no target, or a setting is not allowed.
     """
@@ -126,14 +128,32 @@ def _hand_in(request, targets, title):
         title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
         try:
             write_request(folder, request, targets)
-            store.insert(job_id, title, n, request.output)
+            with store.transaction():
+                _check_output(store, job_id, request.output)
+                store.insert(job_id, title, n, request.output)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if not isinstance(error, OSError):
                 raise
             raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
-        start_waiting(store)
+        _start_soon(store)
         return store.job(job_id)
+
+
+def _check_output(store, job_id, output):
+    """Raise a `JobError` if a result folder holds, or will hold, the result of another job."""
+    for other in store.with_result(output) if output else ():
+        if other.id != job_id and (other.phase.is_active or (other.phase is Phase.COMPLETED and other.result.exists())):
+            raise JobError(
+                f"the result folder {str(output)!r} is that of job {other.id} ({other.title[:60]!r}), whose result "
+                "would be written over: choose another one, or remove that job first."
+            )
+
+
+def _start_soon(store):
+    """Start the jobs that wait; if the store is locked just now, whoever looks next does it."""
+    with suppress(JobError):
+        start_waiting(store)
 
 
 def jobs():
@@ -229,7 +249,8 @@ def resume(job_id, *, workers=None, scheduler=None):
     Raises
     ------
     JobError
-        If there is no such job, it waits or runs, nothing is left to do, or its folder is gone.
+        If there is no such job, it waits or runs, nothing is left to do, its folder is gone, or its result folder
+        is that of another job now.
     """
     with JobStore() as store:
         _look_after(store)
@@ -240,10 +261,11 @@ def resume(job_id, *, workers=None, scheduler=None):
             if not known.can_resume:
                 raise JobError(f"job {job_id} is {known.phase} without failures; nothing is left to do.")
             check_folder(known)
+            _check_output(store, job_id, known.result)
             if workers is not None or scheduler is not None:
                 _change_request(known.folder, workers, scheduler)
             store.queue(job_id)
-        start_waiting(store)
+        _start_soon(store)
         return store.job(job_id)
 
 
@@ -343,4 +365,4 @@ def set_running_limit(number):
     """
     with JobStore() as store:
         store.set_running_limit(number)
-        start_waiting(store)
+        _start_soon(store)

@@ -357,3 +357,61 @@ def test_whoever_looks_fills_a_place_that_has_become_free(field, no_workers, sto
     jobs.jobs()
     assert len(started) == 2  # by `set_running_limit` itself
     os.close(held)
+
+
+def test_a_claim_that_cannot_be_stored_leaves_no_lock(field, no_workers, store, monkeypatch):
+    """The disk is full, or the store locked, just then: the job waits, and whoever comes next can have it."""
+    job = submit(field)
+
+    def full(*arguments, **values):
+        raise JobError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "update", full)
+        with pytest.raises(JobError, match="disk is full"):
+            claim_next(store)
+    assert not lock.is_held(job.folder)
+    claimed, held = claim_next(store)
+    os.close(held)
+    assert claimed.id == job.id
+
+
+def test_a_job_that_is_in_the_store_is_submitted(field, no_workers, monkeypatch):
+    """The store is locked just when a worker is to be started: the job waits, and is not handed in a second time."""
+
+    def locked(store):
+        raise JobError("the job store is locked by another program; try again in a moment.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("glue_spherex.jobs.desk.start_waiting", locked)
+        job = submit(field)
+    jobs.cancel(job.id)
+    with monkeypatch.context() as patch:
+        patch.setattr("glue_spherex.jobs.desk.start_waiting", locked)
+        assert jobs.resume(job.id).phase is Phase.QUEUED
+        jobs.set_running_limit(1)
+    assert [known.id for known in jobs.jobs()] == [job.id]
+
+
+def test_the_result_of_another_job_is_not_written_over(field, tmp_path, finished):
+    """Neither that of a job that is done, nor that of one that waits; the folder is free when the job is removed."""
+    first = submit(field, output=tmp_path / "mine")
+
+    def refused():
+        with pytest.raises(JobError, match=rf"mine.* is that of job {first.id} .*choose another one"):
+            submit(field, output=f"{tmp_path}/x/../mine/")
+        assert len(jobs.jobs()) == 1
+        return [path.name for path in first.folder.parent.iterdir()] == [first.id]
+
+    assert refused()
+    assert finished(first).phase is Phase.COMPLETED
+    assert refused()
+    jobs.remove(first.id)
+    second = submit(field, output=tmp_path / "mine")
+    jobs.cancel(second.id)
+    assert jobs.resume(second.id).phase is Phase.QUEUED
+    jobs.cancel(second.id)
+    third = submit(field, output=tmp_path / "mine")  # the second one has no result
+    with pytest.raises(JobError, match=rf"is that of job {third.id}"):
+        jobs.resume(second.id)
+    assert jobs.job(second.id).phase is Phase.ABORTED
