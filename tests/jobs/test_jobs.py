@@ -186,7 +186,7 @@ def test_rejected_rows_are_in_the_result(field, tmp_path, finished):
 
 def test_cancel_and_resume(field, plain, ended, no_workers, nursery, same_result, until):
     job = submit(field)
-    pid = nursery.start(slow=0.05, batch=0.0)
+    pid = nursery.start(slow=0.2, batch=0.0)
     until(lambda: jobs.job(job.id).images_done >= 3)
     known = jobs.job(job.id)
     assert known.rate > 0
@@ -222,7 +222,7 @@ def test_resume_elsewhere(field, finished):
 
 def test_a_run_that_fails_before_it_measures_forgets_nothing(field, finished, nursery, no_workers, until):
     job = submit(field)
-    pid = nursery.start(slow=0.05, batch=0.0)
+    pid = nursery.start(slow=0.2, batch=0.0)
     until(lambda: jobs.job(job.id).images_done >= 3)
     jobs.cancel(job.id)
     nursery.wait(pid)
@@ -259,7 +259,7 @@ def test_failed_images_are_tried_again(field, tmp_path, finished):
     job = jobs.submit(read_targets(field.targets), folder, field.calibration)
     done = finished(job)
     assert (done.phase, done.failures, done.measurements) == (Phase.COMPLETED, 1, 46)
-    assert "1 images failed" in done.message
+    assert "; 1 image failed, images.ecsv" in done.message
     ((failed, reason),) = jobs.failures(job.id)
     assert failed == str(path)
     assert "empty" in reason
@@ -286,7 +286,7 @@ def test_remove(field, tmp_path, finished):
 
 def test_a_running_job_is_not_removed(field, no_workers, nursery, until):
     job = submit(field)
-    pid = nursery.start(slow=0.02)
+    pid = nursery.start(slow=0.1)
     until(lambda: jobs.job(job.id).phase is Phase.EXECUTING)
     with pytest.raises(JobError, match="is running; cancel it first"):
         jobs.remove(job.id)
