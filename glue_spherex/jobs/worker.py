@@ -117,7 +117,7 @@ class Run:
             phase, message = Phase.ERROR, self._reason(error)
         with suppress(OSError):
             (self._job.folder / RESERVE_NAME).unlink()
-        _LOG.info("%s: %s", phase, message)
+        _LOG.info("%s: %s", phase, one_line(message))
         ended = None if phase.is_active else self._store.clock()
         self._finally(
             phase=phase, message=message, ended=ended, seconds_left=None, pid=None, rate=self._rate(),
