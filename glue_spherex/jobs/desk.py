@@ -166,7 +166,7 @@ def jobs():
     list of Job
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         return store.jobs()
 
 
@@ -187,11 +187,17 @@ def job(job_id):
         If there is none of this id.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         return store.job(job_id)
 
 
-def _look_after(store):
+def look_after(store):
+    """Find out jobs whose worker has died, and let the queue move on.
+
+    Parameters
+    ----------
+    store : JobStore
+    """
     bury_dead(store)
     if store.in_phase(Phase.QUEUED) and len(store.in_phase(Phase.EXECUTING)) < store.running_limit():
         start_waiting(store)
@@ -214,7 +220,7 @@ def cancel(job_id):
         If there is no such job, or it has ended already.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         with store.transaction():
             known = store.job(job_id)
             if not known.phase.is_active:
@@ -253,7 +259,7 @@ def resume(job_id, *, workers=None, scheduler=None):
         is that of another job now.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         with store.transaction():
             known = store.job(job_id)
             if known.phase.is_active:
@@ -337,7 +343,7 @@ def remove(job_id):
         If there is no such job, it is running, or its folder cannot be deleted.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         with store.transaction():
             known = store.job(job_id)
             if known.phase is Phase.EXECUTING:
