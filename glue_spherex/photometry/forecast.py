@@ -66,13 +66,15 @@ def estimate(sources, images, *, settings=None, detectors=None, wavelength=None,
     )
 
 
-def count_images(matches, sources):
+def count_images(matches, sources, cancelled=None):
     """Images per source and detector: those whose pixels hold the source, at the epoch of the image.
 
     Parameters
     ----------
     matches : list of ImageMatch
     sources : sequence of Source, length n
+    cancelled : callable, optional
+        When it says yes, the images looked at so far are counted.
 
     Returns
     -------
@@ -84,6 +86,8 @@ def count_images(matches, sources):
     moving = np.array([bool(source.pmra or source.pmdec) for source in sources], dtype=bool)
     companion = np.array([source.companion for source in sources], dtype=bool)
     for match in matches:
+        if cancelled is not None and cancelled():
+            break
         numbers, record = match.sources, match.record
         at_ra, at_dec = ra[numbers], dec[numbers]
         on_the_way = np.flatnonzero(moving[numbers])

@@ -498,7 +498,7 @@ def test_counts(ready):
     asked = ready.plan_request()
     ready.take_plan(asked, asked.count())
     assert ready.lines[0].counts == (0, 0, 1, 0, 0, 0)
-    ready.target.text = "10 80"
+    ready.target.text = "400 2 no position\n10 80"
     ready.refresh()
     asked = ready.plan_request()
     ready.take_plan(asked, asked.count())

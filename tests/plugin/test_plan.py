@@ -12,7 +12,7 @@ pytest.importorskip("glue")
 from glue_spherex import Sersic, Source, read_targets
 from glue_spherex.images import ImageFileError
 from glue_spherex.io import Rejected
-from glue_spherex.photometry import PhotometryError, Settings
+from glue_spherex.photometry import PhotometryError, Settings, forecast
 from glue_spherex.plugin.measuring.plan import plan
 
 
@@ -86,6 +86,14 @@ def test_progress_and_cancel(targets, folders):
     )
     plan(targets, *folders, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (24, 24)
+
+
+def test_counting_is_cancelled_between_two_images(targets, folders, monkeypatch):
+    looked_at = []
+    astrometry = forecast.Astrometry
+    monkeypatch.setattr(forecast, "Astrometry", lambda numbers: (looked_at.append(1), astrometry(numbers))[1])
+    assert plan(targets, *folders, cancelled=lambda: len(looked_at) >= 5) is None
+    assert len(looked_at) == 5
 
 
 def test_nothing_to_plan_with(targets, folders, tmp_path):

@@ -89,6 +89,12 @@ class Plan:
         """Targets, without companions, that are on an image."""
         return sum(not line.problem and not line.companion for line in self.lines)
 
+    @property
+    def first_problem(self):
+        """Why the first target that is not measured is not; rows without a position last. '' if all are."""
+        problems = [line for line in self.lines if line.problem and not line.companion]
+        return min(problems, key=lambda line: np.isnan(line.ra)).problem if problems else ""
+
 
 def plan(
     targets,
@@ -140,9 +146,11 @@ def plan(
     if stop():
         return None
     matches = matches_of(sources, images, settings)
-    counts = count_images(matches, sources)
+    counts = count_images(matches, sources, cancelled)
+    if stop():
+        return None
     lost = np.flatnonzero(counts.sum(axis=1) == 0)
-    problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings)))
+    problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings, cancelled)))
     if stop():
         return None
     seconds, basis = _expected(matches, counts, settings, workers, scheduler)
@@ -178,7 +186,7 @@ def lines_of(targets, counts=None, problems=None):
     return sorted(lines, key=lambda line: line.row)
 
 
-def _problems(lost, sources, images, settings):
+def _problems(lost, sources, images, settings, cancelled):
     """Why each of some sources is on none of the images that are asked for."""
     if not len(lost):
         return []
@@ -187,9 +195,10 @@ def _problems(lost, sources, images, settings):
     held = np.zeros(len(lost), dtype=int)
     if asked or any(sources[k].companion for k in lost):
         alone = [replace(sources[k], companion=False) for k in lost]
-        held = count_images(images.find(alone), alone).sum(axis=1)
-    together = count_images(matches_of(sources, images, whole), sources).sum(axis=1) if held.any() else held
-    return [_problem(sources[k], int(n), together[k] if held.any() else 0, asked) for k, n in zip(lost, held)]
+        held = count_images(images.find(alone), alone, cancelled).sum(axis=1)
+    matches = matches_of(sources, images, whole) if held.any() else []
+    together = count_images(matches, sources, cancelled).sum(axis=1)
+    return [_problem(sources[k], int(n), int(together[k]), asked) for k, n in zip(lost, held)]
 
 
 def _coincident(targets):

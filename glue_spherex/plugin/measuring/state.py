@@ -139,8 +139,7 @@ class MeasureState(State, HubListener):
         if not found and self.targets is not None and not self.targets.sources:
             found["targets"] = self._no_target()
         if not found and self.plan is not None and not self.plan.n_measured:
-            reason = next(line.problem for line in self.plan.lines if line.problem)
-            found["plan"] = f"None of the targets can be measured. {reason}"
+            found["plan"] = f"None of the targets can be measured. {self.plan.first_problem}"
         if not found and self.plan_problem:
             found["plan"] = self.plan_problem
         return found
