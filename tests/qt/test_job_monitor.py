@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -261,6 +262,19 @@ def test_trouble_with_the_store(monitor, qtbot, monkeypatch):
     qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
 
 
+def test_a_fault_that_nobody_has_thought_of_passes(monitor, qtbot):
+    """It is said, and no longer when it is over, although nothing has changed in the store."""
+
+    def fault():
+        raise RuntimeError("no idea")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glue_spherex.jobs.jobs", fault)
+        monitor.jobs.look_again()
+        qtbot.waitUntil(lambda: "RuntimeError: no idea" in monitor.message_label.text(), timeout=LONG_MS)
+    qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
+
+
 def test_locked_store(monitor, qtbot):
     """Another program locks the store for good; glue goes on, and the monitor recovers."""
     with JobStore() as store:
@@ -388,6 +402,49 @@ def test_info(session, submitted, worked, qtbot):
     assert ".fits" in window.timings.toPlainText()
     window.refresh()
     window.close()
+
+
+def test_info_that_takes_long_does_not_pile_up(monitor, made_jobs, qtbot, monkeypatch):
+    """Of a job that changes all the time, it is read again when it has been read."""
+    from threading import Event
+
+    from glue_spherex.plugin.job_monitor.details import details_of
+
+    read, go_on = [], Event()
+
+    def slow(job_id):
+        read.append(job_id)
+        go_on.wait(60)
+        return details_of(job_id)
+
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.info_window.details_of", slow)
+    job_id = made_jobs["running"]
+    window = info_window(monitor.jobs, job_id)
+    state = monitor.state
+    for done in range(4, 9):
+        state.jobs = tuple(replace(job, images_done=done) if job.id == job_id else job for job in state.jobs)
+        window.refresh()
+    go_on.set()
+    qtbot.waitUntil(lambda: "Id" in window.parameters.toPlainText(), timeout=LONG_MS)
+    monitor.jobs.background.run(lambda: None, read.append, read.append)  # after all that was asked for
+    qtbot.waitUntil(lambda: None in read, timeout=LONG_MS)
+    assert read.index(None) <= 2
+    window.close()
+
+
+def test_the_keyboard_was_in_a_widget_that_is_gone(monitor, made_jobs, monkeypatch):
+    """A result that loads by itself may change what is on the screen."""
+    edit = QtWidgets.QLineEdit()
+
+    def load(collection, job_id):
+        edit.deleteLater()
+        QtWidgets.QApplication.sendPostedEvents(edit, QtCore.QEvent.DeferredDelete)
+        raise OSError("gone")
+
+    monkeypatch.setattr(QtWidgets.QApplication, "focusWidget", lambda: edit)
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.load_result", load)
+    monitor.jobs.show_result(made_jobs["running"], quietly=True)
+    assert "cannot be shown" in monitor.state.notice
 
 
 def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application, submitted, worked, qtbot):

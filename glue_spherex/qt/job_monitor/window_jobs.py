@@ -1,6 +1,7 @@
 """What a window of glue knows of the jobs: it looks at the store, tells the end of jobs, and fills previews in."""
 
 import time
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from glue.core.hub import HubListener
@@ -131,7 +132,7 @@ class WindowJobs(QtCore.QObject, HubListener):
             self.look()
 
     def _unseen(self, error):
-        self._looking = False
+        self._looking, self._again = False, True
         self.state.problem = f"The jobs cannot be looked at ({type(error).__name__}: {error}). It is tried again."
 
     def do(self, work):
@@ -196,7 +197,8 @@ class WindowJobs(QtCore.QObject, HubListener):
             self._previews.pop(job_id, None)
             QtWidgets.QApplication.restoreOverrideCursor()
             if typing is not None:
-                typing.setFocus()
+                with suppress(RuntimeError):  # it went with what was shown before
+                    typing.setFocus()
 
     def show_preview(self, job_id):
         """Show the spectrum of a job as far as it is measured; it fills in, and becomes the result.
