@@ -9,7 +9,7 @@ from ...io import TargetListError
 from ...io.recognition import column_names
 from ..columns import kind_of
 from ..dialogs import offer
-from .layers import is_made_on, selected_rows
+from .layers import has_rows, is_made_on
 from .regions import is_image_region, targets_of_region
 from .table_columns import columns_of
 from .target_lists import guessed_columns, targets_of_file, targets_of_layer, targets_of_name, targets_of_text
@@ -293,16 +293,9 @@ def _table_or_region(layer):
         return layer
     tables = [subset for subset in layer.subsets if subset.data.ndim == 1]
     regions = [subset for subset in layer.subsets if is_image_region(subset)]
-    with_rows = [subset for subset in tables if _has_rows(subset)]
+    with_rows = [subset for subset in tables if has_rows(subset)]
     candidates = with_rows or [subset for subset in regions if is_made_on(subset)] or tables or regions
     return min(candidates, key=_order, default=None)
-
-
-def _has_rows(subset):
-    try:
-        return len(selected_rows(subset)) > 0
-    except TargetListError:  # the subset says nothing about this dataset
-        return False
 
 
 def _order(subset):
