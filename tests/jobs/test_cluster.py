@@ -101,7 +101,7 @@ def test_lost_workers_and_a_lost_cluster(field, plain, tmp_path, same_result):
     same_result(tmp_path / "out", plain)
 
 
-def test_no_scheduler(field, ended, monkeypatch):
+def test_no_scheduler(monkeypatch):
     monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.5)
     with (
         pytest.raises(JobError, match=r"scheduler at 'tcp://127.0.0.1:9' cannot be reached .* tcp://host:8786"),
@@ -187,7 +187,7 @@ def test_without_distributed(monkeypatch):
         pass
 
 
-def test_a_job_on_a_cluster_that_is_not_there(field, ended, monkeypatch):
+def test_a_job_on_a_cluster_that_is_not_there(field, ended):
     from glue_spherex import read_targets
 
     done = ended(jobs.submit(read_targets(field.targets), field.folder / "images", scheduler="nonsense").id)
