@@ -1,6 +1,7 @@
 """The job monitor, with real widgets and real jobs."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -582,3 +583,32 @@ def test_from_submission_to_the_viewer(application, submitted, qtbot):
     (data,) = spectra_in(application.data_collection)
     assert data.size == desk.job(job.id).measurements
     assert {type(viewer) for viewer in application.viewers[0]} == set(PLACES)
+
+
+def test_glue_is_killed_while_a_job_runs(field, tmp_path, wait_for):
+    """SIGKILL of a window with its monitor: the job goes on as if nothing had happened."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from glue_qt.app import GlueApplication\n"
+        "from glue_qt.utils import process_events\n"
+        "from glue_spherex import jobs, read_targets\n"
+        "from glue_spherex.qt.job_monitor import follow_job, job_monitor\n"
+        "application = GlueApplication()\n"
+        "application.start(block=False, maximized=False)\n"
+        "monitor = job_monitor(application.session)\n"
+        "job = jobs.submit(read_targets(sys.argv[1]), sys.argv[2], sys.argv[3])\n"
+        "follow_job(application.session, job.id, load=True)\n"
+        "while not monitor.model.rowCount(): process_events(wait=0.01)\n"
+        "print(job.id, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, script, field.targets, field.folder / "images", field.calibration]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    job_id = done.stdout.strip()
+    with JobStore() as store:  # which only reads: nobody else lets the job go on
+        wait_for(lambda: not store.job(job_id).phase.is_active)
+        ended = store.job(job_id)
+    assert (ended.phase, ended.images_done, ended.failures) == (Phase.COMPLETED, 12, 0)
+    assert desk.log(job_id).count("begins") == 1
