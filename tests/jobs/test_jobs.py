@@ -417,3 +417,28 @@ def test_the_result_of_another_job_is_not_written_over(field, tmp_path, finished
     with pytest.raises(JobError, match=rf"is that of job {third.id}"):
         jobs.resume(second.id)
     assert jobs.job(second.id).phase is Phase.ABORTED
+
+
+def test_many_resume_at_once(field, no_workers, store):
+    """One of them does it; the others are told so, and nothing is started twice."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    job = submit(field)
+    jobs.cancel(job.id)
+    together = Barrier(8)
+
+    def resume(number):
+        together.wait()
+        try:
+            return jobs.resume(job.id).phase
+        except JobError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(resume, range(8)))
+    assert answers.count(Phase.QUEUED) == 1
+    assert sum("is QUEUED; it need not be resumed" in answer for answer in answers) == 7
+    _, held = claim_next(store)
+    assert claim_next(store) is None
+    os.close(held)
