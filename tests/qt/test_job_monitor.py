@@ -433,19 +433,20 @@ def test_info_that_takes_long_does_not_pile_up(monitor, made_jobs, qtbot, monkey
     window.close()
 
 
-def test_the_keyboard_was_in_a_widget_that_is_gone(monitor, made_jobs, monkeypatch):
+def test_the_keyboard_was_in_a_widget_that_is_gone(monitor, made_jobs, monkeypatch, qtbot):
     """A result that loads by itself may change what is on the screen."""
     edit = QtWidgets.QLineEdit()
 
-    def load(collection, job_id):
+    def load(collection, job_id, read):
         edit.deleteLater()
         QtWidgets.QApplication.sendPostedEvents(edit, QtCore.QEvent.DeferredDelete)
         raise OSError("gone")
 
     monkeypatch.setattr(QtWidgets.QApplication, "focusWidget", lambda: edit)
     monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.load_result", load)
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.read_result", lambda job_id: {})
     monitor.jobs.show_result(made_jobs["running"], quietly=True)
-    assert "cannot be shown" in monitor.state.notice
+    qtbot.waitUntil(lambda: "cannot be shown" in monitor.state.notice, timeout=LONG_MS)
 
 
 def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application, submitted, worked, qtbot):
@@ -469,6 +470,29 @@ def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application,
     assert len(spectra_in(application.data_collection)) == 1
     assert len(application.viewers[0]) == len(PLACES)
     assert followed.state is monitor.state
+
+
+def test_the_files_of_a_result_that_loads_by_itself_are_read_in_the_background(
+    session, submitted, worked, qtbot, monkeypatch
+):
+    """The window is not held up by them, however large they are."""
+    from threading import current_thread
+
+    from glue_spherex.plugin.job_monitor import result_loading
+
+    threads, read = [], result_loading.load_data
+
+    def load_data(*arguments, **options):
+        threads.append(current_thread())
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(result_loading, "load_data", load_data)
+    job = submitted()
+    worked(job.id)
+    follow_job(session, job.id, load=True)
+    qtbot.waitUntil(lambda: len(spectra_in(session.data_collection)) == 1, timeout=LONG_MS)
+    assert len(session.data_collection) == len(threads) == 2
+    assert current_thread() not in threads
 
 
 def test_preview_fills_in_and_becomes_the_result(application, submitted, worked, qtbot, monkeypatch):

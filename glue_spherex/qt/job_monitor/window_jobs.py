@@ -12,7 +12,7 @@ from ...jobs import Phase
 from ...plugin.columns import plugin_meta, spectra_in
 from ...plugin.job_monitor import texts
 from ...plugin.job_monitor.preview import Preview
-from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result
+from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result, read_result
 from ...plugin.job_monitor.state import JobMonitorState
 from ...plugin.job_monitor.watching import StoreView
 from ..open_dialogs import window_of
@@ -178,8 +178,22 @@ class WindowJobs(QtCore.QObject, HubListener):
         ----------
         job_id : str
         quietly : bool
-            Leave the keyboard to the widget that has it.
+            Nobody waits for it: read the files in the background, and leave the keyboard to the widget that has it.
         """
+        if quietly:
+            self._previews.pop(job_id, None)
+            self.background.run(
+                lambda: read_result(job_id), lambda read: self._show_result(job_id, read), self._not_shown
+            )
+        else:
+            self._show_result(job_id)
+
+    def _not_shown(self, error):
+        self.state.say(f"The result cannot be shown: {_sentence(error)}", failed=True)
+
+    def _show_result(self, job_id, read=None):
+        """Show a result; quietly if its files have been read."""
+        quietly = read is not None
         collection = self.session.data_collection
         typing = QtWidgets.QApplication.focusWidget() if quietly else None
         QtWidgets.QApplication.setOverrideCursor(QtCore.Qt.WaitCursor)
@@ -187,12 +201,12 @@ class WindowJobs(QtCore.QObject, HubListener):
             before = data_of_job(collection, job_id)
             label = None if before is None else before.label
             with all_points_in_view(self.session, before):
-                data = load_result(collection, job_id)
+                data = load_result(collection, job_id, read)
             tab_renamed(self.session, label, data.label)
             if before is None or not quietly:
                 show_in_viewers(self.session, data)
         except Exception as error:  # noqa: BLE001 - it may be any fault of a file; the user reads it in the monitor
-            self.state.say(f"The result cannot be shown: {_sentence(error)}", failed=True)
+            self._not_shown(error)
         finally:
             self._previews.pop(job_id, None)
             QtWidgets.QApplication.restoreOverrideCursor()
