@@ -105,8 +105,8 @@ class CalibrationFolder:
         self._planes = {}
         if not self.files:
             raise ImageFileError(
-                f"calibration: {self.path} holds no calibration file of SPHEREx (such as solid_angle_pixel_map_D1_….fits "
-                "or spectral_wcs_D1_….fits); name another folder, or none to go by the headers of the images."
+                f"calibration: {self.path} holds no calibration file of SPHEREx (such as solid_angle_pixel_map_D1_… "
+                "or spectral_wcs_D1_…); name another folder, or none to go by the headers of the images."
             )
 
     def __getstate__(self):
