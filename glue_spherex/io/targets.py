@@ -63,6 +63,13 @@ class Targets:
         """Rows that are sources or rejected."""
         return len(self.sources) + len(self.rejected)
 
+    @property
+    def in_words(self):
+        """How many sources, and companions: ``10 sources and 3 companions``."""
+        companions = sum(source.companion for source in self.sources)
+        parts = [(len(self.sources) - companions, "source"), (companions, "companion")]
+        return " and ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in parts if n)
+
     def __len__(self):
         return len(self.sources)
 
@@ -130,6 +137,8 @@ def read_targets(
     where = "target list" if hasattr(path, "colnames") else str(path)
     try:
         tables = [from_astropy(path)] if hasattr(path, "colnames") else read_tables(path, typed=False)
+    except FileNotFoundError as error:
+        raise TargetListError(f"{where}: there is no such file; check its name and folder.") from error
     except PARSER_ERRORS as error:
         raise TargetListError(f"{where}: cannot be read as a target list: {reason(error)}.") from error
     return targets_in(tables, where, chosen)

@@ -440,3 +440,9 @@ def test_a_row_per_source_and_lists_with_fluxes_stay_as_they_are(tmp_path, test_
     assert len(read_targets(test_data / "tables" / "imitation_long.xml")) == 1
     listed = read(tmp_path, "source_id,ra,dec,flux,wavelength\n1,150,2,5,1.1\n1,151,3,6,1.1\n")
     assert len(listed) == 2
+
+
+def test_sources_and_companions_in_words():
+    table = Table({"ra": [10.0, 11.0, 12.0], "dec": [1.0, 1.0, 1.0], "role": ["target", "companion", "companion"]})
+    assert read_targets(table).in_words == "1 source and 2 companions"
+    assert read_targets(table[:1]).in_words == "1 source"

@@ -106,7 +106,7 @@ def test_a_real_worker_killed_with_its_processes(field, plain, ended, until, sam
     assert ended(job.id).phase is Phase.COMPLETED
     assert jobs.log(job.id).count("begins") == 2
     same_result(jobs.result_folder(job.id), plain)
-    assert "none of the 1 sources" in ended(second.id).message
+    assert "the source lies on none" in ended(second.id).message
 
 
 def _stopped(pid):

@@ -167,8 +167,8 @@ def test_what_cannot_be_submitted(field, tmp_path):
 def test_nothing_to_measure_is_an_error_with_a_reason(field, finished):
     done = finished(jobs.submit(Source(10, 80), field.folder / "images"))
     assert done.phase is Phase.ERROR
-    assert "none of the 1 sources lies on any" in done.message
-    with pytest.raises(JobError, match="is ERROR: none of the 1 sources"):
+    assert "the source lies on none" in done.message
+    with pytest.raises(JobError, match="is ERROR: the source lies on none"):
         jobs.result_folder(done.id)
 
 

@@ -16,11 +16,11 @@ from glue.core.subset import RoiSubsetState
 
 from glue_spherex import Sersic, Source
 from glue_spherex.io import TargetListError
+from glue_spherex.io.typed_values import FieldError, mjd_of, ranges_of, ranges_text, times_of, whole_number_of
 from glue_spherex.jobs import Request, jobs, request
 from glue_spherex.jobs.store import default_home
 from glue_spherex.photometry.settings import Settings
 from glue_spherex.plugin.measuring.background_work import LatestWork
-from glue_spherex.plugin.measuring.field_values import FieldError, mjd_of, ranges_of, ranges_text, whole_number_of
 from glue_spherex.plugin.measuring.planning import PlanRequest, plan_text, shape_text
 from glue_spherex.plugin.measuring.remembered import remember_folders, remembered_folders
 from glue_spherex.plugin.measuring.request_fields import RequestFields
@@ -409,9 +409,32 @@ def test_typed_values():
     assert mjd_of(" 2025-08-13 ", "to", whole_day=True) == 60901.0
     assert mjd_of("2025-08-13 12:00", "to", whole_day=True) == 60900.5
     assert mjd_of("60900", "to", whole_day=True) == 60900.0
+    assert mjd_of("2100-01-01", "to") == 88069.0  # no warning of a year that is far away
+    with pytest.raises(FieldError, match="allowed are modified Julian dates"):
+        mjd_of("9999-01-01", "to")
     assert whole_number_of("15.0", "box") == 15
     with pytest.raises(FieldError, match=r"'xxxxx.*…', which is not a number"):
         whole_number_of("x" * 1000, "box")
+
+
+@pytest.mark.parametrize("text", ["60900:61001", "60900-61001", "2025-08-13:2025-11-21", "2025-08-13 to 2025-11-21",
+                                  "2025-08-13 - 2025-11-21", "2025-08-13T00:00:00:2025-11-22T00:00:00"])  # fmt: skip
+def test_typed_times(text):
+    assert times_of(text) == (60900.0, 61001.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("x", "write, for example, 2025-08-13:2025-09-01"),
+        ("60900", "write, for example, 2025-08-13:2025-09-01"),
+        ("61000:60900", "must be below the second"),
+        ("0.9:1.2", "allowed are modified Julian dates from 60000"),
+    ],
+)
+def test_typed_times_that_are_none(text, part):
+    with pytest.raises(FieldError, match=part):
+        times_of(text)
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core.state_objects import State
 
+from ...io.typed_values import MJD_FIRST, MJD_LAST, mjd_of, number_of, ranges_of, ranges_text, whole_number_of
 from ...photometry.output import EXTENSIONS
 from ...photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, PSF_ZONES, WEIGHTS, Settings
 from ...photometry.tractor import tractor_available
-from .field_values import MJD_FIRST, MJD_LAST, mjd_of, number_of, ranges_of, ranges_text, whole_number_of
 
 #: Choices of the fields, in words.
 WORDS = {

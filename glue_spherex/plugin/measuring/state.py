@@ -10,13 +10,13 @@ from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
 from ...io import TargetListError
+from ...io.typed_values import number_of
 from ...jobs import submit
 from ...model import Sersic
 from ..columns import spectra_in
 from ..cutouts.finding import calibration_folder, image_folders
 from ..dialogs import DATA_MESSAGES, listen, offer
 from .companions import with_companions
-from .field_values import number_of
 from .layers import is_made_on
 from .plan import lines_of
 from .planning import PlanRequest
