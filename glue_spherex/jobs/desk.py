@@ -122,9 +122,10 @@ def _hand_in(request, targets, title):
     with JobStore() as store:
         job_id = store.new_folder()
         folder = store.folder(job_id)
-        n = len(targets.sources)
+        measured = [source for source in targets.sources if not source.companion]
+        n = len(measured)
         date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # the user's own time
-        what = targets.sources[0].label if n == 1 else f"{n} targets"
+        what = measured[0].label if n == 1 else f"{n} targets"
         title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
         try:
             write_request(folder, request, targets)

@@ -209,7 +209,7 @@ class Run:
         )
         if len(measurement.about["made_with"]) > 1:
             note += f"; {MIXED}"
-        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {len(targets)} sources{note}"
+        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {targets.in_words}{note}"
 
     def _stopped(self):
         counts = self._counts

@@ -120,7 +120,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
     def _filter_row(self):
         row = QtWidgets.QHBoxLayout()
         self.words_edit = QtWidgets.QLineEdit()
-        self.words_edit.setPlaceholderText("Search titles and messages")
+        self.words_edit.setPlaceholderText("Search titles, messages, ids")
         self.words_edit.setToolTip("Only jobs with all these words in their title, message, phase or id")
         self.words_edit.setClearButtonEnabled(True)
         self.words_edit.textChanged.connect(lambda text: setattr(self.state, "words", text))
