@@ -166,6 +166,8 @@ def targets_in(tables, where, chosen):
     """
     found = [(table, assigned([c for c in table.columns if not c.is_array], chosen)) for table in tables]
     table, columns = next((pair for pair in found if {"ra", "dec"} <= pair[1].keys()), found[0])
+    if not {"ra", "dec"} <= columns.keys():
+        _check_table(table, where)
     check_columns(where, table.names, columns, chosen)
     try:
         cells = {role: Cells(role, column) for role, column in columns.items()}
@@ -174,6 +176,16 @@ def targets_in(tables, where, chosen):
     sources, rows, rejected = _sources(cells, _listed_rows(table, len(columns["ra"].values)), table.ragged)
     names = {role: column.name for role, column in columns.items()}
     return Targets(sources, np.array(rows, dtype=np.int64), rejected, _original(table, names.get("name")), names)
+
+
+def _check_table(table, where):
+    """Raise a `TargetListError` if a text has no columns: no row has as many cells as the first line, or one cell."""
+    n_rows = len(table.columns[0].values) if table.columns else 0
+    if table.untyped and (len(table.columns) < 2 or (n_rows and len(table.ragged) == n_rows)):
+        raise TargetListError(
+            f"{where}: does not look like a table; a line with the names of the columns, two of which are ra and dec, "
+            "and a line for each target are needed."
+        )
 
 
 def _original(table, name):

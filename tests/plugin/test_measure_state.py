@@ -1,4 +1,5 @@
 import errno
+import os
 import sqlite3
 import threading
 from dataclasses import replace
@@ -320,6 +321,12 @@ def test_a_file(session, tmp_path):
     state.target.file = str(tmp_path / "gone.csv")
     state.refresh()
     assert "gone.csv" in " ".join(state.problems().values())
+    for text, part in (("", "it is empty"), ("Dear all,\nhere are, as I said, targets.\n", "not look like a table")):
+        (tmp_path / "letter.txt").write_text(text)
+        state.target.file = str(tmp_path / "letter.txt")
+        state.refresh()
+        assert part in state.problems()["file"]
+        state.target.file = ""
     (tmp_path / "odd.csv").write_text("here,there\n150,2\n")
     state.target.file = str(tmp_path / "odd.csv")
     state.refresh()
@@ -335,7 +342,7 @@ def test_a_file(session, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "part"),
     [
-        ("background_box", "200", "5 to 101"),
+        ("background_box", "200", "Background box is 200; a whole number of pixels from 5 to 101"),
         ("background_box", "15.5", "a whole number"),
         ("background_box", "", "not a number"),
         ("psf_shift_x", "2", "-1 to 1"),
@@ -351,6 +358,10 @@ def test_a_file(session, tmp_path):
         ("scheduler", "host", "tcp://host:8786"),
         ("calibration", "/no/such/folder", "there is no folder /no/such/folder"),
         ("output", __file__, "is a file"),
+        ("output", f"{__file__}/below", "is a file"),
+        ("output", "results", "write its whole path, such as /"),
+        ("output", "/proc/x", "/proc/x cannot be made: /proc cannot be written"),
+        ("output", "/proc", "/proc cannot be written"),
         ("image_folders", ("/no/such/folder",), "there is no folder"),
     ],
 )
@@ -360,6 +371,18 @@ def test_wrong_fields(field, value, part):
     wrong = fields.wrong()
     assert list(wrong) == [field]
     assert part in wrong[field]
+
+
+def test_a_folder_with_a_result_is_told_before(tmp_path):
+    fields = RequestFields()
+    fields.output = str(tmp_path / "new")
+    assert (fields.notes(), fields.wrong()) == ({}, {})
+    (tmp_path / "new").mkdir()
+    assert fields.notes() == {}
+    (tmp_path / "new" / "settings.json").write_text("{}")
+    assert fields.notes()["output"].startswith(f"{tmp_path / 'new'} holds a result, which will be replaced")
+    assert fields.wrong() == {}
+    assert sorted(os.listdir(tmp_path / "new")) == ["settings.json"]
 
 
 def test_engine_and_extent(monkeypatch):
@@ -372,6 +395,7 @@ def test_engine_and_extent(monkeypatch):
     assert fields.wrong() == {"engine": "The Tractor is not here."}
     fields.extent = "infinite"
     assert list(fields.wrong()) == ["engine", "extent"]
+    assert fields.wrong()["extent"].startswith("Sérsic flux: The Tractor gives only that ")
 
 
 def test_settings():
@@ -597,15 +621,20 @@ def test_run_again_with_changes(session, ready, no_job_processes):
     assert again.lines[0].shape == Sersic(2, 4)
     assert again.lines[2].problem
     assert again.request.settings() == ready.request.settings()
-    assert (again.request.time_from, again.request.time_to, again.request.title) == ("", "61500", job.title)
+    assert (again.request.time_from, again.request.time_to, again.request.title) == ("", "61500", "")
+    assert job.title.startswith("2 targets, 20")  # a default one, with its date
     assert again.problems() == {}
-    assert request(again.submit().id)[1].sources == request(job.id)[1].sources
+    new = again.submit()
+    assert request(new.id)[1].sources == request(job.id)[1].sources
+    assert new.title.startswith("2 targets, 20")
+    again.fill_from(*request(job.id), "mine, of 2025-08-13")
+    assert again.request.title == "mine, of 2025-08-13"
 
 
 def test_faults_when_handing_in_are_told(ready, monkeypatch, tmp_path, no_job_processes):
     ready.request.image_folders = ("/no/such/folder",)
     assert ready.submit() is None
-    assert (ready.status, ready.failed) == ("images: there is no folder /no/such/folder.", True)
+    assert (ready.status, ready.failed) == ("Images: there is no folder /no/such/folder.", True)
     ready.request.image_folders = (str(tmp_path),)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "file"))

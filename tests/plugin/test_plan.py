@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.time import Time
 from astropy.wcs import WCS
 
 pytest.importorskip("glue")
 
 from glue_spherex import Sersic, Source, read_targets
-from glue_spherex.images import ImageFileError
+from glue_spherex.images import FolderCollection, ImageFileError
 from glue_spherex.io import Rejected
 from glue_spherex.photometry import PhotometryError, Settings, forecast
 from glue_spherex.plugin.measuring.plan import plan
@@ -47,11 +48,30 @@ def test_plan(targets, folders):
     assert found.seconds_basis
 
 
+def taken(targets, folders):
+    """First and last moment of the images, MJD."""
+    images = FolderCollection(*folders)
+    images.refresh()
+    moments = [match.record.mjd for match in images.find(targets.sources)]
+    return min(moments), max(moments)
+
+
 def test_what_is_asked_for(targets, folders):
     found = plan(targets, *folders, Settings(detectors=(1,), time=(50000, 70000)))
     assert found.images == found.measurements == 0
-    assert (
-        found.lines[0].problem == "It is on 24 images, but on none of the detectors and time range that are asked for."
+    first, last = (Time(moment, format="mjd").strftime("%Y-%m-%d") for moment in taken(targets, folders))
+    assert found.lines[0].problem == (
+        "It is on 24 images, but none of them is of the detectors and in the time range that you ask for; they were "
+        f"taken from {first} to {last}."
+    )
+    assert found.nothing_measured == (
+        f"None of the 4 targets can be measured. {targets.sources[0].label}: {found.lines[0].problem}"
+    )
+    one = replace(targets, sources=targets.sources[:1], rows=np.array([0]), rejected=[])
+    asked = Settings(detectors=(1,), wavelength=((1, 2),))
+    assert plan(one, *folders, asked).nothing_measured == (
+        "The target cannot be measured. It is on 24 images, but none of them is of the detectors and at the "
+        "wavelengths that you ask for."
     )
     assert found.lines[3].problem == "No image holds it."
     assert plan(targets, *folders, Settings(detectors=(2,))).lines[0].counts == (0, 12, 0, 0, 0, 0)

@@ -359,3 +359,15 @@ def test_companions_keep_their_shapes():
     galaxy = Targets([Source(10, 10 / 3600, "g", Sersic(1, 3))], np.array([0]), [], Table(), {})
     both = with_companions(targets_of_text("10 0"), galaxy, 60)
     assert [source.profile for source in with_shape(both, Sersic(2, 2)).sources] == [Sersic(2, 2), Sersic(1, 3)]
+
+
+@pytest.mark.parametrize("heading", ["l b", "GLON, GLAT, name", "# of no use\nl|b", "gal_lon\tgal_lat"])
+def test_galactic_coordinates_are_refused(heading):
+    with pytest.raises(TargetListError, match="galactic coordinates are not understood"):
+        targets_of_text(f"{heading}\n120.5 30.2\n121 31")
+
+
+def test_a_heading_that_means_nothing_is_one_rejected_row():
+    targets = targets_of_text("my targets\n120.5 30.2\n121 31")
+    assert [rejected.row for rejected in targets.rejected] == [0]
+    assert places(targets) == [(120.5, 30.2), (121, 31)]

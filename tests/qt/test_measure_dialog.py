@@ -106,6 +106,7 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     [job] = jobs()
     assert followed == [(job.id, False)]
     assert job.id in dialog.status_label.text()
+    assert "Look at it in the Job monitor, or change something to measure again." in dialog.status_label.text()
     assert not dialog.measure_button.isEnabled()  # not twice by a double click
     assert job.id in dialog.measure_button.toolTip()
     dialog.state.session.data_collection.append(catalogue())  # such as a result
@@ -128,9 +129,10 @@ def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, 
     qtbot.keyClicks(box, "200")
     settled(dialog, wait_for)
     assert dialog.method_form.note_of("background_box") == (
-        "background_box is 200; a whole number of pixels from 5 to 101 is needed."
+        "Background box is 200; a whole number of pixels from 5 to 101 is needed."
     )
-    assert "border" in box.styleSheet()
+    assert dialog.method_form.is_marked("background_box")
+    assert box.styleSheet() == ""  # the field keeps its look
     assert dialog.status_label.text() == dialog.method_form.note_of("background_box")
     assert not dialog.measure_button.isEnabled()
     assert "5 to 101" in dialog.measure_button.toolTip()
@@ -142,7 +144,8 @@ def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, 
     qtbot.keyClicks(box, "21")
     dialog.state.request.scheduler = ""
     settled(dialog, wait_for)
-    assert (dialog.method_form.note_of("background_box"), box.styleSheet()) == ("", "")
+    assert dialog.method_form.note_of("background_box") == ""
+    assert not dialog.method_form.is_marked("background_box")
     assert dialog.measure_button.isEnabled()
 
 
@@ -411,7 +414,7 @@ def test_run_again_with_changes(qtbot, opened, field, middle, followed, no_job_p
     first.state.request.add_folder(str(field.folder / "images"))
     job = first.state.submit()
     dialog = opened(job_id=job.id)
-    assert dialog.target_form.fields["how"].currentText() == "the targets of a job"
+    assert dialog.target_form.fields["how"].currentText() == f"the targets of job {job.id}"
     assert dialog.method_form.fields["background_box"].text() == "21"
     assert dialog.request_form.detector_boxes[2].isChecked()
     assert dialog.method_form.fields["title"].text() == "one"
@@ -505,3 +508,43 @@ def test_a_right_click_in_a_cutout(qtbot, application, measured_spectra, small_f
     clicked = SkyCoord(source.ra, source.dec, unit="deg")
     assert clicked.separation(SkyCoord(data["ra"][3], data["dec"][3], unit="deg")).arcsec < 2
     dialog.close()
+
+
+def test_a_file_is_followed_while_it_is_typed(qtbot, opened, tmp_path, wait_for):
+    (tmp_path / "list.csv").write_text("ra,dec\n150,2\n")
+    dialog = opened()
+    dialog.state.target.how = "file"
+    settled(dialog, wait_for)
+    assert dialog.status_label.text() == "Name a file with targets."
+    line = dialog.target_form.fields["file"]
+    qtbot.keyClicks(line, str(tmp_path / "list.csv"))
+    wait_for(lambda: dialog.state.target.file == line.text(), process_events)
+    settled(dialog, wait_for)
+    assert len(rows(dialog)) == 1
+    assert dialog.status_label.text() != "Name a file with targets."
+
+
+def test_a_result_that_is_replaced_is_told_below_its_field(opened, tmp_path, wait_for):
+    (tmp_path / "settings.json").write_text("{}")
+    dialog = opened()
+    dialog.state.request.output = str(tmp_path)
+    settled(dialog, wait_for)
+    assert "holds a result, which will be replaced" in dialog.method_form.note_of("output")
+    assert not dialog.method_form.is_marked("output")
+    dialog.state.request.output = "results"
+    settled(dialog, wait_for)
+    assert dialog.method_form.is_marked("output")
+    assert "whole path" in dialog.method_form.note_of("output")
+
+
+def test_no_scroll_bar_stays_where_no_rows_are_left(opened, session, wait_for):
+    data = catalogue(300)
+    session.data_collection.append(data)
+    subset = session.data_collection.new_subset_group("some", data.id["ra"] > 0)
+    dialog = opened(layer=subset)
+    settled(dialog, wait_for)
+    assert dialog.table.verticalScrollBar().maximum() > 0
+    subset.subset_state = data.id["ra"] < 0
+    settled(dialog, wait_for)
+    assert dialog.table.verticalScrollBar().maximum() == 0
+    assert not dialog.table.verticalScrollBar().isVisible()

@@ -1,6 +1,7 @@
 """What the measure dialog holds and does, without a window."""
 
 import os
+import re
 from datetime import datetime
 
 from echo import CallbackProperty, SelectionCallbackProperty
@@ -38,6 +39,7 @@ _SERSIC = {
     "position_angle": ("position_angle", "position angle"),
 }
 _FARTHEST_ARCSEC = 600.0
+_DEFAULT_TITLE = re.compile(r".*, \d{4}-\d\d-\d\d \d\d:\d\d")
 
 
 class MeasureState(State, HubListener):
@@ -139,7 +141,7 @@ class MeasureState(State, HubListener):
         if not found and self.targets is not None and not self.targets.sources:
             found["targets"] = self._no_target()
         if not found and self.plan is not None and not self.plan.n_measured:
-            found["plan"] = f"None of the targets can be measured. {self.plan.first_problem}"
+            found["plan"] = self.plan.nothing_measured
         if not found and self.plan_problem:
             found["plan"] = self.plan_problem
         return found
@@ -159,7 +161,8 @@ class MeasureState(State, HubListener):
             try:
                 Sersic(**{"n": 1.0, "r_eff": 1.0, parameter: number_of(getattr(self, field), what)})
             except ValueError as error:
-                found[field] = str(error).removeprefix("Sersic profile: ")
+                sentence = str(error).removeprefix("Sersic profile: ").replace(f"{parameter} is ", f"{what} is ", 1)
+                found[field] = _sentence(sentence)
         return found
 
     def _wrong_radius(self):
@@ -168,7 +171,7 @@ class MeasureState(State, HubListener):
         try:
             self._radius()
         except ValueError as error:
-            return {"radius": str(error)}
+            return {"radius": _sentence(error)}
         return {}
 
     def _radius(self):
@@ -352,7 +355,10 @@ class MeasureState(State, HubListener):
             )
         except (ValueError, OSError) as error:
             return self._fail(_sentence(error))
-        self._tell(f"Job {job.id} was handed in: {job.title}.")
+        self._tell(
+            f"Job {job.id} was handed in: {job.title}. Look at it in the Job monitor, or change something to measure "
+            "again."
+        )
         try:
             remember_folders(request.known_folders, request.image_folders, request.folder("calibration") or "")
         except (OSError, ValueError) as error:
@@ -365,7 +371,7 @@ class MeasureState(State, HubListener):
         value = {"layer": target.layer, "region": target.region}.get(target.how)
         return layer_text(value) if value is not None else str(getattr(target, target.how, target.how))
 
-    def fill_from(self, request, targets, title):
+    def fill_from(self, request, targets, title, job_id=""):
         """Take over what a job did, to change it and run it again.
 
         Parameters
@@ -373,11 +379,14 @@ class MeasureState(State, HubListener):
         request : glue_spherex.jobs.Request
         targets : Targets
         title : str
+            A default one is not taken over: it would have the old date.
+        job_id : str, optional
+            Of the job, to say where the targets come from.
         """
-        self.target.give(targets)
+        self.target.give(targets, job_id)
         self.shape, self.neighbours = "columns", None
         self.request.fill_from(request)
-        self.request.title = title
+        self.request.title = "" if _DEFAULT_TITLE.fullmatch(title) else title
         self.refresh()
 
     def _tell(self, text):

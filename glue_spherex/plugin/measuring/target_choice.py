@@ -6,7 +6,7 @@ from glue.core.state_objects import State
 from glue.core.subset_group import SubsetGroup
 
 from ...io import TargetListError
-from ...io.recognition import column_names
+from ...io.errors import MissingColumnsError
 from ..columns import kind_of
 from ..dialogs import offer
 from .layers import has_rows, is_made_on
@@ -56,6 +56,8 @@ class TargetChoice(State):
         What the name of the object was resolved to.
     given : Targets or None
         The targets of an older job.
+    given_by : str
+        Id of that job.
     """
 
     how = SelectionCallbackProperty(docstring="where the targets come from")
@@ -83,7 +85,8 @@ class TargetChoice(State):
         self.data_collection = data_collection
         self.given = None
         self._of_columns = None  # whose columns are offered
-        TargetChoice.how.set_display_func(self, HOW_WORDS.get)
+        self.given_by = ""
+        TargetChoice.how.set_display_func(self, self._how_text)
         TargetChoice.layer.set_display_func(self, layer_text)
         TargetChoice.region.set_display_func(self, layer_text)
         TargetChoice.region_part.set_choices(self, list(PART_WORDS))
@@ -136,6 +139,9 @@ class TargetChoice(State):
         """Datasets and subsets that can be chosen."""
         return TargetChoice.layer.get_choices(self)
 
+    def _how_text(self, how):
+        return f"the targets of job {self.given_by}" if how == "job" and self.given_by else HOW_WORDS[how]
+
     def _offer_how(self):
         offer(self, "how", [how for how in HOW_WORDS if how != "job" or self.given is not None])
 
@@ -168,8 +174,10 @@ class TargetChoice(State):
             try:
                 targets = targets_of_file(path)
                 return ("file", path), list(targets.table.colnames), dict(targets.columns)
+            except MissingColumnsError as error:
+                return ("file", path), list(error.columns), {}
             except TargetListError:  # told by `targets`
-                return ("file", path), column_names(path), {}
+                return ("file", path), [], {}
         data = self.layer.data
         return ("layer", data.uuid), [column.name for column in columns_of(data)], guessed_columns(data)
 
@@ -236,14 +244,16 @@ class TargetChoice(State):
 
     # from a job
 
-    def give(self, targets):
+    def give(self, targets, job_id=""):
         """Choose the targets of an older job.
 
         Parameters
         ----------
         targets : Targets
+        job_id : str, optional
+            Of the job, to say so.
         """
-        self.given = targets
+        self.given, self.given_by = targets, job_id
         self._offer_how()
         self.how = "job"
 

@@ -54,7 +54,7 @@ def _fill_from_job(state, job_id):
     from ...jobs import job, request
 
     asked, targets = request(job_id)
-    state.fill_from(asked, targets, job(job_id).title)
+    state.fill_from(asked, targets, job(job_id).title, job_id)
 
 
 class MeasureDialog(QtWidgets.QDialog, HubListener):
@@ -243,9 +243,9 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.state.refresh()
         if self._handed_in is not None and self.state.plan_request() != self._handed_in_request:
             self._handed_in = None  # the data have changed since
-        wrong = self.state.wrong()
+        wrong, notes = self.state.wrong(), self.state.request.notes()
         for form in self._all_forms:
-            form.mark(wrong)
+            form.mark(wrong, notes)
         self._count()
         self.method_form.show_default_title(self.state.default_title)
         self._show_plan()

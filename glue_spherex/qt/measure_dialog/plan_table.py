@@ -128,6 +128,7 @@ class PlanTable(QtWidgets.QTableView):
         rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
         self.clearSpans()
         self._model.show(self._state.lines)
+        self.updateGeometries()  # else a scroll bar stays where no rows are left
         spans = [row for row, line in enumerate(self._state.lines) if line.problem][:_MOST_SPANS]
         for row in spans:
             self.setSpan(row, _SHAPE, 1, len(HEADERS) - _SHAPE)

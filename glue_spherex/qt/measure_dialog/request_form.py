@@ -147,9 +147,9 @@ class MethodForm(Form):
         form.add_row("Dask scheduler", form.line(request, "scheduler", tip, placeholder="tcp://host:8786"), tip=tip)
         return form
 
-    def mark(self, wrong):
+    def mark(self, wrong, notes=None):
         """Mark fields; the advanced settings are unfolded if one of them is wrong."""
-        super().mark(wrong)
+        super().mark(wrong, notes)
         inside = self.advanced.content
         inside.mark(wrong)
         if set(wrong) & set(inside.fields):

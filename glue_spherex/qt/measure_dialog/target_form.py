@@ -6,6 +6,7 @@ from ...plugin.measuring.target_choice import OTHER_ROLES, ROLES, SHAPE_ROLES
 from ..open_dialogs import push_button
 from .form import Fold, Form
 
+_SETTLE_MS = 300
 _NUMBERS = 72  # width of a field for a number, px
 _FILTERS = "Tables (*.csv *.txt *.dat *.tsv *.tbl *.vot *.xml *.fits *.ecsv *.parquet);;All files (*)"
 _EXAMPLE = "150.1000 2.2000 star\n10:00:24.0 +02:12:00 galaxy"
@@ -63,7 +64,12 @@ class TargetForm(Form):
     def _file_line(self, tip):
         line = self.line(self.target, "file", tip, placeholder="targets.csv")
         line.textEdited.disconnect()
-        line.editingFinished.connect(lambda: setattr(self.target, "file", line.text()))  # not read at each letter
+        settling = QtCore.QTimer(self)  # the file is not read at each letter
+        settling.setSingleShot(True)
+        settling.setInterval(_SETTLE_MS)
+        settling.timeout.connect(lambda: setattr(self.target, "file", line.text()))
+        line.textEdited.connect(lambda text: settling.start())
+        line.editingFinished.connect(lambda: setattr(self.target, "file", line.text()))
         return line
 
     def _typed(self, look_up):
@@ -121,9 +127,9 @@ class TargetForm(Form):
         self._name_fold()
         self._show_found()
 
-    def mark(self, wrong):
+    def mark(self, wrong, notes=None):
         """Mark fields, also those of the columns that are folded away."""
-        super().mark(wrong)
+        super().mark(wrong, notes)
         self.more.mark(wrong)
         if set(wrong) & set(self.more.fields):
             self.fold.unfold()
