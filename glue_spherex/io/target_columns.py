@@ -175,7 +175,7 @@ def check_columns(where, names, found, chosen):
         raise MissingColumnsError(
             f"{where}: no column looks like {' or '.join(missing)}; the columns are {listed(names)}. "
             "Rename the columns with the positions to ra and dec, or, in Python, name them with ra= and dec=.",
-            tuple(names),
+            tuple(names) if len(names) > 1 else (),
         )
 
 
