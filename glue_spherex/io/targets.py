@@ -181,7 +181,7 @@ def targets_in(tables, where, chosen):
 def _check_table(table, where):
     """Raise a `TargetListError` if a text has no columns: no row has as many cells as the first line."""
     n_rows = len(table.columns[0].values) if table.columns else 0
-    if table.untyped and n_rows and len(table.ragged) == n_rows:
+    if table.untyped and len(table.columns) > 1 and 0 < n_rows == len(table.ragged):
         raise TargetListError(
             f"{where}: does not look like a table; a line with the names of the columns, two of which are ra and dec, "
             "and a line for each target are needed."
