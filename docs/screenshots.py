@@ -143,6 +143,7 @@ def pictures_of_jobs(window):
     dialog.close()
     dialog = measure_dialog(window.session, bright)
     dialog.state.request.title = "Bright stars, once more"
+    dialog.resize(min(1120, window.width()), min(800, window.height()))
     while not dialog.state.is_planned:
         wait(0.2)
     yield "measure-dialog", lambda: dialog

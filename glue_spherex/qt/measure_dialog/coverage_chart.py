@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 
 from ...model import DETECTORS
 
+_WIDE_PX = 460  # of the chart with each label in two lines
+
 
 class CoverageChart(FigureCanvasQTAgg):
     """Six bars, one for each detector; of all targets, or of those that are selected in the table.
@@ -50,8 +52,7 @@ class CoverageChart(FigureCanvasQTAgg):
         axes.set_axis_on()
         bars = axes.bar(list(DETECTORS), self.counts, width=0.7, color=[d.colour for d in DETECTORS.values()])
         axes.bar_label(bars, fontsize=8, color=ink, padding=1)
-        labels = [f"D{d.number}\n{d.wavelength_min_um:.2f}-{d.wavelength_max_um:.2f} µm" for d in DETECTORS.values()]
-        axes.set_xticks(list(DETECTORS), labels=labels)
+        axes.set_xticks(list(DETECTORS), labels=self._labels())
         axes.set_ylim(0, max(1, *self.counts) * 1.22)
         axes.set_yticks([])
         axes.set_title(self._title(lines), fontsize=9, loc="left", color=ink, parse_math=False)
@@ -60,6 +61,18 @@ class CoverageChart(FigureCanvasQTAgg):
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         self.draw_idle()
+
+    def _labels(self):
+        between = "-" if self.width() >= _WIDE_PX else "-\n"  # side by side, or one above the other
+        return [
+            f"D{d.number}\n{d.wavelength_min_um:.2f}{between}{d.wavelength_max_um:.2f} µm" for d in DETECTORS.values()
+        ]
+
+    def resizeEvent(self, event):
+        """Labels that fit the width."""
+        super().resizeEvent(event)
+        if self._state.plan is not None:
+            self.axes.set_xticks(list(DETECTORS), labels=self._labels())
 
     def _title(self, lines):
         if not lines:
