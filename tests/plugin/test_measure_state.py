@@ -126,8 +126,8 @@ def test_shapes(session):
     state.sersic_n, state.r_eff = "9", "small"
     state.refresh()
     assert state.wrong() == {
-        "sersic_n": "n is 9; allowed is 0.5 <= n <= 6.",
-        "r_eff": "half-light radius is 'small', which is not a number.",
+        "sersic_n": "Sérsic index is 9; allowed is 0.5 <= n <= 6.",
+        "r_eff": "Half-light radius is 'small', which is not a number.",
     }
     assert state.plan_request() is None
 
@@ -549,7 +549,7 @@ def test_counts(ready):
     ready.refresh()
     asked = ready.plan_request()
     ready.take_plan(asked, asked.count())
-    assert ready.problems() == {"plan": "None of the targets can be measured. No image holds it."}
+    assert ready.problems() == {"plan": "None of the 2 targets can be measured. 10.00000_80.00000: No image holds it."}
 
 
 def test_a_folder_without_images(ready, images):
