@@ -47,7 +47,7 @@ def wait(seconds):
     process_events(wait=seconds)
 
 
-def wait_for_cutouts(window, longest=60.0):
+def wait_for_cutouts(window, longest=10.0):
     """Wait until every cutout on the screen is drawn."""
     from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
 
@@ -122,28 +122,38 @@ def pictures(window, demo):
 
 def pictures_of_jobs(window):
     """The measure dialog on bright stars of the catalogue, and the monitor while they are measured."""
-    from glue_spherex.jobs import submit
+    from glue_spherex.jobs import job, submit
     from glue_spherex.jobs import wait as wait_for_job
     from glue_spherex.qt.job_monitor import job_monitor
     from glue_spherex.qt.measure_dialog import measure_dialog
 
     catalogue = next(data for data in window.data_collection if data.label == "catalogue")
+    for group in window.data_collection.subset_groups:
+        window.data_collection.remove_subset_group(group)
     bright = window.data_collection.new_subset_group("bright stars", catalogue.id["flux_2um_ujy"] > 5.5e3)
     dialog = measure_dialog(window.session, bright)
-    dialog.state.request.title = "Bright stars"
+    state = dialog.state
+    state.refresh()
+
+    def start(title):
+        return submit(state.targets, state.request.image_folders, state.request.calibration or None, title=title)
+
+    for title in ("Bright stars", "Bright stars, other box"):  # the machine learns how long it takes
+        first = wait_for_job(start(title).id)
+    dialog.close()
+    dialog = measure_dialog(window.session, bright)
+    dialog.state.request.title = "Bright stars, once more"
+    dialog.resize(min(1120, window.width()), min(800, window.height()))
     while not dialog.state.is_planned:
         wait(0.2)
     yield "measure-dialog", lambda: dialog
-    targets, request = dialog.state.targets, dialog.state.request
-    for title in ("Bright stars", "Bright stars, 21 px box", "Bright stars, again"):
-        job = submit(targets, request.image_folders, request.calibration or None, title=title)
-        if title != "Bright stars, again":
-            wait_for_job(job.id)
     dialog.close()
-    job_monitor(window.session)
-    wait(1.0)
+    monitor, running = job_monitor(window.session), start("Bright stars, once more").id
+    monitor.state.choose([first.id])
+    while job(running).images_done < 10 and job(running).phase.is_active:
+        wait(0.1)
     yield "job-monitor", lambda: window
-    wait_for_job(job.id)
+    wait_for_job(running)
 
 
 def show_viewer(window, viewer):

@@ -46,6 +46,7 @@ def add_jobs(commands, new_command):
 
 def _list(options):
     from .jobs import jobs
+    from .jobs.job_state import duration_text
 
     known = jobs()
     if options.json:
@@ -54,10 +55,10 @@ def _list(options):
     if not known:
         print("there are no jobs; `glue-spherex measure --background` makes one")
         return 0
-    print(f"{'id':<8}  {'phase':<9}  {'images':>13}  {'left':>8}  {'submitted (UTC)':<16}  title")
+    print(f"{'id':<8}  {'phase':<9}  {'images':>13}  {'left':>12}  {'submitted (UTC)':<16}  title")
     for job in known:
         print(
-            f"{job.id}  {job.phase:<9}  {_images(job):>13}  {_duration(job.seconds_left):>8}  "
+            f"{job.id}  {job.phase:<9}  {_images(job):>13}  {duration_text(job.seconds_left) or '-':>12}  "
             f"{_moment(job.submitted):<16}  {_short(job.title, 60)}"
         )
     return 0
@@ -65,7 +66,7 @@ def _list(options):
 
 def _show(options):
     from .jobs import JobError, failures, job, request
-    from .jobs.job_state import one_line
+    from .jobs.job_state import duration_text, one_line
 
     known = job(options.id)
     try:
@@ -88,8 +89,8 @@ def _show(options):
         "images": _images(known),
         "measurements": known.measurements,
         "failures": known.failures,
-        "worked for": _duration(known.seconds),
-        "time left": _duration(known.seconds_left),
+        "worked for": duration_text(known.seconds),
+        "time left": duration_text(known.seconds_left) or "-",
         "folder": known.folder,
         "result": known.result,
     }
@@ -160,15 +161,6 @@ def _images(job):
 
 def _moment(moment):
     return moment.strftime("%Y-%m-%d %H:%M") if moment else "-"
-
-
-def _duration(seconds):
-    if seconds is None:
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60} h {minutes % 60} m" if minutes >= 60 else f"{minutes} m {rest} s" if minutes else f"{rest} s"
-    )
 
 
 def _short(text, length):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -12,12 +13,15 @@ from .terminal import (
     INTERRUPTED,
     NOTHING,
     detectors,
-    number_range,
     pair,
     positive,
     progress_bar,
     stop_on_interrupt,
+    time_range,
+    wavelength_ranges,
 )
+
+_LOOK_UP = " Names of objects are looked up by the measure dialog in glue only."
 
 
 def add_measure(commands, new_command):
@@ -82,9 +86,11 @@ def add_ranges(command):
     """Add the options that say which images are wanted."""
     command.add_argument("--detectors", type=detectors, metavar="1,4", help="default: all")
     command.add_argument(
-        "--wavelength", type=number_range, action="append", metavar="LO:HI", help="µm; repeat for more"
+        "--wavelength", type=wavelength_ranges, action="extend", metavar="LO:HI", help="µm; repeat for more"
     )
-    command.add_argument("--time", type=number_range, metavar="LO:HI", help="modified Julian dates")
+    command.add_argument(
+        "--time", type=time_range, metavar="FROM:TO", help="dates as 2025-08-13, or modified Julian dates"
+    )
 
 
 def _add_request(command):
@@ -193,7 +199,7 @@ def _settings(options):
         psf_zones=options.psf_zones,
         psf_shift=options.psf_shift,
         detectors=options.detectors,
-        wavelength=tuple(options.wavelength) if options.wavelength else None,
+        wavelength=tuple(options.wavelength or ()) or None,
         time=options.time,
     )
 
@@ -233,7 +239,7 @@ def _tell(options, targets, result, summary, spectra):
     if options.calibration is None and summary["measurements"]:
         notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
-        notes.append(f"{summary['failed_images']} images failed; images.ecsv says why")
+        notes.append(f"{_counted(summary['failed_images'], 'image')} failed; images.ecsv says why")
     releases = result.about["releases"]
     if len({name.removesuffix("_deep") for name in releases}) > 1:
         notes.append(f"the spectra mix releases with different gains: {', '.join(releases)} (column data_collection)")
@@ -247,9 +253,14 @@ def _tell(options, targets, result, summary, spectra):
         print(json.dumps(summary))
     elif summary["measurements"]:
         print(
-            f"{summary['measurements']} measurements of {len(targets.sources)} sources on {summary['images']} images "
+            f"{_counted(summary['measurements'], 'measurement')} of {targets.in_words} "
+            f"on {_counted(summary['images'], 'image')} "
             f"in {summary['seconds']:.1f} s: {spectra}"
         )
+
+
+def _counted(number, noun):
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def rejections(targets):
@@ -271,7 +282,8 @@ def read_target_options(options):
         where = options.targets or "--target"
         if not targets.n_rows:
             raise ValueError(f"{where}: the list has no rows")
-        raise ValueError(f"{where}: none of its {targets.n_rows} rows can be measured; {targets.rejected[0]}")
+        which = f"none of its {targets.n_rows} rows can" if targets.n_rows > 1 else "its only row cannot"
+        raise ValueError(f"{where}: {which} be measured; {targets.rejected[0]}")
     return targets
 
 
@@ -288,7 +300,7 @@ def _targets_from(texts):
             positions.append(parse_target(text))
             rows.append(row)
         except TargetListError as error:
-            rejected.append(Rejected(row, str(error)))
+            rejected.append(Rejected(row, f"{error}{_LOOK_UP if re.match('[^0-9]*[A-Za-z]', text) else ''}"))
     table = Table({"ra": [p.ra for p in positions], "dec": [p.dec for p in positions]}, dtype=(float, float))
     targets = read_targets(table)
     return replace(targets, rows=np.array(rows, dtype=int), rejected=rejected)
@@ -329,9 +341,10 @@ def _estimate(options):
         targets.sources,
         _folder_collection(options)[0],
         detectors=options.detectors,
-        wavelength=tuple(options.wavelength) if options.wavelength else None,
+        wavelength=tuple(options.wavelength or ()) or None,
         time=options.time,
     )
     result.counts.pprint_all()
-    print(f"{result.images} images, {result.measurements} measurements, about {result.seconds:.1f} s with one worker")
+    counted = f"{_counted(result.images, 'image')}, {_counted(result.measurements, 'measurement')}"
+    print(f"{counted}, about {result.seconds:.1f} s with one worker")
     return DONE

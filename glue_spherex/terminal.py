@@ -6,6 +6,8 @@ import sys
 import threading
 from contextlib import contextmanager
 
+from .io.typed_values import FieldError, ranges_of, times_of
+
 #: Exit statuses.
 DONE, NOTHING, INTERRUPTED = 0, 2, 130
 
@@ -35,14 +37,20 @@ def pair(text):
     return x, y
 
 
-def number_range(text):
+def wavelength_ranges(text):
+    return _typed(ranges_of, text)
+
+
+def time_range(text):
+    return _typed(times_of, text)
+
+
+def _typed(read, text):
+    """What an option holds, read as the fields of glue's dialog are."""
     try:
-        low, high = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a range such as 0.75:1.1") from None
-    if not low < high:
-        raise argparse.ArgumentTypeError(f"{text!r}: the first number must be below the second")
-    return low, high
+        return read(text)
+    except FieldError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """What jobs cost: submitting, running, listing; and what a Dask cluster gains.
 
-    python docs/benchmarks/jobs.py [--images 2000] [--frames 500]
+    python docs/benchmarks/jobs.py [--images 2000] [--frames 12]
 
 Figures of a comparison are taken in turn, several times; the median is printed, and the smallest in brackets. Many
-images are few that have several names: what they cost is the same.
+images are copies of few: what they cost is the same.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def overhead(folder, images, n):
         for number in range(REPEATS + 1):
             words = [*command, os.path.join(scratch, str(number))]
             plain.append(costs(lambda words=words: subprocess.run(words, check=True, stdout=subprocess.DEVNULL)))
-            as_job.append(costs(lambda: jobs.wait(jobs.submit(targets, images, calibration).id)))
+            as_job.append(costs(lambda: completed(jobs.submit(targets, images, calibration), n)))
     for what, place in (("wall time", 0), ("processor time", 1)):
         one, other = (np.array([pair[place] for pair in values[1:]]) for values in (plain, as_job))
         report(f"measure {n} images, plain command, {what}", one)
@@ -96,7 +96,7 @@ def many_sources(folder, scratch, n, numbers):
     Table({"ra": sky.ra.deg, "dec": sky.dec.deg}).write(targets, format="ascii.csv")
     for number in numbers:
         words = [sys.executable, "-m", "glue_spherex.cli", "measure", str(targets), "--images",
-                 str(linked(folder, scratch / f"frames-{number}", number)), "--calibration",
+                 str(copies(folder, scratch / f"frames-{number}", number)), "--calibration",
                  str(folder / "calibration"), "--output", str(scratch / f"many-{number}")]  # fmt: skip
         start = time.perf_counter()
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -112,14 +112,20 @@ def many_sources(folder, scratch, n, numbers):
         shutil.rmtree(scratch / f"many-{number}")
 
 
-def linked(folder, other, n):
-    """A folder with n names of the images of a field."""
+def copies(folder, other, n):
+    """A folder with n images: those of a field, again and again."""
     images = sorted((folder / "images").glob("*.fits"))
     other.mkdir()
     for number in range(n):
         image = images[number % len(images)]
-        (other / f"{image.stem}-{number // len(images)}.fits").symlink_to(image)
+        shutil.copyfile(image, other / f"{image.stem}-{number // len(images)}.fits")
     return other
+
+
+def completed(job, n):
+    """Wait for a job that measures a source on n images."""
+    job = jobs.wait(job.id)
+    assert (job.phase, job.measurements) == (jobs.Phase.COMPLETED, n), job
 
 
 def costs(call):
@@ -182,7 +188,7 @@ def main():
     """Print all figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--frames", type=int, default=500)
+    parser.add_argument("--frames", type=int, default=12)
     options = parser.parse_args()
     n = options.images
     describe_machine()
@@ -191,7 +197,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         os.environ["GLUE_SPHEREX_HOME"] = str(scratch / "home")
-        few, many = linked(cutouts, scratch / "few", 200), linked(cutouts, scratch / "many", n)
+        few, many = copies(cutouts, scratch / "few", 200), copies(cutouts, scratch / "many", n)
         many_jobs(cutouts)
         small_jobs(cutouts, few)
         overhead(cutouts, many, n)

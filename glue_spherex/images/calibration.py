@@ -94,7 +94,7 @@ class CalibrationFolder:
     Raises
     ------
     ImageFileError
-        If there is no such folder.
+        If there is no such folder, or no calibration file in it.
     """
 
     def __init__(self, path):
@@ -103,6 +103,11 @@ class CalibrationFolder:
             raise ImageFileError(f"calibration: {self.path} is not a folder.")
         self._found = None
         self._planes = {}
+        if not self.files:
+            raise ImageFileError(
+                f"calibration: {self.path} holds no calibration file of SPHEREx (such as solid_angle_pixel_map_D1_… "
+                "or spectral_wcs_D1_…); name another folder, or none to go by the headers of the images."
+            )
 
     def __getstate__(self):
         return {"path": self.path, "_found": self._found, "_planes": {}}

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from glue_spherex.model import unit_vectors
 from glue_spherex.model.detectors import DETECTORS, N_PIX, PIXEL_SCALE_ARCSEC
 
 from .calibration import as_calibration
@@ -281,12 +282,6 @@ def _chosen(records, detectors, wavelength, time):
         }  # fmt: skip
     low, high = (-np.inf, np.inf) if time is None else time
     return np.array([k for k, r in enumerate(records) if r.detector in allowed and low <= r.mjd <= high], dtype=int)
-
-
-def unit_vectors(ra_deg, dec_deg):
-    """Unit vectors, shape (…, 3), of positions on the sky."""
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
 
 def footprints(records):

@@ -13,6 +13,21 @@ class TargetListError(ValueError):
     """A target list, or a single target, that cannot be understood."""
 
 
+class MissingColumnsError(TargetListError):
+    """A table without the columns of a position.
+
+    Parameters
+    ----------
+    sentence : str
+    columns : tuple of str
+        Columns among which those of the position may be; empty if it does not look like a table at all.
+    """
+
+    def __init__(self, sentence, columns=()):
+        super().__init__(sentence)
+        self.columns = columns
+
+
 #: What parsers raise when they meet nonsense; each is turned into one sentence that names the file.
 PARSER_ERRORS = (
     TableFileError,

@@ -42,7 +42,21 @@ def is_spectrum_file(path):
     -------
     bool
     """
-    names = set(column_names(path))
+    return are_of_spectrum(column_names(path))
+
+
+def are_of_spectrum(names):
+    """Whether columns are those of a SPHEREx spectrum.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    bool
+    """
+    names = set(names)
     return "flux" in names and bool(names & {"lambda", "wavelength"}) and len(names & _TELLTALE) >= 2
 
 

@@ -106,7 +106,7 @@ def read_spectra(path):
         tables = read_tables(path)
         table = in_schema(long_form(next(filter(_is_spectrum, tables), tables[0])))
         if "source_id" not in table.names:
-            table.columns.append(_source_ids(table))
+            table.columns.append(source_numbers(table))
             table = in_schema(table)
         spectra = to_qtable(table)
         check(spectra)
@@ -120,8 +120,18 @@ def _is_spectrum(table):
     return {"lambda", "flux"} <= names
 
 
-def _source_ids(table):
-    """One number per source, in the order of their first rows."""
+def source_numbers(table):
+    """The column ``source_id`` of a spectrum without one: a number per source, in the order of their first rows.
+
+    Parameters
+    ----------
+    table : FileTable
+        A row per measurement. Sources are told by label, or by position where there is none.
+
+    Returns
+    -------
+    FileColumn
+    """
     columns = {column.name: column.values for column in table.columns}
     if "label" in columns:
         keys = columns["label"]

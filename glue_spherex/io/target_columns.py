@@ -7,7 +7,7 @@ import numpy as np
 from ..model import SourceError
 from .angles import parse_angle
 from .columns import _unit, listed
-from .errors import TargetListError
+from .errors import MissingColumnsError, TargetListError
 
 #: For each value of a source: names of columns (letters and digits, lower case), best first, and UCDs.
 _NAMES = {
@@ -139,6 +139,8 @@ def _factor(role, column):
     if isinstance(unit, u.UnrecognizedUnit):
         return 1.0 if np.asarray(column.values).dtype.kind in "OSU" else None  # such as "h:m:s"
     target = u.Unit(_UNITS[role])
+    if role == "ref_epoch" and unit.is_equivalent(target) and unit.to(target) != 1:
+        return None  # days are those of a Julian date, not of a year
     if unit in (u.hour, u.hourangle) and target == u.deg:
         return 15.0  # exactly
     return float(unit.to(target)) if unit.is_equivalent(target) else None
@@ -165,15 +167,15 @@ def check_columns(where, names, found, chosen):
         From `assigned`.
     chosen : dict of str to (str or None)
     """
-    names = listed(names)
     for role, name in chosen.items():
         if name and role not in found:
-            raise TargetListError(f"{where}: no column {name!r} for {role}; the columns are {names}.")
+            raise TargetListError(f"{where}: no column {name!r} for {role}; the columns are {listed(names)}.")
     missing = [role for role in ("ra", "dec") if role not in found]
     if missing:
-        raise TargetListError(
-            f"{where}: no column looks like {' or '.join(missing)}; the columns are {names}. "
-            "Rename the columns with the positions to ra and dec, or, in Python, name them with ra= and dec=."
+        raise MissingColumnsError(
+            f"{where}: no column looks like {' or '.join(missing)}; the columns are {listed(names)}. "
+            "Rename the columns with the positions to ra and dec, or, in Python, name them with ra= and dec=.",
+            tuple(names) if len(names) > 1 else (),
         )
 
 

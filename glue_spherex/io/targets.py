@@ -10,7 +10,8 @@ from .angles import parse_target, position_label
 from .columns import FileTable, distinct, to_qtable
 from .ecsv import from_astropy
 from .errors import PARSER_ERRORS, TargetListError, reason
-from .spectra import read_tables
+from .recognition import are_of_spectrum
+from .spectra import read_tables, source_numbers
 from .target_columns import Cells, assigned, check_columns
 from .text import guessed
 
@@ -34,6 +35,9 @@ class Rejected(NamedTuple):
 class Targets:
     """A target list.
 
+    Of a SPHEREx spectrum with a row per measurement, the first row of each source is its target; the other rows are
+    none, and not rejected.
+
     Attributes
     ----------
     sources : list of Source
@@ -56,8 +60,15 @@ class Targets:
 
     @property
     def n_rows(self):
-        """Rows of the list."""
+        """Rows that are sources or rejected."""
         return len(self.sources) + len(self.rejected)
+
+    @property
+    def in_words(self):
+        """How many sources, and companions: ``10 sources and 3 companions``."""
+        companions = sum(source.companion for source in self.sources)
+        parts = [(len(self.sources) - companions, "source"), (companions, "companion")]
+        return " and ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in parts if n)
 
     def __len__(self):
         return len(self.sources)
@@ -85,7 +96,7 @@ def read_targets(
     means: no name (the source is named after its position), point source, round, position angle 0, no motion,
     reference epoch 2000, a target. Without `sersic_n` the other numbers of a shape do not count. Two rows of one name
     become ``name`` and ``name_2``. A row of a text file with too few or too many cells is rejected, the others are
-    read.
+    read. A SPHEREx spectrum gives its sources, one target each.
 
     Parameters
     ----------
@@ -126,6 +137,8 @@ def read_targets(
     where = "target list" if hasattr(path, "colnames") else str(path)
     try:
         tables = [from_astropy(path)] if hasattr(path, "colnames") else read_tables(path, typed=False)
+    except FileNotFoundError as error:
+        raise TargetListError(f"{where}: there is no such file; check its name and folder.") from error
     except PARSER_ERRORS as error:
         raise TargetListError(f"{where}: cannot be read as a target list: {reason(error)}.") from error
     return targets_in(tables, where, chosen)
@@ -153,14 +166,26 @@ def targets_in(tables, where, chosen):
     """
     found = [(table, assigned([c for c in table.columns if not c.is_array], chosen)) for table in tables]
     table, columns = next((pair for pair in found if {"ra", "dec"} <= pair[1].keys()), found[0])
+    if not {"ra", "dec"} <= columns.keys():
+        _check_table(table, where)
     check_columns(where, table.names, columns, chosen)
     try:
         cells = {role: Cells(role, column) for role, column in columns.items()}
     except ValueError as error:
         raise TargetListError(f"{where}: {error}.") from None
-    sources, rows, rejected = _sources(cells, len(columns["ra"].values), table.ragged)
+    sources, rows, rejected = _sources(cells, _listed_rows(table, len(columns["ra"].values)), table.ragged)
     names = {role: column.name for role, column in columns.items()}
     return Targets(sources, np.array(rows, dtype=np.int64), rejected, _original(table, names.get("name")), names)
+
+
+def _check_table(table, where):
+    """Raise a `TargetListError` if a text has no columns: no row has as many cells as the first line."""
+    n_rows = len(table.columns[0].values) if table.columns else 0
+    if table.untyped and len(table.columns) > 1 and 0 < n_rows == len(table.ragged):
+        raise TargetListError(
+            f"{where}: does not look like a table; a line with the names of the columns, two of which are ra and dec, "
+            "and a line for each target are needed."
+        )
 
 
 def _original(table, name):
@@ -174,10 +199,21 @@ def _original(table, name):
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _sources(cells, n_rows, ragged):
+def _listed_rows(table, n_rows):
+    """The rows that list a source each: of a spectrum with a row per measurement the first one of each source."""
+    columns = {column.name: column for column in table.columns if not column.is_array}
+    if not are_of_spectrum(columns):
+        return range(n_rows)
+    if "source_id" not in columns and table.untyped:
+        columns = {name: guessed(name, column.values) for name, column in columns.items()}
+    column = columns.get("source_id") or source_numbers(FileTable(list(columns.values())))
+    return np.sort(np.unique(column.values, return_index=True)[1]).tolist()
+
+
+def _sources(cells, listed_rows, ragged):
     """Sources, their rows, and the rejected rows."""
     found, rows, rejected = [], [], []
-    for row in range(n_rows):
+    for row in listed_rows:
         try:
             if row in ragged:
                 raise SourceError(ragged[row])

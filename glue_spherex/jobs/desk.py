@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -63,7 +64,8 @@ def submit(
     Raises
     ------
     JobError
-        If the store cannot be used, or the folder of the job cannot be written.
+        If the store cannot be used, the folder of the job cannot be written, or the result folder is that of another
+        job.
     PhotometryError
         If there is no target, or a setting is not allowed.
     """
@@ -120,20 +122,39 @@ def _hand_in(request, targets, title):
     with JobStore() as store:
         job_id = store.new_folder()
         folder = store.folder(job_id)
-        n = len(targets.sources)
+        measured = [source for source in targets.sources if not source.companion]
+        n = len(measured)
         date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # the user's own time
-        what = targets.sources[0].label if n == 1 else f"{n} targets"
+        what = measured[0].label if n == 1 else f"{n} targets"
         title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
         try:
             write_request(folder, request, targets)
-            store.insert(job_id, title, n, request.output)
+            with store.transaction():
+                _check_output(store, job_id, request.output)
+                store.insert(job_id, title, n, request.output)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if not isinstance(error, OSError):
                 raise
             raise JobError(f"the folder of the job, {str(folder)!r}, cannot be written: {error.strerror}.") from error
-        start_waiting(store)
+        _start_soon(store)
         return store.job(job_id)
+
+
+def _check_output(store, job_id, output):
+    """Raise a `JobError` if a result folder holds, or will hold, the result of another job."""
+    for other in store.with_result(output) if output else ():
+        if other.id != job_id and (other.phase.is_active or (other.phase is Phase.COMPLETED and other.result.exists())):
+            raise JobError(
+                f"the result folder {str(output)!r} is that of job {other.id} ({other.title[:60]!r}), whose result "
+                "would be written over: choose another one, or remove that job first."
+            )
+
+
+def _start_soon(store):
+    """Start the jobs that wait; if the store is locked just now, whoever looks next does it."""
+    with suppress(JobError):
+        start_waiting(store)
 
 
 def jobs():
@@ -146,7 +167,7 @@ def jobs():
     list of Job
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         return store.jobs()
 
 
@@ -167,11 +188,17 @@ def job(job_id):
         If there is none of this id.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         return store.job(job_id)
 
 
-def _look_after(store):
+def look_after(store):
+    """Find out jobs whose worker has died, and let the queue move on.
+
+    Parameters
+    ----------
+    store : JobStore
+    """
     bury_dead(store)
     if store.in_phase(Phase.QUEUED) and len(store.in_phase(Phase.EXECUTING)) < store.running_limit():
         start_waiting(store)
@@ -194,7 +221,7 @@ def cancel(job_id):
         If there is no such job, or it has ended already.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         with store.transaction():
             known = store.job(job_id)
             if not known.phase.is_active:
@@ -202,7 +229,10 @@ def cancel(job_id):
             if known.phase is Phase.EXECUTING:
                 store.update(job_id, cancelled=1, message="stops after the images at work")
             else:
-                store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message="aborted before it began")
+                message = "aborted before it began"
+                if known.started:
+                    message = f"aborted while it waited; {known.images_done} of {known.images_total} images are kept"
+                store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message=message)
         return store.job(job_id)
 
 
@@ -226,10 +256,11 @@ def resume(job_id, *, workers=None, scheduler=None):
     Raises
     ------
     JobError
-        If there is no such job, it waits or runs, nothing is left to do, or its folder is gone.
+        If there is no such job, it waits or runs, nothing is left to do, its folder is gone, or its result folder
+        is that of another job now.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         with store.transaction():
             known = store.job(job_id)
             if known.phase.is_active:
@@ -237,10 +268,11 @@ def resume(job_id, *, workers=None, scheduler=None):
             if not known.can_resume:
                 raise JobError(f"job {job_id} is {known.phase} without failures; nothing is left to do.")
             check_folder(known)
+            _check_output(store, job_id, known.result)
             if workers is not None or scheduler is not None:
                 _change_request(known.folder, workers, scheduler)
             store.queue(job_id)
-        start_waiting(store)
+        _start_soon(store)
         return store.job(job_id)
 
 
@@ -312,7 +344,7 @@ def remove(job_id):
         If there is no such job, it is running, or its folder cannot be deleted.
     """
     with JobStore() as store:
-        _look_after(store)
+        look_after(store)
         with store.transaction():
             known = store.job(job_id)
             if known.phase is Phase.EXECUTING:
@@ -340,4 +372,4 @@ def set_running_limit(number):
     """
     with JobStore() as store:
         store.set_running_limit(number)
-        start_waiting(store)
+        _start_soon(store)

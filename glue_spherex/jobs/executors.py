@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
@@ -76,6 +77,7 @@ def _cluster(address):
             'a Dask cluster needs the package distributed, which is not installed: pip install "glue-spherex[dask]".'
         ) from None
     try:
+        _knock(address)
         client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise JobError(
@@ -89,6 +91,13 @@ def _cluster(address):
             yield executor
         finally:
             executor.shutdown()
+
+
+def _knock(address):
+    """Reach the scheduler before a client is made: one that fails to connect lives on for a minute, and complains."""
+    from distributed.comm.addressing import get_address_host_port
+
+    socket.create_connection(get_address_host_port(address), timeout=PATIENCE_SECONDS).close()
 
 
 def _check_workers(client, address):

@@ -106,3 +106,16 @@ def one_line(text):
 def clean_title(title):
     """A title of one line, at most 10,000 letters."""
     return one_line(title)[:_MOST_TITLE]
+
+
+def duration_text(seconds):
+    """A time span: ``4 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; '' for None."""
+    if seconds is None:
+        return ""
+    seconds = max(round(seconds), 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"

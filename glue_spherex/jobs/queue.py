@@ -31,24 +31,30 @@ def claim_next(store):
         The job, which is executing now, and its lock.
     """
     bury_dead(store)
-    with store.transaction():
-        if len(store.in_phase(Phase.EXECUTING)) >= store.running_limit():
-            return None
-        for job in store.in_phase(Phase.QUEUED):
-            try:
-                held = lock.take(job.folder)
-            except OSError as error:
-                reason = _GONE if not job.folder.is_dir() else f"its folder cannot be written ({error.strerror})"
-                _fail(store, job, reason)
-                continue
-            if held is None:
-                store.update(job.id, message="waits until another process has left its folder")
-                continue
-            store.update(
-                job.id, phase=Phase.EXECUTING, started=store.clock(), ended=None, pid=None, message="is being started",
-                attempts=store.attempts(job.id) + 1,
-            )  # fmt: skip
-            return job, held
+    held = None
+    try:
+        with store.transaction():
+            if len(store.in_phase(Phase.EXECUTING)) >= store.running_limit():
+                return None
+            for job in store.in_phase(Phase.QUEUED):
+                try:
+                    held = lock.take(job.folder)
+                except OSError as error:
+                    reason = _GONE if not job.folder.is_dir() else f"its folder cannot be written ({error.strerror})"
+                    _fail(store, job, reason)
+                    continue
+                if held is None:
+                    store.update(job.id, message="waits until another process has left its folder")
+                    continue
+                store.update(
+                    job.id, phase=Phase.EXECUTING, started=store.clock(), ended=None, pid=None,
+                    message="is being started", attempts=store.attempts(job.id) + 1,
+                )  # fmt: skip
+                return job, held
+    except BaseException:  # it is not in the store: the next one can have the job
+        if held is not None:
+            os.close(held)
+        raise
     return None
 
 

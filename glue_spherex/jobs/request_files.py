@@ -158,7 +158,7 @@ _SOURCE = ("ra", "dec", "label", "pmra", "pmdec", "ref_epoch")
 
 def _write_json(path, content):
     with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
-        json.dump(content, file, default=_plain_number)
+        file.write(json.dumps(content, default=_plain_number))  # quicker than dump
         file.flush()
         os.fsync(file.fileno())
 

@@ -149,7 +149,7 @@ class JobStore:
             Result folder; the folder ``result`` of the job if None.
         kind : str
         """
-        with self.transaction():
+        with self._sentences():
             self._database.execute(
                 "INSERT INTO jobs (id, title, kind, phase, result, submitted, n_sources, turn, message) "
                 f"VALUES (?, ?, ?, ?, ?, ?, ?, {_NEXT_TURN}, 'waits for its turn')",
@@ -182,6 +182,14 @@ class JobStore:
         with self._sentences():
             rows = self._database.execute(
                 f"SELECT {_COLUMNS} FROM jobs WHERE phase = ? ORDER BY turn, number", (phase,)
+            ).fetchall()
+        return [self._job(row) for row in rows]
+
+    def with_result(self, result):
+        """The jobs whose result folder is a given one."""
+        with self._sentences():
+            rows = self._database.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE result = ? ORDER BY number", (os.fsencode(result),)
             ).fetchall()
         return [self._job(row) for row in rows]
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .errors import JobError
-from .job_state import LOG_NAME, RESULTS_NAME, Phase
+from .job_state import LOG_NAME, RESULTS_NAME, Phase, one_line
 from .queue import claim_next, start_waiting
 from .request_files import read_request
 from .store import JobStore
@@ -117,7 +117,7 @@ class Run:
             phase, message = Phase.ERROR, self._reason(error)
         with suppress(OSError):
             (self._job.folder / RESERVE_NAME).unlink()
-        _LOG.info("%s: %s", phase, message)
+        _LOG.info("%s: %s", phase, one_line(message))
         ended = None if phase.is_active else self._store.clock()
         self._finally(
             phase=phase, message=message, ended=ended, seconds_left=None, pid=None, rate=self._rate(),
@@ -157,6 +157,7 @@ class Run:
                     targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
                     cancelled=self.stop, begun=self._begun,
                 )  # fmt: skip
+            self._counts["failures"] = len(results.failures())  # with those whose files are no longer there
             if measurement.interrupted:
                 return self._stopped()
             self._report(message="writes the result", force=True)
@@ -186,7 +187,7 @@ class Run:
         self._bytes += result.about["size"]
         if result.about["status"] == "failed":
             self._counts["failures"] += 1
-            _LOG.info("%s failed: %s", result.about["path"], result.about["reason"])
+            _LOG.info("%s failed: %s", one_line(result.about["path"]), one_line(result.about["reason"]))
         else:
             self._gains = {"attempts": 0}  # it gets further
         self._report(message="measures", **self._gains)
@@ -203,10 +204,12 @@ class Run:
             reasons = [row["reason"] for row in measurement.images if row["reason"]] or list(table["reason"])
             return Phase.ERROR, f"nothing could be measured: {reasons[0]}"
         failures = self._counts["failures"]
-        note = f"; {failures} images failed, images.ecsv in the result says why" if failures else ""
+        note = (
+            f"; {failures} image{'s' * (failures > 1)} failed, images.ecsv in the result says why" if failures else ""
+        )
         if len(measurement.about["made_with"]) > 1:
             note += f"; {MIXED}"
-        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {len(targets)} sources{note}"
+        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {targets.in_words}{note}"
 
     def _stopped(self):
         counts = self._counts

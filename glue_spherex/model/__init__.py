@@ -2,7 +2,7 @@
 
 from .detectors import CHANNELS, DETECTORS, ujy_per_mjy_sr
 from .flags import BACKGROUND_MASK, CLEAN_MASK, FIT_MASK, FLAG_TABLE, Flag, FlagInfo
-from .source import Sersic, Source, SourceError, sky_offset, sky_positions
+from .source import Sersic, Source, SourceError, sky_offset, sky_positions, survey_vectors, unit_vectors
 from .spectrum import COLUMNS, ColumnSpec, SpectrumError
 
 __all__ = [
@@ -22,5 +22,7 @@ __all__ = [
     "SpectrumError",
     "sky_offset",
     "sky_positions",
+    "survey_vectors",
     "ujy_per_mjy_sr",
+    "unit_vectors",
 ]

@@ -10,6 +10,7 @@ POINT_SOURCE_BELOW_ARCSEC = 1.0
 _MAS_PER_RAD = np.degrees(1) * 3.6e6
 _DAYS_PER_JULIAN_YEAR = 365.25
 _MJD_J2000 = 51544.5
+_SURVEY_MJD = 61041.0  # 2026.0, near the middle of the prime mission
 
 
 class SourceError(ValueError):
@@ -168,14 +169,42 @@ def _from_skycoord(coord, dec, pmra, pmdec, ref_epoch):
     return icrs.ra.deg % 360, icrs.dec.deg, pmra, pmdec, ref_epoch
 
 
+def unit_vectors(ra_deg, dec_deg):
+    """Unit vectors to positions.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg : array_like, shape (...), deg
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+    """
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+
+
+def survey_vectors(sources):
+    """Unit vectors to where sources are at the time of the survey, so that lists of different epochs can be compared.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+    """
+    return unit_vectors(*sky_positions(sources, _SURVEY_MJD))
+
+
 def _triad(ra_deg, dec_deg):
     """Unit vectors to the position, to the East and to the North; each of shape (n, 3)."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-    radial = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec], axis=-1)
     east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)], axis=-1)
     north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec], axis=-1)
-    return radial, east, north
+    return unit_vectors(ra_deg, dec_deg), east, north
 
 
 def sky_positions(sources, mjd=None):

@@ -5,6 +5,8 @@ from time import perf_counter
 
 import numpy as np
 
+from ..images.astrometry import Astrometry
+from ..model import sky_positions
 from .pipeline import checked_sources, find, measure_match
 from .settings import Settings
 
@@ -19,11 +21,11 @@ class Estimate:
     Attributes
     ----------
     counts : Table
-        A row per source, a column per detector: images that may hold the source.
+        A row per source, a column per detector: images whose pixels hold the source.
     images : int
         Images to open.
     measurements : int
-        Rows to expect; sources near a border may turn out to lie beside the image.
+        Rows to expect, if no wavelengths are asked for.
     seconds : float
         Expected run time with one worker, from a trial on a few of the images.
     """
@@ -58,27 +60,45 @@ def estimate(sources, images, *, settings=None, detectors=None, wavelength=None,
     sources = checked_sources(sources)
     settings = settings or Settings(detectors=detectors, wavelength=wavelength, time=time)
     matches = find(sources, images, settings)
-    counts = count_images(matches, len(sources))
+    counts = count_images(matches, sources)
     return Estimate(
         _counts_table(sources, counts), len(matches), int(counts.sum()), _trial(sources, images, matches, settings)
     )
 
 
-def count_images(matches, n_sources):
-    """Images per source and detector.
+def count_images(matches, sources, cancelled=None):
+    """Images per source and detector: those whose pixels hold the source, at the epoch of the image.
 
     Parameters
     ----------
     matches : list of ImageMatch
-    n_sources : int
+    sources : sequence of Source, length n
+    cancelled : callable, optional
+        When it says yes, the images looked at so far are counted.
 
     Returns
     -------
-    ndarray of int, shape (n_sources, 6)
+    ndarray of int, shape (n, 6)
+        Companions count where a target is on the image as well.
     """
-    counts = np.zeros((n_sources, 6), dtype=int)
+    counts = np.zeros((len(sources), 6), dtype=int)
+    ra, dec = sky_positions(sources)
+    moving = np.array([bool(source.pmra or source.pmdec) for source in sources], dtype=bool)
+    companion = np.array([source.companion for source in sources], dtype=bool)
     for match in matches:
-        counts[match.sources, match.record.detector - 1] += 1
+        if cancelled is not None and cancelled():
+            break
+        numbers, record = match.sources, match.record
+        at_ra, at_dec = ra[numbers], dec[numbers]
+        on_the_way = np.flatnonzero(moving[numbers])
+        if len(on_the_way):
+            moved = sky_positions([sources[k] for k in numbers[on_the_way]], record.mjd)
+            at_ra[on_the_way], at_dec[on_the_way] = moved
+        x, y = Astrometry(record.wcs_numbers).to_pixels(at_ra, at_dec)
+        ny, nx = record.shape
+        held = numbers[(x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)]
+        if not companion[held].all():
+            counts[held, record.detector - 1] += 1
     return counts
 
 

@@ -155,8 +155,9 @@ def find(sources, images, settings):
     """
     matches = matches_of(sources, images, settings)
     if not matches:
+        which = "the source lies on none" if len(sources) == 1 else f"none of the {len(sources)} sources lies on any"
         raise PhotometryError(
-            f"none of the {len(sources)} sources lies on any of the images that were asked for; "
+            f"{which} of the images that were asked for; "
             "check the coordinates, and the ranges of detector, wavelength and time."
         )
     return matches

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..model import unit_vectors
 from .columns import column_values, kind_of, source_numbers, spectra_in
 
 #: Sources without a common name are the same one within this distance.
@@ -95,16 +96,11 @@ def _nearest(ra, dec, ras, decs):
 
     found, known, choices = np.full(len(ra), -1), np.isfinite(ra + dec), np.flatnonzero(np.isfinite(ras + decs))
     if known.any() and len(choices):
-        tree = cKDTree(_unit_vectors(ras[choices], decs[choices]))
+        tree = cKDTree(unit_vectors(ras[choices], decs[choices]))
         reach = 2 * np.sin(np.radians(SAME_PLACE_ARCSEC / 3600) / 2)
-        distance, place = tree.query(_unit_vectors(ra[known], dec[known]), distance_upper_bound=reach)
+        distance, place = tree.query(unit_vectors(ra[known], dec[known]), distance_upper_bound=reach)
         found[known] = np.where(np.isfinite(distance), np.r_[choices, -1][place], -1)
     return found
-
-
-def _unit_vectors(ra, dec):
-    ra, dec = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
 
 
 def distance_arcsec(ra, dec, ras, decs):

@@ -259,9 +259,7 @@ def test_bad_images(field, tmp_path, capsys):
     message = fails(capsys, "measure", *target, "--images", folder, *out)
     assert "text.fits" in message
     assert "none of the 1 FITS files" in message
-    assert "none of the 1 sources lies on any" in fails(
-        capsys, "measure", *target, "--images", field.folder / "images", *out
-    )
+    assert "the source lies on none" in fails(capsys, "measure", *target, "--images", field.folder / "images", *out)
 
 
 def test_another_mission_beside_good_images(field, tmp_path, capsys):
@@ -295,17 +293,19 @@ def test_another_mission_beside_good_images(field, tmp_path, capsys):
 
 def test_bad_targets(field, tmp_path, capsys):
     images = ["--images", field.folder / "images", "--output", tmp_path / "out"]
-    assert "missing.csv" in fails(capsys, "measure", tmp_path / "missing.csv", *images)
+    assert "missing.csv: there is no such file; check" in fails(capsys, "measure", tmp_path / "missing.csv", *images)
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
     assert "no.csv" in fails(capsys, "measure", tmp_path / "no.csv", *images)
     (tmp_path / "bad.csv").write_text("ra,dec\n400,2\n")
     message = fails(capsys, "measure", tmp_path / "bad.csv", *images)
-    assert "none of its 1 rows" in message
+    assert "its only row cannot be measured; row 1: ra is 400" in message
     assert "400" in message
     (tmp_path / "empty.csv").write_text("")
     assert "empty" in fails(capsys, "measure", tmp_path / "empty.csv", *images)
     assert "--target" in fails(capsys, "measure", *images)
     assert "somewhere" in fails(capsys, "measure", "--target", "somewhere", *images)
+    assert "looked up by the measure dialog" in fails(capsys, "measure", "--target", "M 87", *images)
+    assert "looked up" not in fails(capsys, "measure", "--target", "150 95", *images)
 
 
 def test_bad_output(field, tmp_path, capsys):
@@ -322,7 +322,21 @@ def test_bad_settings(field, tmp_path, capsys):
         with pytest.raises(SystemExit) as stopped:
             main([*map(str, arguments), *wrong])
         assert stopped.value.code == 2
-    capsys.readouterr()
+        message = capsys.readouterr().err
+        assert wrong[0] in message
+        assert ("2025-08-13:2025-09-01" in message) == (wrong[0] == "--time")
+
+
+def test_ranges_are_typed_as_in_the_dialog(field, capsys):
+    arguments = ["estimate", field.targets, "--images", field.folder / "images"]
+    said = []
+    for wavelength, time in (
+        (["--wavelength", "1.2:1.5", "--wavelength", "4:4.2"], "60000:80000"),
+        (["--wavelength", "1.2-1.5, 4-4.2"], "2023-02-25:2077-11-27"),
+    ):
+        assert main([str(a) for a in (*arguments, *wavelength, "--time", time)]) == 0
+        said.append(capsys.readouterr().out.rpartition(", about")[0])
+    assert said[0] == said[1]
 
 
 def test_the_tractor_is_asked_for_and_missing(field, tmp_path, capsys, monkeypatch):

@@ -176,3 +176,9 @@ def test_broken_maps_are_named(make_image, tmp_path):
     wrong.write_bytes(b"nothing")
     with pytest.raises(ImageFileError, match=f"{wrong}: is not a FITS file"):
         SpectralImage.open(path, wrong.parent)
+
+
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "level2_2025W20_1A_0100_1D3_spx_l2b-v21-2025-354.fits").write_bytes(b"")
+    with pytest.raises(ImageFileError, match="holds no calibration file of SPHEREx"):
+        CalibrationFolder(tmp_path)

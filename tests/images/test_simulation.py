@@ -500,7 +500,7 @@ def test_the_catalogue_lists_what_is_in_the_images(tmp_path):
         flags, image = hdus["FLAGS"].data, hdus["IMAGE"].data
         x, y = WCS(hdus["IMAGE"].header, hdus).all_world2pix(catalogue["ra"], catalogue["dec"], 0)
     inside = (x > 1) & (y > 1) & (x < image.shape[1] - 2) & (y < image.shape[0] - 2)
-    bright = inside & (catalogue["flux_2um_ujy"] > 2e3) & (catalogue["pmra"] == 0)
+    bright = inside & (catalogue["flux_2um_ujy"] > 2e3) & (np.ma.filled(catalogue["pmra"], 0) == 0)
     assert bright.sum() > 5
     assert (flags[np.round(y[bright]).astype(int), np.round(x[bright]).astype(int)] >> 21 & 1).all()  # SOURCE
 

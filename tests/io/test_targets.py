@@ -6,8 +6,9 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, QTable, Table
 
-from glue_spherex.io import Rejected, TargetListError, parse_target, read_targets
+from glue_spherex.io import Rejected, TargetListError, parse_target, read_targets, write_spectra
 from glue_spherex.model import Sersic, Source
+from glue_spherex.model.spectrum import COLUMNS, new_table
 
 
 def read(tmp_path, text, file="list.csv", **options):
@@ -401,3 +402,47 @@ def test_units_as_people_write_them(unit, value):
     t["ra"].unit, t["pmra"].unit = u.Unit(unit, parse_strict="silent"), u.Unit("mas/year", parse_strict="silent")
     [source] = read_targets(t).sources
     assert (source.ra, source.pmra) == (pytest.approx(22.5), 5)
+
+
+# -- spectra as target lists ------------------------------------------------------------------------------------------
+
+
+def spectrum():
+    """A spectrum of two sources with three and two rows, the second source in the first row."""
+    ids = np.array([7, 3, 3, 7, 3])
+    ra = np.where(ids == 7, 150.0, 151.0)
+    kinds = {"float": ra / ra, "int": ids, "bool": ids > 0}
+    columns = {column.name: kinds.get(column.dtype, np.full(5, "x")) for column in COLUMNS}
+    return new_table(columns | {"label": np.where(ids == 7, "late", "early"), "ra": ra, "dec": ra - 140})
+
+
+@pytest.mark.parametrize("name", ["s.vot", "s.fits", "s.ecsv", "s.csv", "s.tbl"])
+def test_a_spectrum_lists_its_sources(tmp_path, name):
+    write_spectra(spectrum(), tmp_path / name)
+    targets = read_targets(tmp_path / name)
+    assert [(s.label, s.ra, s.dec) for s in targets.sources] == [("late", 150.0, 10.0), ("early", 151.0, 11.0)]
+    assert targets.rows.tolist() == [0, 1]
+    assert (targets.rejected, targets.n_rows) == ([], 2)
+    assert targets.table["label"][targets.rows].tolist() == ["late", "early"]
+
+
+@pytest.mark.parametrize("name", ["s.vot", "s.csv"])
+def test_a_spectrum_without_numbers_of_its_sources(tmp_path, name):
+    table = spectrum()
+    for column in ("source_id", "label"):
+        del table[column]
+        table.write(tmp_path / name, format="votable" if name == "s.vot" else "ascii.csv", overwrite=True)
+        assert [(s.ra, s.dec) for s in read_targets(tmp_path / name).sources] == [(150.0, 10.0), (151.0, 11.0)]
+
+
+def test_a_row_per_source_and_lists_with_fluxes_stay_as_they_are(tmp_path, test_data):
+    assert len(read_targets(test_data / "tables" / "imitation_wide.xml")) == 1
+    assert len(read_targets(test_data / "tables" / "imitation_long.xml")) == 1
+    listed = read(tmp_path, "source_id,ra,dec,flux,wavelength\n1,150,2,5,1.1\n1,151,3,6,1.1\n")
+    assert len(listed) == 2
+
+
+def test_sources_and_companions_in_words():
+    table = Table({"ra": [10.0, 11.0, 12.0], "dec": [1.0, 1.0, 1.0], "role": ["target", "companion", "companion"]})
+    assert read_targets(table).in_words == "1 source and 2 companions"
+    assert read_targets(table[:1]).in_words == "1 source"

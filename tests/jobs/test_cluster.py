@@ -101,11 +101,12 @@ def test_lost_workers_and_a_lost_cluster(field, plain, tmp_path, same_result):
     same_result(tmp_path / "out", plain)
 
 
-def test_no_scheduler(field, ended, monkeypatch):
-    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.5)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "localhost", "tcp://localhost", "no address"])
+def test_no_scheduler(monkeypatch, address):
+    monkeypatch.setattr("distributed.Client", None)  # none is made
     with (
-        pytest.raises(JobError, match=r"scheduler at 'tcp://127.0.0.1:9' cannot be reached .* tcp://host:8786"),
-        executors.executor_of(scheduler="tcp://127.0.0.1:9"),
+        pytest.raises(JobError, match=rf"scheduler at '{address}' cannot be reached .* tcp://host:8786"),
+        executors.executor_of(scheduler=address),
     ):
         pass
 
@@ -187,7 +188,7 @@ def test_without_distributed(monkeypatch):
         pass
 
 
-def test_a_job_on_a_cluster_that_is_not_there(field, ended, monkeypatch):
+def test_a_job_on_a_cluster_that_is_not_there(field, ended):
     from glue_spherex import read_targets
 
     done = ended(jobs.submit(read_targets(field.targets), field.folder / "images", scheduler="nonsense").id)

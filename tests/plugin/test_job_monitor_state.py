@@ -266,7 +266,7 @@ def test_details(simulated, worked):
     worked(job.id, images=4)
     found = details.details_of(job.id)
     parameters = dict(found.parameters)
-    assert parameters["Title"] == HOSTILE
+    assert parameters["Title"] == HOSTILE[:999] + "…"
     assert parameters["Images"].startswith("4 of ")
     assert parameters["Images in"] == str(field.folder / "images")
     assert parameters["Setting background_box"] == "15"

@@ -1,5 +1,8 @@
 import errno
+import os
+import sqlite3
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +17,12 @@ from glue.core.subset import RoiSubsetState
 
 from glue_spherex import Sersic, Source
 from glue_spherex.io import TargetListError
-from glue_spherex.jobs import jobs, request
+from glue_spherex.io.typed_values import FieldError, mjd_of, ranges_of, ranges_text, times_of, whole_number_of
+from glue_spherex.jobs import Request, jobs, request
+from glue_spherex.jobs.store import default_home
 from glue_spherex.photometry.settings import Settings
 from glue_spherex.plugin.measuring.background_work import LatestWork
-from glue_spherex.plugin.measuring.field_values import FieldError, mjd_of, ranges_of, ranges_text, whole_number_of
-from glue_spherex.plugin.measuring.planning import PlanRequest, duration_text, plan_text, shape_text
+from glue_spherex.plugin.measuring.planning import PlanRequest, plan_text, shape_text
 from glue_spherex.plugin.measuring.remembered import remember_folders, remembered_folders
 from glue_spherex.plugin.measuring.request_fields import RequestFields
 from glue_spherex.plugin.measuring.state import MeasureState
@@ -122,8 +126,8 @@ def test_shapes(session):
     state.sersic_n, state.r_eff = "9", "small"
     state.refresh()
     assert state.wrong() == {
-        "sersic_n": "n is 9; allowed is 0.5 <= n <= 6.",
-        "r_eff": "half-light radius is 'small', which is not a number.",
+        "sersic_n": "Sérsic index is 9; allowed is 0.5 <= n <= 6.",
+        "r_eff": "Half-light radius is 'small', which is not a number.",
     }
     assert state.plan_request() is None
 
@@ -148,6 +152,48 @@ def test_neighbours(session):
     state.neighbours = others.new_subset(label="none of them")
     state.refresh()
     assert "none of them" in state.wrong()["neighbours"]
+    session.data_collection.remove(others)
+    state.refresh()
+    assert state.status == "none of them (subset of others) was removed; there are no neighbours now."
+    assert (state.neighbours, len(state.lines)) == (None, 1)
+
+
+def test_neighbours_of_the_same_dataset_have_the_columns_that_were_chosen(session):
+    data = Data(label="odd", place_x=150.0 + 0.002 * np.arange(3), place_y=np.full(3, 2.0), q7=[np.nan, 1.0, 2.0])
+    data.add_component(np.full(3, 4.0), "size")
+    session.data_collection.append(data)
+    group = session.data_collection.new_subset_group("first", data.id["place_x"] < 150.001)
+    state = MeasureState(session, [group.subsets[0]])
+    target = state.target
+    target.ra_column, target.dec_column = "place_x", "place_y"
+    target.sersic_n_column, target.r_eff_column = "q7", "size"
+    state.neighbours = data
+    state.refresh()
+    assert state.wrong() == {}
+    assert [(line.companion, line.shape) for line in state.lines] == [
+        (False, None), (True, Sersic(1, 4)), (True, Sersic(2, 4))
+    ]  # fmt: skip
+
+
+def test_the_column_that_says_who_is_a_companion_can_be_corrected(session):
+    session.data_collection.append(catalogue(companion=[0, 1, 0, 1]))  # such as: a star that has a companion
+    state = MeasureState(session)
+    assert [line.companion for line in state.lines] == [False, True, False, True]
+    assert state.target.role_column == "companion"
+    state.target.role_column = None
+    state.refresh()
+    assert [line.companion for line in state.lines] == [False] * 4
+    assert "role" in state.used_columns
+
+
+def test_columns_of_equal_labels_can_both_be_chosen(session):
+    data = catalogue()
+    data.add_component(np.full(4, -5.0), "dec")
+    session.data_collection.append(data)
+    state = MeasureState(session)
+    state.target.dec_column = "dec_2"
+    state.refresh()
+    assert [line.dec for line in state.lines] == [-5.0] * 4
 
 
 def test_a_subset_changes_and_goes(session, images):
@@ -158,9 +204,13 @@ def test_a_subset_changes_and_goes(session, images):
     state.request.add_folder(images)
     assert state.target.layer is group.subsets[0]
     assert labels(state) == ["s2", "s3"]
-    before = state.changes
+    before = state.news
+    session.data_collection.new_subset_group("another", data.id["ra"] > 1)
+    session.data_collection.append(catalogue("another"))
+    assert state.news == before  # that does not concern these targets
+    session.data_collection.remove(session.data_collection[1])
     group.subset_state = data.id["ra"] > 150.025
-    assert state.changes > before
+    assert state.news > before
     state.refresh()
     assert labels(state) == ["s3"]
     session.data_collection.remove_subset_group(group)
@@ -271,6 +321,12 @@ def test_a_file(session, tmp_path):
     state.target.file = str(tmp_path / "gone.csv")
     state.refresh()
     assert "gone.csv" in " ".join(state.problems().values())
+    for text, part in (("", "it is empty"), ("Dear all,\nhere are, as I said, targets.\n", "not look like a table")):
+        (tmp_path / "letter.txt").write_text(text)
+        state.target.file = str(tmp_path / "letter.txt")
+        state.refresh()
+        assert part in state.problems()["file"]
+        state.target.file = ""
     (tmp_path / "odd.csv").write_text("here,there\n150,2\n")
     state.target.file = str(tmp_path / "odd.csv")
     state.refresh()
@@ -286,7 +342,7 @@ def test_a_file(session, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "part"),
     [
-        ("background_box", "200", "5 to 101"),
+        ("background_box", "200", "Background box is 200; a whole number of pixels from 5 to 101"),
         ("background_box", "15.5", "a whole number"),
         ("background_box", "", "not a number"),
         ("psf_shift_x", "2", "-1 to 1"),
@@ -302,6 +358,10 @@ def test_a_file(session, tmp_path):
         ("scheduler", "host", "tcp://host:8786"),
         ("calibration", "/no/such/folder", "there is no folder /no/such/folder"),
         ("output", __file__, "is a file"),
+        ("output", f"{__file__}/below", "is a file"),
+        ("output", "results", "write its whole path, such as /"),
+        ("output", "/proc/x", "/proc/x cannot be made: /proc cannot be written"),
+        ("output", "/proc", "/proc cannot be written"),
         ("image_folders", ("/no/such/folder",), "there is no folder"),
     ],
 )
@@ -311,6 +371,18 @@ def test_wrong_fields(field, value, part):
     wrong = fields.wrong()
     assert list(wrong) == [field]
     assert part in wrong[field]
+
+
+def test_a_folder_with_a_result_is_told_before(tmp_path):
+    fields = RequestFields()
+    fields.output = str(tmp_path / "new")
+    assert (fields.notes(), fields.wrong()) == ({}, {})
+    (tmp_path / "new").mkdir()
+    assert fields.notes() == {}
+    (tmp_path / "new" / "settings.json").write_text("{}")
+    assert fields.notes()["output"].startswith(f"{tmp_path / 'new'} holds a result, which will be replaced")
+    assert fields.wrong() == {}
+    assert sorted(os.listdir(tmp_path / "new")) == ["settings.json"]
 
 
 def test_engine_and_extent(monkeypatch):
@@ -323,6 +395,7 @@ def test_engine_and_extent(monkeypatch):
     assert fields.wrong() == {"engine": "The Tractor is not here."}
     fields.extent = "infinite"
     assert list(fields.wrong()) == ["engine", "extent"]
+    assert fields.wrong()["extent"].startswith("Sérsic flux: The Tractor gives only that ")
 
 
 def test_settings():
@@ -347,6 +420,8 @@ def test_settings():
     assert (settings.psf_shift, settings.weights) == ((0.05, 0.0), "variance")
     fields.time_from, fields.time_to = "61000", "60900"
     assert "the first must be below the second" in fields.wrong()["time_from"]
+    fields.time_from = fields.time_to = "2025-08-13"
+    assert fields.settings().time == (60900.0, 60901.0)  # the whole day
 
 
 def test_typed_values():
@@ -354,10 +429,36 @@ def test_typed_values():
     assert ranges_of("0.9 - 1.2, 2 to 3") == ((0.9, 1.2), (2.0, 3.0))
     assert ranges_text(((0.9, 1.2), (2.0, 3.0))) == "0.9-1.2, 2-3"
     assert mjd_of("2025-08-13 12:00", "from") == 60900.5
+    assert mjd_of(" 2025-08-13 ", "from") == 60900.0
+    assert mjd_of(" 2025-08-13 ", "to", whole_day=True) == 60901.0
+    assert mjd_of("2025-08-13 12:00", "to", whole_day=True) == 60900.5
+    assert mjd_of("60900", "to", whole_day=True) == 60900.0
+    assert mjd_of("2100-01-01", "to") == 88069.0  # no warning of a year that is far away
+    with pytest.raises(FieldError, match="allowed are modified Julian dates"):
+        mjd_of("9999-01-01", "to")
     assert whole_number_of("15.0", "box") == 15
     with pytest.raises(FieldError, match=r"'xxxxx.*…', which is not a number"):
         whole_number_of("x" * 1000, "box")
-    assert [duration_text(seconds) for seconds in (0.2, 42, 150, 7200)] == ["1 s", "42 s", "2 min", "2.0 h"]
+
+
+@pytest.mark.parametrize("text", ["60900:61001", "60900-61001", "2025-08-13:2025-11-21", "2025-08-13 to 2025-11-21",
+                                  "2025-08-13 - 2025-11-21", "2025-08-13T00:00:00:2025-11-22T00:00:00"])  # fmt: skip
+def test_typed_times(text):
+    assert times_of(text) == (60900.0, 61001.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("x", "write, for example, 2025-08-13:2025-09-01"),
+        ("60900", "write, for example, 2025-08-13:2025-09-01"),
+        ("61000:60900", "must be below the second"),
+        ("0.9:1.2", "allowed are modified Julian dates from 60000"),
+    ],
+)
+def test_typed_times_that_are_none(text, part):
+    with pytest.raises(FieldError, match=part):
+        times_of(text)
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------
@@ -431,6 +532,8 @@ def test_counts(ready):
     assert ready.lines[1].problem
     text = plan_text(ready.targets, ready.plan)
     assert text == "2 sources, 1 row that cannot be measured · 6 images · 6 measurements · run time not known yet"
+    plan = replace(ready.plan, seconds=0.2, seconds_basis="from 3 runs on this machine")
+    assert plan_text(ready.targets, plan).endswith(" · about 1 s, from 3 runs on this machine")
     ready.request.title = "another title"
     ready.refresh()
     assert ready.is_planned  # a title changes no count
@@ -442,11 +545,11 @@ def test_counts(ready):
     asked = ready.plan_request()
     ready.take_plan(asked, asked.count())
     assert ready.lines[0].counts == (0, 0, 1, 0, 0, 0)
-    ready.target.text = "10 80"
+    ready.target.text = "400 2 no position\n10 80"
     ready.refresh()
     asked = ready.plan_request()
     ready.take_plan(asked, asked.count())
-    assert ready.problems() == {"plan": "None of the targets can be measured. No image holds it."}
+    assert ready.problems() == {"plan": "None of the 2 targets can be measured. 10.00000_80.00000: No image holds it."}
 
 
 def test_a_folder_without_images(ready, images):
@@ -486,6 +589,27 @@ def test_submit(ready, field, no_job_processes, tmp_path):
     assert len(targets.rejected) == 1
 
 
+def test_folders_in_the_user_s_home(ready, monkeypatch, tmp_path, no_job_processes):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "calibration").mkdir()
+    ready.request.update_from_dict({"output": " ~/spectra", "calibration": "~/calibration "})
+    assert ready.problems() == {}
+    assert ready.plan_request().calibration == str(tmp_path / "calibration")
+    asked, _ = request(ready.submit().id)
+    assert (asked.output, asked.calibration) == (str(tmp_path / "spectra"), str(tmp_path / "calibration"))
+    assert remembered_folders().calibration == str(tmp_path / "calibration")
+
+
+def test_numbers_of_a_job_are_taken_over_with_all_digits():
+    fields, again = RequestFields(), RequestFields()
+    fields.update_from_dict(
+        {"psf_shift_x": "0.0123456789", "time_from": "60900.123456789", "wavelength": "0.912345678-1.2"}
+    )
+    again.fill_from(Request(("images",), settings=fields.settings()))
+    assert again.settings() == fields.settings()
+
+
 def test_run_again_with_changes(session, ready, no_job_processes):
     ready.shape, ready.sersic_n, ready.r_eff = "sersic", "2", "4"
     ready.request.update_from_dict({"wavelength": "0.9-1.2", "time_to": "61500", "psf_shift_y": "-0.05"})
@@ -497,15 +621,20 @@ def test_run_again_with_changes(session, ready, no_job_processes):
     assert again.lines[0].shape == Sersic(2, 4)
     assert again.lines[2].problem
     assert again.request.settings() == ready.request.settings()
-    assert (again.request.time_from, again.request.time_to, again.request.title) == ("", "61500", job.title)
+    assert (again.request.time_from, again.request.time_to, again.request.title) == ("", "61500", "")
+    assert job.title.startswith("2 targets, 20")  # a default one, with its date
     assert again.problems() == {}
-    assert request(again.submit().id)[1].sources == request(job.id)[1].sources
+    new = again.submit()
+    assert request(new.id)[1].sources == request(job.id)[1].sources
+    assert new.title.startswith("2 targets, 20")
+    again.fill_from(*request(job.id), "mine, of 2025-08-13")
+    assert again.request.title == "mine, of 2025-08-13"
 
 
 def test_faults_when_handing_in_are_told(ready, monkeypatch, tmp_path, no_job_processes):
     ready.request.image_folders = ("/no/such/folder",)
     assert ready.submit() is None
-    assert (ready.status, ready.failed) == ("images: there is no folder /no/such/folder.", True)
+    assert (ready.status, ready.failed) == ("Images: there is no folder /no/such/folder.", True)
     ready.request.image_folders = (str(tmp_path),)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "file"))
@@ -520,15 +649,20 @@ def test_faults_when_handing_in_are_told(ready, monkeypatch, tmp_path, no_job_pr
     assert "No space left on device" in ready.status
 
 
-def test_a_store_that_is_locked(ready, monkeypatch, no_job_processes):
-    from glue_spherex.jobs import JobError
-
-    def locked(*args, **kwargs):
-        raise JobError("the job store 'x' cannot be used: it is locked by another program; try again in a moment.")
-
-    monkeypatch.setattr("glue_spherex.plugin.measuring.state.submit", locked)
-    assert ready.submit() is None
-    assert ready.status.startswith("The job store 'x' cannot be used: it is locked")
+def test_a_store_that_is_locked(ready, no_job_processes):
+    first = ready.submit()
+    [path] = default_home().glob("*.sqlite*")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        assert ready.submit() is None
+        assert "locked" in ready.status
+        assert ready.failed
+    finally:
+        other.close()
+    assert [job.id for job in jobs()] == [first.id]
+    assert ready.submit() is not None
+    assert not ready.failed
 
 
 def test_the_folders_cannot_be_remembered(ready, monkeypatch, no_job_processes):

@@ -58,6 +58,14 @@ def test_centre_and_pixels(turn, flip, ra, dec):
     assert targets.sources[0].label == "box 10, 4"
 
 
+def test_a_region_around_the_pole():
+    region = box(image(sky(77.0, 90.0, crpix=(12, 7))), 9.5, 12.5, 3.5, 8.5)  # the pole is in its middle
+    [centre] = targets_of_region(region).sources
+    assert centre.dec == pytest.approx(90, abs=1e-9)
+    pixels = targets_of_region(region, "pixels").sources
+    assert np.ptp([source.ra for source in pixels]) > 180
+
+
 def test_other_frames_become_icrs():
     wcs = sky(120.0, 30.0, kinds=("GLON-TAN", "GLAT-TAN"))
     [centre] = targets_of_region(box(image(wcs), 9.5, 10.5, 3.5, 4.5)).sources

@@ -150,6 +150,10 @@ def test_many_categories_are_coloured_in_order(data, n):
     assert (np.diff(found.index[:n]) == 1).all()
     assert len(found.entries) == (3 if n == 3 else 1)
     assert found.entries[0][0] == ("image 00" if n == 3 else "40 different values")
+    one = np.flatnonzero(found.index == found.index[-1])
+    assert [text for text, _ in found.entries_of(one)] == [f"image {39 % n:02d}"]  # a few of many are named
+    assert [colour for _, colour in found.entries_of(one)] == [tuple(found.palette[found.index[-1]])]
+    assert len(found.entries_of(np.arange(len(found.index)))) == (3 if n == 3 else 1)
 
 
 def test_a_long_legend_is_cut():

@@ -133,6 +133,16 @@ def test_units_and_sexagesimal():
     assert places(targets_of_layer(table(RAJ2000=["10:00:24", "x"], DEJ2000=["+2:12:0", "0"]))) == [(150.1, 2.2)]
 
 
+def test_days_are_no_epoch():
+    data = table(units={"ref_epoch": "d"}, ra=[1.5], dec=[-0.5], ref_epoch=[57388.0])
+    assert "ref_epoch" not in guessed_columns(data)
+    assert targets_of_layer(data).sources[0].ref_epoch == 2000
+    with pytest.raises(TargetListError, match="'ref_epoch' has the unit d; yr is needed"):
+        targets_of_layer(data, {"ref_epoch": "ref_epoch"})
+    data = table(units={"ref_epoch": "Julian years"}, ra=[1.5], dec=[-0.5], ref_epoch=[2016.0])
+    assert targets_of_layer(data).sources[0].ref_epoch == 2016
+
+
 def test_shapes_row_by_row():
     data = table(
         units={"r_eff": "arcmin"}, ra=[1.0, 2, 3], dec=[1.0, 2, 3], sersic=[np.nan, 4.0, 9.0], r_eff=[np.nan, 0.1, 0.1],
@@ -349,3 +359,15 @@ def test_companions_keep_their_shapes():
     galaxy = Targets([Source(10, 10 / 3600, "g", Sersic(1, 3))], np.array([0]), [], Table(), {})
     both = with_companions(targets_of_text("10 0"), galaxy, 60)
     assert [source.profile for source in with_shape(both, Sersic(2, 2)).sources] == [Sersic(2, 2), Sersic(1, 3)]
+
+
+@pytest.mark.parametrize("heading", ["l b", "GLON, GLAT, name", "# of no use\nl|b", "gal_lon\tgal_lat"])
+def test_galactic_coordinates_are_refused(heading):
+    with pytest.raises(TargetListError, match="galactic coordinates are not understood"):
+        targets_of_text(f"{heading}\n120.5 30.2\n121 31")
+
+
+def test_a_heading_that_means_nothing_is_one_rejected_row():
+    targets = targets_of_text("my targets\n120.5 30.2\n121 31")
+    assert [rejected.row for rejected in targets.rejected] == [0]
+    assert places(targets) == [(120.5, 30.2), (121, 31)]

@@ -5,6 +5,7 @@ from glue_qt.app import GlueApplication
 
 from glue_spherex.cli import main
 from glue_spherex.demo import make_demo
+from glue_spherex.plugin.columns import spectra_in
 from glue_spherex.qt.arrange import PLACES
 
 
@@ -16,7 +17,7 @@ def test_demo(tmp_path, monkeypatch, capsys, qtbot):
     (window,) = windows
     try:
         assert {type(viewer) for viewer in window.viewers[0]} == set(PLACES)
-        spectra = window.data_collection[1]
+        (spectra,) = spectra_in(window.data_collection)
         assert len(set(spectra["label"])) == 7
         assert len(set(spectra["lvf_id"])) == 12
         assert np.isfinite(spectra["flux"]).any()

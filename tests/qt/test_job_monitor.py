@@ -1,10 +1,12 @@
 """The job monitor, with real widgets and real jobs."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +109,17 @@ def test_table(monitor):
     assert monitor.summary_label.text().startswith("4 jobs · 1 running · 1 queued · 1 with errors · 1 aborted")
     assert monitor.summary_label.textFormat() == Qt.PlainText
     assert not monitor.grab().isNull()  # bars and icons can be drawn
+
+
+def test_narrow(monitor):
+    """Where there is little room, the columns that matter most stay in view."""
+    for width, names in ((1200, [column.name for column in COLUMNS]), (560, ["title", "phase", "progress", "left"])):
+        monitor.setFloating(True)
+        monitor.resize(width, 300)
+        QtWidgets.QApplication.processEvents()
+        shown = [column.name for k, column in enumerate(COLUMNS) if not monitor.table.isColumnHidden(k)]
+        assert shown == names
+        assert monitor.table.horizontalHeader().length() <= monitor.table.viewport().width()
 
 
 def test_sort_by_clicks(monitor, qtbot):
@@ -250,6 +263,19 @@ def test_trouble_with_the_store(monitor, qtbot, monkeypatch):
     qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
 
 
+def test_a_fault_that_nobody_has_thought_of_passes(monitor, qtbot):
+    """It is said, and no longer when it is over, although nothing has changed in the store."""
+
+    def fault():
+        raise RuntimeError("no idea")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glue_spherex.jobs.jobs", fault)
+        monitor.jobs.look_again()
+        qtbot.waitUntil(lambda: "RuntimeError: no idea" in monitor.message_label.text(), timeout=LONG_MS)
+    qtbot.waitUntil(lambda: monitor.message_label.text() == "", timeout=LONG_MS)
+
+
 def test_locked_store(monitor, qtbot):
     """Another program locks the store for good; glue goes on, and the monitor recovers."""
     with JobStore() as store:
@@ -379,6 +405,50 @@ def test_info(session, submitted, worked, qtbot):
     window.close()
 
 
+def test_info_that_takes_long_does_not_pile_up(monitor, made_jobs, qtbot, monkeypatch):
+    """Of a job that changes all the time, it is read again when it has been read."""
+    from threading import Event
+
+    from glue_spherex.plugin.job_monitor.details import details_of
+
+    read, go_on = [], Event()
+
+    def slow(job_id):
+        read.append(job_id)
+        go_on.wait(60)
+        return details_of(job_id)
+
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.info_window.details_of", slow)
+    job_id = made_jobs["running"]
+    window = info_window(monitor.jobs, job_id)
+    state = monitor.state
+    for done in range(4, 9):
+        state.jobs = tuple(replace(job, images_done=done) if job.id == job_id else job for job in state.jobs)
+        window.refresh()
+    go_on.set()
+    qtbot.waitUntil(lambda: "Id" in window.parameters.toPlainText(), timeout=LONG_MS)
+    monitor.jobs.background.run(lambda: None, read.append, read.append)  # after all that was asked for
+    qtbot.waitUntil(lambda: None in read, timeout=LONG_MS)
+    assert read.index(None) <= 2
+    window.close()
+
+
+def test_the_keyboard_was_in_a_widget_that_is_gone(monitor, made_jobs, monkeypatch, qtbot):
+    """A result that loads by itself may change what is on the screen."""
+    edit = QtWidgets.QLineEdit()
+
+    def load(collection, job_id, read):
+        edit.deleteLater()
+        QtWidgets.QApplication.sendPostedEvents(edit, QtCore.QEvent.DeferredDelete)
+        raise OSError("gone")
+
+    monkeypatch.setattr(QtWidgets.QApplication, "focusWidget", lambda: edit)
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.load_result", load)
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.read_result", lambda job_id: {})
+    monitor.jobs.show_result(made_jobs["running"], quietly=True)
+    qtbot.waitUntil(lambda: "cannot be shown" in monitor.state.notice, timeout=LONG_MS)
+
+
 def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application, submitted, worked, qtbot):
     job = submitted()
     running = worked(job.id, images=4)
@@ -400,6 +470,29 @@ def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application,
     assert len(spectra_in(application.data_collection)) == 1
     assert len(application.viewers[0]) == len(PLACES)
     assert followed.state is monitor.state
+
+
+def test_the_files_of_a_result_that_loads_by_itself_are_read_in_the_background(
+    session, submitted, worked, qtbot, monkeypatch
+):
+    """The window is not held up by them, however large they are."""
+    from threading import current_thread
+
+    from glue_spherex.plugin.job_monitor import result_loading
+
+    threads, read = [], result_loading.load_data
+
+    def load_data(*arguments, **options):
+        threads.append(current_thread())
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(result_loading, "load_data", load_data)
+    job = submitted()
+    worked(job.id)
+    follow_job(session, job.id, load=True)
+    qtbot.waitUntil(lambda: len(spectra_in(session.data_collection)) == 1, timeout=LONG_MS)
+    assert len(session.data_collection) == len(threads) == 2
+    assert current_thread() not in threads
 
 
 def test_preview_fills_in_and_becomes_the_result(application, submitted, worked, qtbot, monkeypatch):
@@ -447,6 +540,39 @@ def test_preview_fills_in_and_becomes_the_result(application, submitted, worked,
     assert application.tab_bar.tabText(0) == "SPHEREx: a pair"
 
 
+def test_preview_of_a_session_goes_on(session, submitted, worked, qtbot):
+    from glue_spherex.plugin.job_monitor.preview import open_preview
+
+    job = submitted()
+    worked(job.id, images=4)
+    data = open_preview(session.data_collection, job.id)
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: monitor.model.rowCount() == 1, timeout=LONG_MS)
+    worked(job.id)
+    qtbot.waitUntil(lambda: data.label == "a pair", timeout=LONG_MS)
+    assert data.size == desk.job(job.id).measurements
+
+
+def test_preview_whose_result_is_gone(session, submitted, worked, qtbot):
+    """It is said once, and the points stay."""
+    from glue_spherex.plugin.job_monitor.preview import open_preview
+
+    job = submitted()
+    worked(job.id, images=4)
+    data = open_preview(session.data_collection, job.id)
+    n = data.size
+    (desk.job(job.id).folder / "result").mkdir(exist_ok=True)
+    worked(job.id)
+    (desk.job(job.id).folder / "result" / "settings.json").unlink()
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: "is no longer in" in monitor.message_label.text(), timeout=LONG_MS)
+    monitor.state.say("")
+    monitor.jobs.look_again()
+    qtbot.waitUntil(lambda: not monitor.jobs._looking, timeout=LONG_MS)
+    assert monitor.state.notice == ""
+    assert data.size == n
+
+
 def test_native_viewers_follow_a_preview(application, submitted, worked, qtbot):
     from glue_qt.viewers.histogram import HistogramViewer
     from glue_qt.viewers.scatter import ScatterViewer
@@ -481,3 +607,32 @@ def test_from_submission_to_the_viewer(application, submitted, qtbot):
     (data,) = spectra_in(application.data_collection)
     assert data.size == desk.job(job.id).measurements
     assert {type(viewer) for viewer in application.viewers[0]} == set(PLACES)
+
+
+def test_glue_is_killed_while_a_job_runs(field, tmp_path, wait_for):
+    """SIGKILL of a window with its monitor: the job goes on as if nothing had happened."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from glue_qt.app import GlueApplication\n"
+        "from glue_qt.utils import process_events\n"
+        "from glue_spherex import jobs, read_targets\n"
+        "from glue_spherex.qt.job_monitor import follow_job, job_monitor\n"
+        "application = GlueApplication()\n"
+        "application.start(block=False, maximized=False)\n"
+        "monitor = job_monitor(application.session)\n"
+        "job = jobs.submit(read_targets(sys.argv[1]), sys.argv[2], sys.argv[3])\n"
+        "follow_job(application.session, job.id, load=True)\n"
+        "while not monitor.model.rowCount(): process_events(wait=0.01)\n"
+        "print(job.id, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, script, field.targets, field.folder / "images", field.calibration]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    job_id = done.stdout.strip()
+    with JobStore() as store:  # which only reads: nobody else lets the job go on
+        wait_for(lambda: not store.job(job_id).phase.is_active)
+        ended = store.job(job_id)
+    assert (ended.phase, ended.images_done, ended.failures) == (Phase.COMPLETED, 12, 0)
+    assert desk.log(job_id).count("begins") == 1

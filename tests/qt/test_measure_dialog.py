@@ -106,8 +106,13 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     [job] = jobs()
     assert followed == [(job.id, False)]
     assert job.id in dialog.status_label.text()
+    assert "Look at it in the Job monitor, or change something to measure again." in dialog.status_label.text()
     assert not dialog.measure_button.isEnabled()  # not twice by a double click
     assert job.id in dialog.measure_button.toolTip()
+    dialog.state.session.data_collection.append(catalogue())  # such as a result
+    settled(dialog, wait_for)
+    assert job.id in dialog.status_label.text()
+    assert not dialog.measure_button.isEnabled()
     qtbot.keyClicks(dialog.method_form.fields["title"], "again")
     settled(dialog, wait_for)
     assert dialog.measure_button.isEnabled()
@@ -124,9 +129,10 @@ def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, 
     qtbot.keyClicks(box, "200")
     settled(dialog, wait_for)
     assert dialog.method_form.note_of("background_box") == (
-        "background_box is 200; a whole number of pixels from 5 to 101 is needed."
+        "Background box is 200; a whole number of pixels from 5 to 101 is needed."
     )
-    assert "border" in box.styleSheet()
+    assert dialog.method_form.is_marked("background_box")
+    assert box.styleSheet() == ""  # the field keeps its look
     assert dialog.status_label.text() == dialog.method_form.note_of("background_box")
     assert not dialog.measure_button.isEnabled()
     assert "5 to 101" in dialog.measure_button.toolTip()
@@ -138,7 +144,8 @@ def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, 
     qtbot.keyClicks(box, "21")
     dialog.state.request.scheduler = ""
     settled(dialog, wait_for)
-    assert (dialog.method_form.note_of("background_box"), box.styleSheet()) == ("", "")
+    assert dialog.method_form.note_of("background_box") == ""
+    assert not dialog.method_form.is_marked("background_box")
     assert dialog.measure_button.isEnabled()
 
 
@@ -148,6 +155,24 @@ def test_every_field_says_what_it_is(opened):
     fields = {name: field for form in forms for name, field in form.fields.items()}
     assert len(fields) > 35
     assert [name for name, field in fields.items() if not field.toolTip()] == []
+
+
+def test_shortcuts_are_all_different(opened):
+    from qtpy.QtWidgets import QLabel
+
+    dialog = opened()
+    letters = [
+        text[text.index("&") + 1].lower() for label in dialog.findChildren(QLabel) if "&" in (text := label.text())
+    ]
+    assert len(letters) > 15
+    assert len(set(letters)) == len(letters)
+
+
+def test_the_monitor_is_opened(qtbot, opened, session, monkeypatch):
+    asked = []
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.job_monitor", asked.append)
+    click(qtbot, opened().monitor_button)
+    assert asked == [session]
 
 
 def test_rows_that_cannot_be_measured_are_red(opened, wait_for, middle):
@@ -173,7 +198,7 @@ def test_columns_shapes_and_neighbours(qtbot, opened, session, wait_for):
     assert form.fields["dec_column"].isVisible()
     assert not form.fields["pmra_column"].isVisible()
     click(qtbot, form.fold.button)
-    assert form.fold.button.text() == "Columns of shape and motion (none chosen)"
+    assert form.fold.button.text() == "Columns of shape, motion and role (none chosen)"
     combo = form.fields["dec_column"]
     combo.setCurrentIndex(combo.findText("b"))
     settled(dialog, wait_for)
@@ -372,13 +397,24 @@ def test_detectors_and_the_engine(qtbot, opened, monkeypatch):
     assert "The Tractor is not here." in engine.toolTip()
 
 
+def test_names_are_shown_as_they_are(opened):
+    dialog = opened(text="150 2 <b>bold</b>")
+    model = dialog.table.model()
+    assert model.data(model.index(0, 0)) == "<b>bold</b>"
+    assert "&lt;b&gt;bold" in model.data(model.index(0, 0), Qt.ToolTipRole)
+    dialog.state.request.scheduler = "<img src=x>"
+    dialog.settle()
+    assert "&lt;img" in dialog.measure_button.toolTip()
+    assert dialog.status_label.textFormat() == Qt.PlainText
+
+
 def test_run_again_with_changes(qtbot, opened, field, middle, followed, no_job_processes, wait_for):
     first = opened(text=f"{middle} star")
     first.state.request.update_from_dict({"background_box": "21", "detectors": (2,), "title": "one"})
     first.state.request.add_folder(str(field.folder / "images"))
     job = first.state.submit()
     dialog = opened(job_id=job.id)
-    assert dialog.target_form.fields["how"].currentText() == "the targets of a job"
+    assert dialog.target_form.fields["how"].currentText() == f"the targets of job {job.id}"
     assert dialog.method_form.fields["background_box"].text() == "21"
     assert dialog.request_form.detector_boxes[2].isChecked()
     assert dialog.method_form.fields["title"].text() == "one"
@@ -421,7 +457,7 @@ def test_sizes(opened, session, size):
 def test_from_a_cutout(qtbot, application, small_field, measured_spectra):
     from glue_spherex.plugin.loader import load_spectrum
     from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
-    from glue_spherex.qt.cutout_viewer.measuring import measure_at
+    from glue_spherex.qt.cutout_viewer.measuring import measure_at, measure_focused
 
     data = load_spectrum(measured_spectra)
     application.data_collection.append(data)
@@ -434,6 +470,10 @@ def test_from_a_cutout(qtbot, application, small_field, measured_spectra):
     [source] = dialog.state.targets.sources
     assert (source.ra, source.dec) == pytest.approx((data["ra"][3], data["dec"][3]), abs=1e-7)
     assert source.label == data["label"][3]
+    dialog.close()
+    data.update_components({data.id["label"]: np.full(data.size, "x" * 10_000)})
+    dialog = measure_focused(viewer)
+    assert dialog.state.targets.sources[0].ra == pytest.approx(data["ra"][3], abs=1e-7)
     dialog.close()
     dialog = measure_at(viewer, 150.25, -2.5)
     assert dialog.state.target.text == "150.2500000 -2.5000000"
@@ -468,3 +508,43 @@ def test_a_right_click_in_a_cutout(qtbot, application, measured_spectra, small_f
     clicked = SkyCoord(source.ra, source.dec, unit="deg")
     assert clicked.separation(SkyCoord(data["ra"][3], data["dec"][3], unit="deg")).arcsec < 2
     dialog.close()
+
+
+def test_a_file_is_followed_while_it_is_typed(qtbot, opened, tmp_path, wait_for):
+    (tmp_path / "list.csv").write_text("ra,dec\n150,2\n")
+    dialog = opened()
+    dialog.state.target.how = "file"
+    settled(dialog, wait_for)
+    assert dialog.status_label.text() == "Name a file with targets."
+    line = dialog.target_form.fields["file"]
+    qtbot.keyClicks(line, str(tmp_path / "list.csv"))
+    wait_for(lambda: dialog.state.target.file == line.text(), process_events)
+    settled(dialog, wait_for)
+    assert len(rows(dialog)) == 1
+    assert dialog.status_label.text() != "Name a file with targets."
+
+
+def test_a_result_that_is_replaced_is_told_below_its_field(opened, tmp_path, wait_for):
+    (tmp_path / "settings.json").write_text("{}")
+    dialog = opened()
+    dialog.state.request.output = str(tmp_path)
+    settled(dialog, wait_for)
+    assert "holds a result, which will be replaced" in dialog.method_form.note_of("output")
+    assert not dialog.method_form.is_marked("output")
+    dialog.state.request.output = "results"
+    settled(dialog, wait_for)
+    assert dialog.method_form.is_marked("output")
+    assert "whole path" in dialog.method_form.note_of("output")
+
+
+def test_no_scroll_bar_stays_where_no_rows_are_left(opened, session, wait_for):
+    data = catalogue(300)
+    session.data_collection.append(data)
+    subset = session.data_collection.new_subset_group("some", data.id["ra"] > 0)
+    dialog = opened(layer=subset)
+    settled(dialog, wait_for)
+    assert dialog.table.verticalScrollBar().maximum() > 0
+    subset.subset_state = data.id["ra"] < 0
+    settled(dialog, wait_for)
+    assert dialog.table.verticalScrollBar().maximum() == 0
+    assert not dialog.table.verticalScrollBar().isVisible()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from glue_spherex.model import survey_vectors
 from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
 from ..calibration import as_calibration
@@ -22,7 +23,6 @@ from .client import ArchiveClient
 from .cutout_store import CutoutStore
 from .errors import ArchiveStopped
 from .fetch import fetch_all
-from .grouping import source_vectors
 from .products import has_products, products
 from .search import search
 
@@ -363,7 +363,7 @@ def worth_fetching(sources):
     is_target = np.array([not source.companion for source in sources], dtype=bool)
     if is_target.all() or not is_target.any():
         return is_target
-    vectors = source_vectors(sources)
+    vectors = survey_vectors(sources)
     widest = max(reach_px(source.shape) for source in sources)
     touching = np.radians((2 * widest + 2) * np.sqrt(2) * PIXEL_SCALE_ARCSEC / 3600)
     distance, _ = cKDTree(vectors[is_target]).query(vectors, distance_upper_bound=2 * touching)

@@ -4,14 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glue_spherex.model.source import sky_positions
-
-from ..collection import unit_vectors
+from glue_spherex.model import survey_vectors, unit_vectors
 
 #: Largest circle, deg: an image has a side of 3.5 degrees, so that most images of a circle hold targets in it.
 WIDEST_DEG = 1.5
 _MARGIN_DEG = 0.05  # images that a target lies just beside, and the way of the fastest star within 15 years
-_SURVEY_MJD = 61041.0  # 2026.0
 _STEP_DEG, _LEAST_DEG, _WIDER_DEG = 0.05, 0.1, 0.15
 
 
@@ -36,7 +33,7 @@ class SkyCircle:
 
     def inside(self, sources):
         """The sources that lie in the circle."""
-        separation = _separation_deg(source_vectors(sources), unit_vectors(self.ra, self.dec))
+        separation = _separation_deg(survey_vectors(sources), unit_vectors(self.ra, self.dec))
         return [source for source, apart in zip(sources, separation) if apart <= self.radius]
 
     def wider(self):
@@ -57,7 +54,7 @@ def circles_around(sources, widest_deg=WIDEST_DEG):
     -------
     list of SkyCircle
     """
-    waiting, circles = [source_vectors(sources)], []
+    waiting, circles = [survey_vectors(sources)], []
     while waiting:
         group = waiting.pop()
         centre, radius = _around(group)
@@ -68,11 +65,6 @@ def circles_around(sources, widest_deg=WIDEST_DEG):
         upper = group[:, axis] > (group[:, axis].min() + group[:, axis].max()) / 2
         waiting += [group[upper], group[~upper]]
     return sorted(circles, key=lambda circle: (circle.dec, circle.ra))
-
-
-def source_vectors(sources):
-    """Unit vectors, shape (n, 3), to where sources are during the survey."""
-    return unit_vectors(*sky_positions(sources, _SURVEY_MJD))
 
 
 def _around(vectors):

@@ -9,7 +9,6 @@ from glue_spherex.model.detectors import N_PIX
 
 from .detector import SimulatedDetector
 from .headers import ImageCards, array_cards, header_bytes, primary_cards
-from .scene import EPOCH
 
 _MOST_STARS = 10_000  # in a catalogue
 
@@ -270,11 +269,14 @@ def write_targets(path, sources):
     with open(path, "w", newline="", encoding="ascii") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(TARGET_COLUMNS)
-        for s in sources:
-            p = s.profile
-            shape = ("",) * 4 if p is None else (p.n, p.axis_ratio, p.position_angle, p.r_eff)
-            motion = (s.pmra, s.pmdec, s.ref_epoch) if s.pmra or s.pmdec else ("",) * 3
-            writer.writerow((f"{s.ra:.9f}", f"{s.dec:.9f}", s.label, *shape, *motion))
+        writer.writerows(_cells(source) for source in sources)
+
+
+def _cells(source):
+    p = source.profile
+    shape = ("",) * 4 if p is None else (p.n, p.axis_ratio, p.position_angle, p.r_eff)
+    motion = (source.pmra, source.pmdec, source.ref_epoch) if source.pmra or source.pmdec else ("",) * 3
+    return f"{source.ra:.9f}", f"{source.dec:.9f}", source.label, *shape, *motion
 
 
 def write_catalogue(path, scene):
@@ -283,21 +285,19 @@ def write_catalogue(path, scene):
     Parameters
     ----------
     path : path-like
-        CSV file with name, position (deg), proper motion (mas/yr) and epoch, and flux density at 2 µm (µJy).
+        CSV file with the columns of a target list, and the flux density at 2 µm (µJy).
     scene : Scene
     """
     stars = scene.stars
     brightest = np.argsort(-stars.flux_ujy, kind="stable")[:_MOST_STARS]
     with open(path, "w", newline="", encoding="ascii") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("name", "ra", "dec", "pmra", "pmdec", "ref_epoch", "flux_2um_ujy"))
+        writer.writerow((*TARGET_COLUMNS, "flux_2um_ujy"))
         for source, target in zip(scene.sources, scene.targets):
-            motion = f"{source.pmra:g}", f"{source.pmdec:g}", f"{source.ref_epoch:g}"
-            flux = float(target.spectrum(2.0))
-            writer.writerow((source.label, f"{source.ra:.9f}", f"{source.dec:.9f}", *motion, f"{flux:.1f}"))
+            writer.writerow((*_cells(source), f"{float(target.spectrum(2.0)):.1f}"))
         for number, k in enumerate(brightest, start=1):
-            place = f"{stars.ra[k]:.9f}", f"{stars.dec[k]:.9f}"
-            writer.writerow((f"field-{number}", *place, 0, 0, f"{EPOCH:g}", f"{stars.flux_ujy[k]:.1f}"))
+            place = f"{stars.ra[k]:.9f}", f"{stars.dec[k]:.9f}", f"field-{number}"
+            writer.writerow((*place, *("",) * (len(TARGET_COLUMNS) - 3), f"{stars.flux_ujy[k]:.1f}"))
 
 
 #: Columns of truth.ecsv: unit and description

@@ -8,6 +8,8 @@ from . import texts
 
 #: Lines of the lists that are shown.
 MOST_SOURCES, MOST_FAILURES, MOST_SLOW = 200, 1000, 20
+#: Letters of the title.
+MOST_TITLE = 1000
 #: Lines and letters at the end of the log that are shown.
 MOST_LOG_LINES, MOST_LOG_LETTERS = 2000, 200_000
 
@@ -84,7 +86,7 @@ def log_end(log):
 def _of_job(job):
     look = texts.phase_look(job)
     return [
-        ("Title", job.title),
+        ("Title", texts.short(job.title, MOST_TITLE)),
         ("Phase", f"{look.word} ({job.phase})"),
         ("Message", job.message),
         ("Type", texts.kind_text(job)),

@@ -27,16 +27,13 @@ class Preview:
     Parameters
     ----------
     job_id : str
-
-    Attributes
-    ----------
-    seen : tuple
-        Measurements and phase when it was shown last.
+    seen : tuple, optional
+        Measurements and phase when it was shown last; None if it has not been shown yet.
     """
 
-    def __init__(self, job_id):
+    def __init__(self, job_id, seen=None):
         self.job_id = job_id
-        self.seen = None
+        self.seen = seen
         self._due = 0.0
         self._cost = 0.0
 

@@ -17,13 +17,37 @@ from .texts import is_preview_label, short
 _TARGETS_NAME = "targets.ecsv"
 
 
-def load_result(data_collection, job_id):
+def read_result(job_id):
+    """Read the files of a result, in any thread; `load_result` then takes no time.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    dict of tuple to glue.core.Data
+        By path and state of the file.
+
+    Raises
+    ------
+    JobError, SpectrumFileError
+        As in `load_result`.
+    """
+    folder = desk.result_folder(job_id)
+    found = [(spectra_path(folder), load_spectrum), (folder / _TARGETS_NAME, load_targets)]
+    return {_state(path): load_data(str(path), factory=factory) for path, factory in found if path.exists()}
+
+
+def load_result(data_collection, job_id, read=None):
     """Load the spectra of a completed job with its targets, linked.
 
     Parameters
     ----------
     data_collection : glue.core.DataCollection
     job_id : str
+    read : dict, optional
+        From `read_result`; what is not in it is read here.
 
     Returns
     -------
@@ -41,10 +65,10 @@ def load_result(data_collection, job_id):
     folder = desk.result_folder(job_id)
     job = desk.job(job_id)
     title = short(job.title, 60)
-    spectra = _load(data_collection, job, "spectrum", spectra_path(folder), load_spectrum, title)
+    spectra = _load(data_collection, job, "spectrum", spectra_path(folder), load_spectrum, title, read)
     targets = folder / _TARGETS_NAME
     if targets.exists():
-        _load(data_collection, job, "targets", targets, load_targets, f"targets of {title}")
+        _load(data_collection, job, "targets", targets, load_targets, f"targets of {title}", read)
     link_all(data_collection)
     return spectra
 
@@ -103,13 +127,15 @@ def _is_from(data, path):
     return log is not None and os.path.realpath(log.path) == os.path.realpath(path)
 
 
-def _load(data_collection, job, kind, path, factory, label):
+def _load(data_collection, job, kind, path, factory, label, read):
     known = data_of_job(data_collection, job.id, kind, path)
     ours = {"job": job.id, "written": _written(path)}
     if known is not None and not is_preview(known) and plugin_meta(known).get("written") in (None, ours["written"]):
         known.meta["spherex"] |= ours  # it may have been opened by hand
         return known
-    loaded = load_data(str(path), factory=factory)
+    loaded = (read or {}).get(_state(path))
+    if loaded is None:
+        loaded = load_data(str(path), factory=factory)
     loaded.meta["spherex"] |= ours
     if known is None:
         loaded.label = label
@@ -119,6 +145,10 @@ def _load(data_collection, job, kind, path, factory, label):
     if is_preview_label(known.label, job):
         known.label = label
     return known
+
+
+def _state(path):
+    return str(path), *_written(path)
 
 
 def _written(path):

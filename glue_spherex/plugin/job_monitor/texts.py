@@ -5,6 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from ...jobs import Phase
+from ...jobs.job_state import duration_text
 
 #: Letters of a title in the table; the information about a job shows all of it.
 MOST_LETTERS = 200
@@ -69,19 +70,6 @@ def exact_moment_text(moment):
     if moment is None:
         return ""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} (UTC {moment:%Y-%m-%d %H:%M:%S})"
-
-
-def duration_text(seconds):
-    """A time span: ``4 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; '' for None."""
-    if seconds is None:
-        return ""
-    seconds = max(round(seconds), 0)
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
 def left_text(job):

@@ -6,11 +6,10 @@ import numpy as np
 
 from ...io import Targets
 from ...io.columns import distinct
-from ...model import sky_positions
+from ...model import survey_vectors
 
 #: A neighbour as near to a target as this is the target itself.
 SAME_SOURCE_ARCSEC = 1.0
-_SURVEY_MJD = 61041.0  # 2026.0; where lists of different epochs are compared
 
 
 def with_companions(targets, neighbours, radius_arcsec):
@@ -56,9 +55,9 @@ def _near(sources, neighbours, radius_arcsec):
     targets = [source for source in sources if not source.companion]
     if not targets or not neighbours:
         return []
-    others = _unit_vectors(neighbours)
-    known = cKDTree(_unit_vectors(sources)).query(others)[0] <= _chord(SAME_SOURCE_ARCSEC)
-    near = np.flatnonzero(~known & (cKDTree(_unit_vectors(targets)).query(others)[0] <= _chord(radius_arcsec)))
+    others = survey_vectors(neighbours)
+    known = cKDTree(survey_vectors(sources)).query(others)[0] <= _chord(SAME_SOURCE_ARCSEC)
+    near = np.flatnonzero(~known & (cKDTree(survey_vectors(targets)).query(others)[0] <= _chord(radius_arcsec)))
     twins = pairs_within([neighbours[k] for k in near], SAME_SOURCE_ARCSEC)
     return np.delete(near, np.unique([later for _, later in twins]).astype(int)).tolist()
 
@@ -80,13 +79,7 @@ def pairs_within(sources, arcsec):
 
     if len(sources) < 2:
         return []
-    return sorted(cKDTree(_unit_vectors(sources)).query_pairs(_chord(arcsec)))
-
-
-def _unit_vectors(sources):
-    """Directions at the time of the survey, shape (n, 3)."""
-    ra, dec = map(np.radians, sky_positions(sources, _SURVEY_MJD))
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+    return sorted(cKDTree(survey_vectors(sources)).query_pairs(_chord(arcsec)))
 
 
 def _chord(arcsec):

@@ -31,6 +31,23 @@ def selected_rows(subset):
         ) from None
 
 
+def has_rows(subset):
+    """Whether a subset has rows or pixels; not if its condition is one about other data.
+
+    Parameters
+    ----------
+    subset : glue.core.Subset
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        return len(selected_rows(subset)) > 0
+    except TargetListError:
+        return False
+
+
 def is_made_on(subset):
     """Whether the condition of a subset is one about its own dataset, and not about another one that is linked.
 

@@ -16,6 +16,7 @@ from ...io.text import read_text
 _LONGEST = 300  # characters of a line
 _MOST_SHOWN = 60  # of them, as the name of a line that is rejected
 _WORDS = 7  # of a position: 10 00 24 , +02 12 00
+_GALACTIC = ({"l", "b"}, {"glon", "glat"}, {"gallon", "gallat"}, {"galactic", "longitude"}, {"lii", "bii"})
 _NUMBER = re.compile(r"[+−-]?[\d.]+")
 
 
@@ -37,14 +38,27 @@ def targets_of_text(text):
     Raises
     ------
     TargetListError
-        If there is no line with anything in it.
+        If there is no line with anything in it, or the first one says that the coordinates are galactic.
     """
     lines = str(text).splitlines()
     used = [number for number, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
     if not used:
         raise TargetListError("no coordinates are given; type a right ascension and a declination, such as 150.1 2.2.")
     table = _as_table(lines, used)
-    return table if table is not None else _as_lines(lines, used)
+    if table is not None:
+        return table
+    _refuse_galactic(lines[used[0]])
+    return _as_lines(lines, used)
+
+
+def _refuse_galactic(heading):
+    """Raise a `TargetListError` if a line names the columns of galactic coordinates."""
+    words = {re.sub("[^a-z]", "", word) for word in re.split(r"[\s,;|]+", heading.lower())}
+    if any(pair <= words for pair in _GALACTIC):
+        raise TargetListError(
+            f"the text is headed {heading.strip()[:_MOST_SHOWN]!r}: galactic coordinates are not understood; turn them "
+            "into right ascension and declination (ICRS)."
+        )
 
 
 def _as_lines(lines, used):

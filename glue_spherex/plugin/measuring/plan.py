@@ -14,7 +14,7 @@ from ...photometry.settings import Settings
 from .companions import pairs_within
 
 _SAME_PLACE_ARCSEC = LEAST_SEPARATION_PX * PIXEL_SCALE_ARCSEC
-_FILTERS = {"detectors": "detectors", "wavelength": "wavelength ranges", "time": "time range"}
+_FILTERS = {"detectors": "of the detectors", "wavelength": "at the wavelengths", "time": "in the time range"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,17 @@ class Plan:
         """Targets, without companions, that are on an image."""
         return sum(not line.problem and not line.companion for line in self.lines)
 
+    @property
+    def nothing_measured(self):
+        """A sentence that says why no target is measured, by the first one with a position; '' if one is."""
+        targets = [line for line in self.lines if not line.companion]
+        if self.n_measured or not targets:
+            return ""
+        line = min(targets, key=lambda line: np.isnan(line.ra))
+        if len(targets) == 1:
+            return f"The target cannot be measured. {line.problem}"
+        return f"None of the {len(targets):,} targets can be measured. {line.label or 'The first one'}: {line.problem}"
+
 
 def plan(
     targets,
@@ -140,9 +151,11 @@ def plan(
     if stop():
         return None
     matches = matches_of(sources, images, settings)
-    counts = count_images(matches, len(sources))
+    counts = count_images(matches, sources, cancelled)
+    if stop():
+        return None
     lost = np.flatnonzero(counts.sum(axis=1) == 0)
-    problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings)))
+    problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings, cancelled)))
     if stop():
         return None
     seconds, basis = _expected(matches, counts, settings, workers, scheduler)
@@ -178,7 +191,7 @@ def lines_of(targets, counts=None, problems=None):
     return sorted(lines, key=lambda line: line.row)
 
 
-def _problems(lost, sources, images, settings):
+def _problems(lost, sources, images, settings, cancelled):
     """Why each of some sources is on none of the images that are asked for."""
     if not len(lost):
         return []
@@ -186,9 +199,24 @@ def _problems(lost, sources, images, settings):
     asked = [word for name, word in _FILTERS.items() if getattr(settings, name) is not None]
     held = np.zeros(len(lost), dtype=int)
     if asked or any(sources[k].companion for k in lost):
-        held = count_images(images.find([sources[k] for k in lost]), len(lost)).sum(axis=1)
-    together = count_images(matches_of(sources, images, whole), len(sources)).sum(axis=1) if held.any() else held
-    return [_problem(sources[k], int(n), together[k] if held.any() else 0, asked) for k, n in zip(lost, held)]
+        alone = [replace(sources[k], companion=False) for k in lost]
+        held = count_images(images.find(alone), alone, cancelled).sum(axis=1)
+    matches = matches_of(sources, images, whole) if held.any() else []
+    together = count_images(matches, sources, cancelled).sum(axis=1)
+    dates = _dates(matches, sources, lost) if settings.time is not None else {}
+    return [_problem(int(n), int(together[k]), asked, dates.get(k)) for k, n in zip(lost, held)]
+
+
+def _dates(matches, sources, wanted):
+    """First and last day of the images near each of some sources, as text, by its number."""
+    from astropy.time import Time
+
+    found = {}
+    for k in wanted:
+        moments = [match.record.mjd for match in matches if k in match.sources]
+        if moments:
+            found[k] = [Time(moment, format="mjd").strftime("%Y-%m-%d") for moment in (min(moments), max(moments))]
+    return found
 
 
 def _coincident(targets):
@@ -205,22 +233,30 @@ def _coincident(targets):
     return problems
 
 
-def _problem(source, n_images, n_together, asked):
+def _problem(n_images, n_together, asked, dates):
     """Why a source is on none of the images.
 
     Parameters
     ----------
-    source : Source
     n_images, n_together : int
         Images that hold it; of these, that hold a target.
     asked : list of str
         What restricts the images.
+    dates : pair of str or None
+        First and last day of the images, to be told.
     """
     if not n_images:
         return "No image holds it."
     if not n_together:
         return f"It is on {_images(n_images)}, but on none together with a target, so that it is not needed."
-    return f"It is on {_images(n_together)}, but on none of the {' and '.join(asked)} that are asked for."
+    which = " and ".join([", ".join(asked[:-1]), asked[-1]] if asked[1:] else asked)
+    begin = f"It is on {_images(n_together)}, but none of them is {which} that you ask for"
+    if n_together == 1:
+        begin = f"It is on 1 image, but that is not {which} that you ask for"
+    if dates is None:
+        return f"{begin}."
+    days = f"on {dates[0]}" if dates[0] == dates[1] else f"from {dates[0]} to {dates[1]}"
+    return f"{begin}; {'it was' if n_together == 1 else 'they were'} taken {days}."
 
 
 def _images(count):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ...photometry.output import row_label
-from .plan import PlanLine, plan
+from ..job_monitor.texts import duration_text
+from .plan import plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,45 +82,11 @@ def plan_text(targets, plan):
         text += f", {_counted(len(plan.unreadable), 'file')} unusable"
     if plan.seconds is None:
         return f"{text} · run time not known yet"
-    return f"{text} · about {duration_text(plan.seconds)}, {plan.seconds_basis}"
-
-
-def duration_text(seconds):
-    """A time as one says it: ``4 s``, ``2 min``, ``3.5 h``."""
-    if seconds < 1:
-        return "1 s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return f"{text} · about {duration_text(max(plan.seconds, 1))}, {plan.seconds_basis}"
 
 
 def _counted(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", "\u2009")
-
-
-def bare_lines(targets):
-    """What will be measured, before images are counted.
-
-    Parameters
-    ----------
-    targets : Targets or None
-
-    Returns
-    -------
-    list of PlanLine
-        By row of the list; without numbers of images.
-    """
-    if targets is None:
-        return []
-    lines = [
-        PlanLine(int(row), source.label, source.ra, source.dec, source.shape, (0,) * 6, companion=source.companion)
-        for row, source in zip(targets.rows, targets.sources)
-    ]
-    lines += [
-        PlanLine(row, row_label(targets, row), float("nan"), float("nan"), None, (0,) * 6, why)
-        for row, why in targets.rejected
-    ]
-    return sorted(lines, key=lambda line: line.row)
 
 
 def shape_text(shape):

@@ -6,7 +6,7 @@ from glue.core.subset_group import SubsetGroup
 
 from ...io import TargetListError, Targets
 from ...io.columns import distinct
-from ...model import Source
+from ...model import Source, unit_vectors
 from .layers import is_made_on, selected_rows
 
 #: Pixels of a region that can be targets one by one.
@@ -127,8 +127,7 @@ def _sky(data, x, y):
 
 def _mean_direction(ra, dec):
     """The mean direction of positions, deg: arrays of shape (1,)."""
-    ra, dec = np.radians(ra), np.radians(dec)
-    x, y, z = (np.cos(dec) * np.cos(ra)).mean(), (np.cos(dec) * np.sin(ra)).mean(), np.sin(dec).mean()
+    x, y, z = unit_vectors(ra, dec).mean(axis=0)
     return np.degrees([np.arctan2(y, x)]) % 360, np.degrees([np.arctan2(z, np.hypot(x, y))])
 
 

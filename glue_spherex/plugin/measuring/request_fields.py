@@ -2,14 +2,15 @@
 
 import os
 from importlib.util import find_spec
+from tempfile import TemporaryFile
 
 from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core.state_objects import State
 
-from ...photometry.output import EXTENSIONS
+from ...io.typed_values import MJD_FIRST, MJD_LAST, mjd_of, number_of, ranges_of, ranges_text, whole_number_of
+from ...photometry.output import EXTENSIONS, SETTINGS_NAME
 from ...photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, PSF_ZONES, WEIGHTS, Settings
 from ...photometry.tractor import tractor_available
-from .field_values import MJD_FIRST, MJD_LAST, mjd_of, number_of, ranges_of, ranges_text, whole_number_of
 
 #: Choices of the fields, in words.
 WORDS = {
@@ -28,6 +29,8 @@ WORDS = {
         "parquet": "Parquet",
     },
 }
+#: Words of the form for parameters that sentences name.
+_FIELD_WORDS = {"background_box": "Background box", "psf_shift": "Shift in x, y"}
 _CHOICES = {
     "background": BACKGROUNDS,
     "background_fit": BACKGROUND_FITS,
@@ -102,6 +105,20 @@ class RequestFields(State):
         self.tick_folder(folder, False)
         self.known_folders = tuple(known for known in self.known_folders if known != folder)
 
+    def folder(self, name):
+        """The folder in the field ``"calibration"`` or ``"output"``; None where there is none.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        str or None
+            ``~`` is the user's own folder.
+        """
+        return os.path.expanduser(getattr(self, name).strip()) or None
+
     # values
 
     def settings(self):
@@ -142,7 +159,7 @@ class RequestFields(State):
         """What is not allowed: dict of field to sentence."""
         found = {
             "image_folders": self._wrong_folders(),
-            "calibration": _no_folder(self.calibration, "calibration"),
+            "calibration": _no_folder(self.folder("calibration"), "Calibration"),
             "scheduler": self._wrong_scheduler(),
             "output": self._wrong_output(),
             "engine": self.engine_note if self.engine == "tractor" else "",
@@ -153,15 +170,15 @@ class RequestFields(State):
             "wavelength": lambda: ranges_of(self.wavelength),
             "time_from": self._time,
             "workers": self.n_workers,
-            "extent": lambda: Settings(engine=self.engine, extent=self.extent),
+            "extent": self._check_extent,
             "spectrum_format": self._check_format,
         }
         for name, test in tests.items():
             try:
                 test()
             except ValueError as error:
-                found[name] = str(error)
-        if found.get("time_from", "").startswith("to "):
+                found[name] = _in_words(str(error))
+        if found.get("time_from", "").startswith("To "):
             found["time_to"] = found.pop("time_from")
         return {name: sentence for name, sentence in found.items() if sentence}
 
@@ -169,7 +186,7 @@ class RequestFields(State):
         if not (self.time_from.strip() or self.time_to.strip()):
             return None
         low = mjd_of(self.time_from, "from") if self.time_from.strip() else MJD_FIRST
-        high = mjd_of(self.time_to, "to") if self.time_to.strip() else MJD_LAST
+        high = mjd_of(self.time_to, "to", whole_day=True) if self.time_to.strip() else MJD_LAST
         return Settings(time=(low, high)).time
 
     def _shift(self):
@@ -177,30 +194,46 @@ class RequestFields(State):
         return Settings(psf_shift=(x, y)).psf_shift
 
     def _wrong_folders(self):
-        return next((sentence for sentence in (_no_folder(f, "images") for f in self.image_folders) if sentence), "")
+        return next((sentence for sentence in (_no_folder(f, "Images") for f in self.image_folders) if sentence), "")
 
     def _wrong_scheduler(self):
         if not self.scheduler.strip():
             return ""
         if "://" not in self.scheduler:
-            return f"scheduler is {self.scheduler.strip()!r}; an address such as tcp://host:8786 is needed."
+            return f"Dask scheduler is {self.scheduler.strip()!r}; an address such as tcp://host:8786 is needed."
         if find_spec("distributed") is None:
             return 'A Dask cluster needs the package distributed: pip install "glue-spherex[dask]".'
         return ""
 
     def _wrong_output(self):
-        folder = self.output.strip()
-        if not folder:
+        folder = self.folder("output")
+        if folder is None:
             return ""
-        path = os.path.abspath(os.path.expanduser(folder))
-        if os.path.exists(path) and not os.path.isdir(path):
-            return f"result folder: {path} is a file; name a folder."
-        existing = path
-        while not os.path.exists(existing):
+        if not os.path.isabs(folder):
+            home = os.path.join(os.path.expanduser("~"), folder)
+            return f"Result folder: {folder!r} does not say where; write its whole path, such as {home}."
+        existing = path = os.path.normpath(folder)
+        while not os.path.lexists(existing):
             existing = os.path.dirname(existing)
-        if not os.access(existing, os.W_OK):
-            return f"result folder: {existing} cannot be written; name another one."
-        return ""
+        if not os.path.isdir(existing):
+            return f"Result folder: {existing} is a file; name a folder."
+        try:
+            with TemporaryFile(dir=existing):  # permissions do not tell of read-only disks and of /proc
+                return ""
+        except OSError as error:
+            which = path if existing == path else f"{path} cannot be made: {existing}"
+            return f"Result folder: {which} cannot be written ({error.strerror or error}); name another one."
+
+    def notes(self):
+        """What is allowed, but should be known before: dict of field to sentence."""
+        folder = self.folder("output")
+        if folder is None or not os.path.isabs(folder) or not os.path.isfile(os.path.join(folder, SETTINGS_NAME)):
+            return {}
+        return {"output": f"{folder} holds a result, which will be replaced unless it is that of another job."}
+
+    def _check_extent(self):
+        if self.engine == "tractor" and self.extent != "tractor":
+            raise ValueError(f"Sérsic flux: The Tractor gives only that {WORDS['extent']['tractor']}.")
 
     def _check_format(self):
         if self.spectrum_format == "parquet" and find_spec("pyarrow") is None:
@@ -224,11 +257,11 @@ class RequestFields(State):
                 "calibration": request.calibration or "",
                 "detectors": tuple(settings.detectors or ()),
                 "wavelength": ranges_text(settings.wavelength),
-                "time_from": "" if low == MJD_FIRST else f"{low:.10g}",
-                "time_to": "" if high == MJD_LAST else f"{high:.10g}",
+                "time_from": "" if low == MJD_FIRST else f"{low:.15g}",
+                "time_to": "" if high == MJD_LAST else f"{high:.15g}",
                 "background_box": str(settings.background_box),
-                "psf_shift_x": f"{settings.psf_shift[0]:g}",
-                "psf_shift_y": f"{settings.psf_shift[1]:g}",
+                "psf_shift_x": f"{settings.psf_shift[0]:.15g}",
+                "psf_shift_y": f"{settings.psf_shift[1]:.15g}",
                 "flux_correction": request.flux_correction,
                 "spectrum_format": request.spectrum_format,
                 "workers": str(request.workers),
@@ -239,6 +272,12 @@ class RequestFields(State):
         )
 
 
+def _in_words(sentence):
+    """A sentence about a setting with the words of its field instead of the name of the parameter."""
+    for parameter, word in _FIELD_WORDS.items():
+        sentence = sentence.replace(f"{parameter} is ", f"{word} is ", 1)
+    return sentence[0].upper() + sentence[1:]
+
+
 def _no_folder(folder, what):
-    folder = folder.strip()
-    return "" if not folder or os.path.isdir(folder) else f"{what}: there is no folder {folder}."
+    return "" if folder is None or os.path.isdir(folder) else f"{what}: there is no folder {folder}."

@@ -1,26 +1,29 @@
 """What the measure dialog holds and does, without a window."""
 
 import os
+import re
 from datetime import datetime
 
 from echo import CallbackProperty, SelectionCallbackProperty
-from glue.core import message
+from glue.core import Subset, message
 from glue.core.exceptions import IncompatibleAttribute
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
 from ...io import TargetListError
+from ...io.typed_values import number_of
 from ...jobs import submit
 from ...model import Sersic
 from ..columns import spectra_in
 from ..cutouts.finding import calibration_folder, image_folders
 from ..dialogs import DATA_MESSAGES, listen, offer
 from .companions import with_companions
-from .field_values import number_of
-from .planning import PlanRequest, bare_lines
+from .layers import is_made_on
+from .plan import lines_of
+from .planning import PlanRequest
 from .remembered import remember_folders, remembered_folders
 from .request_fields import RequestFields
-from .target_choice import MOTION_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
+from .target_choice import OTHER_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
 from .target_lists import targets_of_layer, with_shape
 
 SHAPE_WORDS = {
@@ -36,6 +39,7 @@ _SERSIC = {
     "position_angle": ("position_angle", "position angle"),
 }
 _FARTHEST_ARCSEC = 600.0
+_DEFAULT_TITLE = re.compile(r".*, \d{4}-\d\d-\d\d \d\d:\d\d")
 
 
 class MeasureState(State, HubListener):
@@ -74,7 +78,8 @@ class MeasureState(State, HubListener):
     plan_problem = CallbackProperty("", docstring="why they cannot be counted")
     status = CallbackProperty("", docstring="what was done last")
     failed = CallbackProperty(False, docstring="whether the status says why something could not be done")
-    changes = CallbackProperty(0, docstring="number of changes so far")
+    changes = CallbackProperty(0, docstring="number of changes by the user so far")
+    news = CallbackProperty(0, docstring="number of changes of the data so far")
 
     def __init__(self, session, layers=()):
         super().__init__()
@@ -85,6 +90,7 @@ class MeasureState(State, HubListener):
         self._target_problem = {}
         self._planned = None  # the request that `plan` answers
         self._stale = True  # whether the targets may have changed
+        self._hearing = False  # whether it is the data that change, not the user
         collection = session.data_collection
         self.target = TargetChoice(collection, layers)
         self.request = RequestFields()
@@ -135,8 +141,7 @@ class MeasureState(State, HubListener):
         if not found and self.targets is not None and not self.targets.sources:
             found["targets"] = self._no_target()
         if not found and self.plan is not None and not self.plan.n_measured:
-            reason = next(line.problem for line in self.plan.lines if line.problem)
-            found["plan"] = f"None of the targets can be measured. {reason}"
+            found["plan"] = self.plan.nothing_measured
         if not found and self.plan_problem:
             found["plan"] = self.plan_problem
         return found
@@ -156,7 +161,8 @@ class MeasureState(State, HubListener):
             try:
                 Sersic(**{"n": 1.0, "r_eff": 1.0, parameter: number_of(getattr(self, field), what)})
             except ValueError as error:
-                found[field] = str(error).removeprefix("Sersic profile: ")
+                sentence = str(error).removeprefix("Sersic profile: ").replace(f"{parameter} is ", f"{what} is ", 1)
+                found[field] = _sentence(sentence)
         return found
 
     def _wrong_radius(self):
@@ -165,7 +171,7 @@ class MeasureState(State, HubListener):
         try:
             self._radius()
         except ValueError as error:
-            return {"radius": str(error)}
+            return {"radius": _sentence(error)}
         return {}
 
     def _radius(self):
@@ -177,8 +183,9 @@ class MeasureState(State, HubListener):
     # -- targets ------------------------------------------------------------------------------------------------------
 
     def _targets_changed(self, *args, **kwargs):
-        self._stale = True
-        self._changed()
+        if not self._hearing:  # choices that are offered anew say so, also where they are the same
+            self._stale = True
+            self._changed()
 
     def _changed(self, *args, **kwargs):
         self.changes += 1
@@ -193,7 +200,7 @@ class MeasureState(State, HubListener):
         if outdated:
             self.plan, self._planned, self.plan_problem = None, None, ""
         if outdated or (self._planned is None and self._bare is not self._listed):
-            self._bare, self.lines = self._listed, bare_lines(self._listed)
+            self._bare, self.lines = self._listed, [] if self._listed is None else lines_of(self._listed)
 
     def _find_targets(self):
         self._target_problem, self.targets, self._listed = {}, None, None
@@ -218,29 +225,54 @@ class MeasureState(State, HubListener):
         if self.neighbours is None:
             return targets
         try:
-            return with_companions(targets, targets_of_layer(self.neighbours), self._radius())
+            neighbours = targets_of_layer(self.neighbours, self._columns_of_neighbours())
+            return with_companions(targets, neighbours, self._radius())
         except (TargetListError, IncompatibleAttribute) as error:
             self._target_problem = {"neighbours": _sentence(error)}
             return targets
 
+    def _columns_of_neighbours(self):
+        """Those that were chosen, if the targets are from the same dataset; else they are guessed."""
+        target = self.target
+        same = target.how == "layer" and target.has_columns and target.layer.data is self.neighbours.data
+        return target.columns if same else None
+
     @property
     def used_columns(self):
         """Roles of columns that count now: none of the shape where all targets have the same."""
-        return ("ra", "dec", "name", *(SHAPE_ROLES if self.shape == "columns" else ()), *MOTION_ROLES)
+        return ("ra", "dec", "name", *(SHAPE_ROLES if self.shape == "columns" else ()), *OTHER_ROLES)
 
     def _offer_neighbours(self):
         offer(self, "neighbours", [None, *table_layers(self.session.data_collection)])
 
     def _on_message(self, message_):
         """The data in glue have changed."""
-        gone = self.target.refresh()
-        self._offer_neighbours()
-        subset = getattr(message_, "subset", None)
-        used = self.target.layer, self.target.region, self.neighbours
-        if gone or subset is None or any(subset is layer for layer in used):
-            self._targets_changed()
+        self._hearing, before, neighbours = True, self._chosen(), self.neighbours
+        try:
+            gone = self.target.refresh()
+            self._offer_neighbours()
+        finally:
+            self._hearing = False
+        if neighbours is not None and self.neighbours is None:
+            gone = gone or f"{layer_text(neighbours)} was removed; there are no neighbours now."
         if gone:
             self._fail(gone)
+        if gone or self._chosen() != before or self._concerns(message_):
+            self._stale = True
+            self.news += 1
+
+    def _chosen(self):
+        """Something to compare: which data and columns are used."""
+        target = self.target
+        return target.how, id(target.layer), id(target.region), id(self.neighbours), target.columns
+
+    def _concerns(self, message_):
+        """Whether the targets may be others now."""
+        layers = [layer for layer in (self.target.layer, self.target.region, self.neighbours) if layer is not None]
+        subset, data = getattr(message_, "subset", None), getattr(message_, "data", None)
+        if subset is not None:
+            return any(layer is subset for layer in layers)
+        return any(layer.data is data or (isinstance(layer, Subset) and not is_made_on(layer)) for layer in layers)
 
     # -- images and run time ------------------------------------------------------------------------------------------
 
@@ -252,7 +284,7 @@ class MeasureState(State, HubListener):
         return PlanRequest(
             self.targets,
             request.image_folders,
-            request.calibration.strip() or None,
+            request.folder("calibration"),
             request.settings(),
             request.n_workers(),
             request.scheduler.strip() or None,
@@ -311,21 +343,24 @@ class MeasureState(State, HubListener):
             job = submit(
                 self.targets,
                 request.image_folders,
-                request.calibration.strip() or None,
+                request.folder("calibration"),
                 request.settings(),
                 title=request.title.strip() or self.default_title,
                 workers=request.n_workers(),
                 scheduler=request.scheduler.strip() or None,
                 flux_correction=request.flux_correction,
                 spectrum_format=request.spectrum_format,
-                output=request.output.strip() or None,
+                output=request.folder("output"),
                 origin=self._origin(),
             )
         except (ValueError, OSError) as error:
             return self._fail(_sentence(error))
-        self._tell(f"Job {job.id} was handed in: {job.title}.")
+        self._tell(
+            f"Job {job.id} was handed in: {job.title}. Look at it in the Job monitor, or change something to measure "
+            "again."
+        )
         try:
-            remember_folders(request.known_folders, request.image_folders, request.calibration.strip())
+            remember_folders(request.known_folders, request.image_folders, request.folder("calibration") or "")
         except (OSError, ValueError) as error:
             self._tell(f"{self.status} The folders cannot be remembered for the next time: {error}.")
         return job
@@ -336,7 +371,7 @@ class MeasureState(State, HubListener):
         value = {"layer": target.layer, "region": target.region}.get(target.how)
         return layer_text(value) if value is not None else str(getattr(target, target.how, target.how))
 
-    def fill_from(self, request, targets, title):
+    def fill_from(self, request, targets, title, job_id=""):
         """Take over what a job did, to change it and run it again.
 
         Parameters
@@ -344,11 +379,14 @@ class MeasureState(State, HubListener):
         request : glue_spherex.jobs.Request
         targets : Targets
         title : str
+            A default one is not taken over: it would have the old date.
+        job_id : str, optional
+            Of the job, to say where the targets come from.
         """
-        self.target.give(targets)
+        self.target.give(targets, job_id)
         self.shape, self.neighbours = "columns", None
         self.request.fill_from(request)
-        self.request.title = title
+        self.request.title = "" if _DEFAULT_TITLE.fullmatch(title) else title
         self.refresh()
 
     def _tell(self, text):

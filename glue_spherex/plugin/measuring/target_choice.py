@@ -6,11 +6,12 @@ from glue.core.state_objects import State
 from glue.core.subset_group import SubsetGroup
 
 from ...io import TargetListError
-from ...io.recognition import column_names
+from ...io.errors import MissingColumnsError
 from ..columns import kind_of
 from ..dialogs import offer
-from .layers import is_made_on, selected_rows
+from .layers import has_rows, is_made_on
 from .regions import is_image_region, targets_of_region
+from .table_columns import columns_of
 from .target_lists import guessed_columns, targets_of_file, targets_of_layer, targets_of_name, targets_of_text
 
 HOW_WORDS = {
@@ -34,9 +35,10 @@ ROLES = {
     "pmra": "motion in RA",
     "pmdec": "motion in dec",
     "ref_epoch": "epoch of the position",
+    "role": "target or companion",
 }
 SHAPE_ROLES = ("sersic_n", "r_eff", "axis_ratio", "position_angle")
-MOTION_ROLES = ("pmra", "pmdec", "ref_epoch")
+OTHER_ROLES = ("pmra", "pmdec", "ref_epoch", "role")
 
 
 class TargetChoice(State):
@@ -54,6 +56,8 @@ class TargetChoice(State):
         What the name of the object was resolved to.
     given : Targets or None
         The targets of an older job.
+    given_by : str
+        Id of that job.
     """
 
     how = SelectionCallbackProperty(docstring="where the targets come from")
@@ -74,13 +78,15 @@ class TargetChoice(State):
     pmra_column = SelectionCallbackProperty()
     pmdec_column = SelectionCallbackProperty()
     ref_epoch_column = SelectionCallbackProperty()
+    role_column = SelectionCallbackProperty()
 
     def __init__(self, data_collection, layers=()):
         super().__init__()
         self.data_collection = data_collection
         self.given = None
         self._of_columns = None  # whose columns are offered
-        TargetChoice.how.set_display_func(self, HOW_WORDS.get)
+        self.given_by = ""
+        TargetChoice.how.set_display_func(self, self._how_text)
         TargetChoice.layer.set_display_func(self, layer_text)
         TargetChoice.region.set_display_func(self, layer_text)
         TargetChoice.region_part.set_choices(self, list(PART_WORDS))
@@ -133,6 +139,9 @@ class TargetChoice(State):
         """Datasets and subsets that can be chosen."""
         return TargetChoice.layer.get_choices(self)
 
+    def _how_text(self, how):
+        return f"the targets of job {self.given_by}" if how == "job" and self.given_by else HOW_WORDS[how]
+
     def _offer_how(self):
         offer(self, "how", [how for how in HOW_WORDS if how != "job" or self.given is not None])
 
@@ -165,11 +174,12 @@ class TargetChoice(State):
             try:
                 targets = targets_of_file(path)
                 return ("file", path), list(targets.table.colnames), dict(targets.columns)
+            except MissingColumnsError as error:
+                return ("file", path), list(error.columns), {}
             except TargetListError:  # told by `targets`
-                return ("file", path), column_names(path), {}
+                return ("file", path), [], {}
         data = self.layer.data
-        labels = [cid.label for cid in (*data.main_components, *data.derived_components)]
-        return ("layer", data.uuid), list(dict.fromkeys(labels)), guessed_columns(data)
+        return ("layer", data.uuid), [column.name for column in columns_of(data)], guessed_columns(data)
 
     # what is chosen
 
@@ -234,14 +244,16 @@ class TargetChoice(State):
 
     # from a job
 
-    def give(self, targets):
+    def give(self, targets, job_id=""):
         """Choose the targets of an older job.
 
         Parameters
         ----------
         targets : Targets
+        job_id : str, optional
+            Of the job, to say so.
         """
-        self.given = targets
+        self.given, self.given_by = targets, job_id
         self._offer_how()
         self.how = "job"
 
@@ -291,16 +303,9 @@ def _table_or_region(layer):
         return layer
     tables = [subset for subset in layer.subsets if subset.data.ndim == 1]
     regions = [subset for subset in layer.subsets if is_image_region(subset)]
-    with_rows = [subset for subset in tables if _has_rows(subset)]
+    with_rows = [subset for subset in tables if has_rows(subset)]
     candidates = with_rows or [subset for subset in regions if is_made_on(subset)] or tables or regions
     return min(candidates, key=_order, default=None)
-
-
-def _has_rows(subset):
-    try:
-        return len(selected_rows(subset)) > 0
-    except TargetListError:  # the subset says nothing about this dataset
-        return False
 
 
 def _order(subset):

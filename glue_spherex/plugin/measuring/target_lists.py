@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 from glue.core import Subset
-from glue.core.exceptions import IncompatibleAttribute
 from glue.core.subset_group import SubsetGroup
 
 from ...io import Rejected, TargetListError, Targets, read_targets
@@ -15,7 +14,7 @@ from ...io.targets import targets_in
 from ..columns import kind_of, source_numbers
 from ..target_data import target_table_from
 from ..targets import sources_in
-from .layers import is_made_on, selected_rows
+from .layers import has_rows, is_made_on, selected_rows
 from .pasted import targets_of_text
 from .resolver import targets_of_name
 from .table_columns import columns_of, rows_of, table_of
@@ -157,14 +156,7 @@ def _unlikely(subset):
     data = subset.data
     is_table = data.ndim == 1 and kind_of(data) != "images"
     has_place = is_table and (kind_of(data) == "spectrum" or {"ra", "dec"} <= guessed_columns(data).keys())
-    return not is_table, not has_place, not _has_rows(subset), kind_of(data) == "spectrum", not is_made_on(subset)
-
-
-def _has_rows(subset):
-    try:
-        return bool(subset.to_mask().any())
-    except IncompatibleAttribute:
-        return False
+    return not is_table, not has_place, not has_rows(subset), kind_of(data) == "spectrum", not is_made_on(subset)
 
 
 # -- files and shapes -------------------------------------------------------------------------------------------------

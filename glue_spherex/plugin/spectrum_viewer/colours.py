@@ -53,13 +53,26 @@ class Colouring(NamedTuple):
     """The colours of a dataset's rows.
 
     ``index`` (n,) int: place in ``palette`` (k, 4); ``entries``: (text, colour, place or `ANY`) for the legend;
-    ``scale``: for the colour bar, or None.
+    ``scale``: for the colour bar, or None; ``many``: kind (n,) int of each row, and the name of each kind, where there
+    are too many for a legend of all.
     """
 
     index: np.ndarray
     palette: np.ndarray
     entries: list
     scale: Scale | None
+    many: tuple | None = None
+
+    def entries_of(self, rows):
+        """Entries of the legend for some rows: (text, colour), those of few kinds among many by name."""
+        if self.many is not None:
+            code, labels = self.many
+            present, first = np.unique(code[rows], return_index=True)
+            if present.size <= MOST_CATEGORIES:
+                places = self.index[rows[first]]
+                return [(labels[kind], tuple(self.palette[place])) for kind, place in zip(present, places)]
+        present = {ANY, *np.unique(self.index[rows]).tolist()} if len(rows) else set()
+        return [(text, colour) for text, colour, place in self.entries if place in present]
 
 
 def colour_choices(data):
@@ -204,7 +217,8 @@ def _categories(code, labels, colours):
     if n > MOST_CATEGORIES:  # more than an eye can tell apart: colours in order, as for numbers
         steps = min(n, STEPS)
         palette = colormaps["turbo"](np.linspace(0, 1, steps))
-        return Colouring(code * steps // n, palette, [(f"{n:,} different values", "none", ANY)], None)
+        entries = [(f"{n:,} different values", "none", ANY)]
+        return Colouring(code * steps // n, palette, entries, None, (code, labels))
     palette = np.array([to_rgba(colour) for colour in (colours or _TAB20[:n])]).reshape(-1, 4)
     entries = [(label, tuple(palette[k]), k) for k, label in enumerate(labels)]
     return Colouring(code, palette, entries, None)

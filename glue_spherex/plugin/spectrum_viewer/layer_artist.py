@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 
 from .bars import Bars, segments
-from .colours import ANY, MARKERS, SOURCE, colouring
+from .colours import MARKERS, SOURCE, colouring
 from .markers import Markers
 from .overview import binned_points, jump_places
 from .quantities import CannotShow
@@ -196,9 +196,7 @@ class SpectrumDataArtist(_SpectrumArtist):
         """Texts and colours of what is drawn."""
         if not (self.enabled and self.state.visible) or self.colouring is None:
             return []
-        index = self.colouring.index[self.rows]
-        present = {ANY, *np.unique(index).tolist()} if index.size else set()
-        entries = [(text, colour, "filled") for text, colour, place in self.colouring.entries if place in present]
+        entries = [(text, colour, "filled") for text, colour in self.colouring.entries_of(self.rows)]
         if self.colouring.scale is None and not self.colouring.entries:
             entries.append((self.layer.label, self.state.color, "filled"))
         if self._viewer_state.hollow_flagged and self.shown.flagged[self.rows].any():

@@ -7,6 +7,8 @@ from qtpy.QtWidgets import QMenu
 from ...plugin.columns import column_values
 from .canvas import told
 
+_MOST_LETTERS = 200  # of a name
+
 
 @told
 def measure_focused(viewer):
@@ -67,4 +69,4 @@ def _dialog(viewer, text=None):
 
 
 def _line(ra, dec, label=""):
-    return f"{ra:.7f} {dec:+.7f} {label}".strip()
+    return f"{ra:.7f} {dec:+.7f} {label[:_MOST_LETTERS]}".strip()

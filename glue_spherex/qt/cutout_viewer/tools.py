@@ -3,6 +3,8 @@
 from glue.config import viewer_tool
 from glue.viewers.common.tool import Tool
 from glue_qt.utils import get_qapp
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtGui import QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QStyle
 
 from .measuring import measure_focused
@@ -61,14 +63,34 @@ class NextTool(_StandardIconTool):
 
 
 @viewer_tool
-class MeasureTool(_StandardIconTool):
+class MeasureTool(Tool):
     """Open the measure dialog."""
 
     tool_id = "spherex:measure"
-    standard_icon = QStyle.StandardPixmap.SP_MediaPlay
     action_text = "Measure SPHEREx spectra…"
     tool_tip = "Measure SPHEREx spectra…: at the position of this source (right-click a cutout for any other place)"
+
+    def __init__(self, viewer=None):
+        super().__init__(viewer=viewer)
+        self.icon = _cross_hairs()
 
     def activate(self):
         """Open it."""
         measure_focused(self.viewer)
+
+
+def _cross_hairs(size=64):
+    """An icon of a circle with cross hairs and a dot in the middle, in the colour of texts."""
+    pixmap = QPixmap(size, size)
+    pixmap.fill(Qt.transparent)
+    middle, radius = size / 2, size * 0.3
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.Antialiasing)
+    painter.setPen(QPen(get_qapp().palette().buttonText().color(), size / 11))
+    painter.drawEllipse(QPointF(middle, middle), radius, radius)
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        ends = (QPointF(middle + dx * r, middle + dy * r) for r in (0.6 * radius, 1.5 * radius))
+        painter.drawLine(*ends)
+    painter.drawPoint(QPointF(middle, middle))
+    painter.end()
+    return QIcon(pixmap)

@@ -44,6 +44,9 @@ _WIDEST = {
     "progress": "10000 of 10000",
     "left": "23 h 59 min",
 }
+_TITLE_PX = 150
+#: Columns that are left out where the table is narrower than this.
+_NEEDED_PX = {"kind": 900, "start": 800, "images": 800, "end": 640, "sources": 580}
 _monitors = WeakKeyDictionary()  # session -> monitor
 
 
@@ -117,7 +120,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
     def _filter_row(self):
         row = QtWidgets.QHBoxLayout()
         self.words_edit = QtWidgets.QLineEdit()
-        self.words_edit.setPlaceholderText("Search titles and messages")
+        self.words_edit.setPlaceholderText("Search titles, messages, ids")
         self.words_edit.setToolTip("Only jobs with all these words in their title, message, phase or id")
         self.words_edit.setClearButtonEnabled(True)
         self.words_edit.textChanged.connect(lambda text: setattr(self.state, "words", text))
@@ -165,7 +168,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
                 table.setColumnWidth(place, width + (28 if column.name == "phase" else 14))
             if column.name == "progress":
                 table.setItemDelegateForColumn(place, ProgressDelegate(table))
-        header.setSectionResizeMode(0, QtWidgets.QHeaderView.Stretch)
+        table.viewport().installEventFilter(self)
         table.selectionModel().selectionChanged.connect(self._selected)
         table.doubleClicked.connect(lambda index: self._act(self._default_action()))
         return table
@@ -189,6 +192,16 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             action.triggered.connect(lambda checked=False, name=name: self._act(name))
             self.actions_by_name[name], self.buttons[name] = action, bar.widgetForAction(action)
         return bar
+
+    def eventFilter(self, watched, event):
+        """Fit the columns to the width of the table: the title takes what is left, and some go where there is none."""
+        if event.type() == QtCore.QEvent.Resize:
+            width, rest = event.size().width(), 0
+            for place, column in enumerate(COLUMNS):
+                self.table.setColumnHidden(place, width < _NEEDED_PX.get(column.name, 0))
+                rest += self.table.columnWidth(place) if place else 0
+            self.table.setColumnWidth(0, max(width - rest, _TITLE_PX))
+        return super().eventFilter(watched, event)
 
     # -- what the user does -------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ class InfoWindow(QtWidgets.QDialog, HubListener):
         self._timer.start()
         self.finished.connect(lambda result: self._end())
         self._background = jobs.background
-        self._open = True
+        self._open, self._reading = True, False
         self.refresh()
 
     def _end(self):
@@ -84,15 +84,17 @@ class InfoWindow(QtWidgets.QDialog, HubListener):
         if job is None and self._shown is not None:
             self._timer.stop()
             self.status_label.setText("The job has been deleted.")
-        elif self._shown is None or job != self._shown:
-            self._shown = job
+        elif not self._reading and (self._shown is None or job != self._shown):
+            self._shown, self._reading = job, True
             self._background.run(lambda: details_of(self.job_id), self._show, self._failed)
 
     def _failed(self, error):
+        self._reading = False
         if self._open:
             self.status_label.setText(str(error))
 
     def _show(self, details):
+        self._reading = False
         if not self._open:
             return
         self.status_label.setText(details.problem)

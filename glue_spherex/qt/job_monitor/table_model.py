@@ -117,7 +117,7 @@ class JobTableModel(QtCore.QAbstractTableModel):
 
 def _tip(job, column):
     if column.name == "title":
-        return job.title
+        return f"Job {job.id}: {job.title}"
     if column.name in ("start", "end"):
         return texts.exact_moment_text(job.started if column.name == "start" else job.ended)
     if column.name == "left" and job.seconds:

@@ -1,6 +1,7 @@
 """What a window of glue knows of the jobs: it looks at the store, tells the end of jobs, and fills previews in."""
 
 import time
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from glue.core.hub import HubListener
@@ -8,9 +9,10 @@ from glue.core.message import ApplicationClosedMessage
 from qtpy import QtCore, QtWidgets
 
 from ...jobs import Phase
+from ...plugin.columns import plugin_meta, spectra_in
 from ...plugin.job_monitor import texts
 from ...plugin.job_monitor.preview import Preview
-from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result
+from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result, read_result
 from ...plugin.job_monitor.state import JobMonitorState
 from ...plugin.job_monitor.watching import StoreView
 from ..open_dialogs import window_of
@@ -18,7 +20,7 @@ from .background import Background
 from .layout import all_points_in_view, show_in_viewers, tab_renamed
 
 #: Between two looks at the store, which cost next to nothing as long as nothing happens.
-LOOK_MS = 500
+LOOK_MS = 250
 #: Nothing is looked at for so many times as long as it took to read all jobs, at most some seconds.
 _TIMES, _MOST_SECONDS = 20, 5.0
 _STATUS_MS = 15_000
@@ -61,7 +63,7 @@ class WindowJobs(QtCore.QObject, HubListener):
         super().__init__(window_of(session))
         self.session = session
         self.state = JobMonitorState()
-        self._followed, self._previews = {}, {}
+        self._followed, self._previews, self._adopted = {}, {}, set()
         self._store, self.background = StoreView(), Background()
         self._looking = self._reading = False
         self._again, self._not_before = True, 0.0
@@ -130,7 +132,7 @@ class WindowJobs(QtCore.QObject, HubListener):
             self.look()
 
     def _unseen(self, error):
-        self._looking = False
+        self._looking, self._again = False, True
         self.state.problem = f"The jobs cannot be looked at ({type(error).__name__}: {error}). It is tried again."
 
     def do(self, work):
@@ -176,8 +178,22 @@ class WindowJobs(QtCore.QObject, HubListener):
         ----------
         job_id : str
         quietly : bool
-            Leave the keyboard to the widget that has it.
+            Nobody waits for it: read the files in the background, and leave the keyboard to the widget that has it.
         """
+        if quietly:
+            self._previews.pop(job_id, None)
+            self.background.run(
+                lambda: read_result(job_id), lambda read: self._show_result(job_id, read), self._not_shown
+            )
+        else:
+            self._show_result(job_id)
+
+    def _not_shown(self, error):
+        self.state.say(f"The result cannot be shown: {_sentence(error)}", failed=True)
+
+    def _show_result(self, job_id, read=None):
+        """Show a result; quietly if its files have been read."""
+        quietly = read is not None
         collection = self.session.data_collection
         typing = QtWidgets.QApplication.focusWidget() if quietly else None
         QtWidgets.QApplication.setOverrideCursor(QtCore.Qt.WaitCursor)
@@ -185,17 +201,18 @@ class WindowJobs(QtCore.QObject, HubListener):
             before = data_of_job(collection, job_id)
             label = None if before is None else before.label
             with all_points_in_view(self.session, before):
-                data = load_result(collection, job_id)
+                data = load_result(collection, job_id, read)
             tab_renamed(self.session, label, data.label)
             if before is None or not quietly:
                 show_in_viewers(self.session, data)
         except Exception as error:  # noqa: BLE001 - it may be any fault of a file; the user reads it in the monitor
-            self.state.say(f"The result cannot be shown: {_sentence(error)}", failed=True)
+            self._not_shown(error)
         finally:
             self._previews.pop(job_id, None)
             QtWidgets.QApplication.restoreOverrideCursor()
             if typing is not None:
-                typing.setFocus()
+                with suppress(RuntimeError):  # it went with what was shown before
+                    typing.setFocus()
 
     def show_preview(self, job_id):
         """Show the spectrum of a job as far as it is measured; it fills in, and becomes the result.
@@ -204,10 +221,20 @@ class WindowJobs(QtCore.QObject, HubListener):
         ----------
         job_id : str
         """
+        self._adopted.add(job_id)
         preview = self._previews.setdefault(job_id, Preview(job_id))
         self._read(preview, self.state.find(job_id), show_in_viewers)
 
+    def _adopt_previews(self):
+        """Fill in those, too, that came with a session or from a script."""
+        for data in spectra_in(self.session.data_collection):
+            job_id = plugin_meta(data).get("job")
+            if is_preview(data) and job_id not in self._adopted:
+                self._adopted.add(job_id)
+                self._previews.setdefault(job_id, Preview(job_id, seen=()))
+
     def _fill_previews(self):
+        self._adopt_previews()
         for job_id, preview in list(self._previews.items()):
             job, data = self.state.find(job_id), data_of_job(self.session.data_collection, job_id)
             if preview.seen is not None and (job is None or data is None or not is_preview(data)):

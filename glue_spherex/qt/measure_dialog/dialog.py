@@ -10,7 +10,7 @@ from ..cutout_viewer.canvas import told
 from ..open_dialogs import keep_open, push_button, status_line, window_of
 from .coverage_chart import CoverageChart
 from .delivery import Delivery
-from .form import RED, heading
+from .form import heading, plain_tip, red
 from .plan_table import PlanTable
 from .request_form import MethodForm, RequestForm
 from .target_form import ModelForm, TargetForm
@@ -54,7 +54,7 @@ def _fill_from_job(state, job_id):
     from ...jobs import job, request
 
     asked, targets = request(job_id)
-    state.fill_from(asked, targets, job(job_id).title)
+    state.fill_from(asked, targets, job(job_id).title, job_id)
 
 
 class MeasureDialog(QtWidgets.QDialog, HubListener):
@@ -71,7 +71,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.state = state
         self.setWindowTitle("SPHEREx: Measure spectra")
         self.setWindowFlag(QtCore.Qt.WindowMaximizeButtonHint)
-        self._asked = self._stopped = self._handed_in = None
+        self._asked = self._stopped = self._handed_in = self._handed_in_request = None
         self._count_number = self._look_up_number = 0
         self._counting, self._looking_up = Delivery(self), Delivery(self)
         self._count_work = LatestWork(self._counting.arrived.emit, self._counting.progressed.emit)
@@ -89,13 +89,15 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         column.addWidget(self._status_line())
         column.addLayout(self._button_row())
         state.add_callback("changes", self._on_change)
+        state.add_callback("news", lambda number: self._settling.start())
         for attribute in ("status", "failed"):
             state.add_callback(attribute, self._show_status)
         for attribute in ("plan", "planning", "plan_problem", "lines"):
             state.add_callback(attribute, self._show_plan)
         self.finished.connect(self._on_finished)
         self.setMinimumSize(860, 520)
-        self.resize(1060, 820)
+        room = self.screen().availableGeometry()
+        self.resize(min(1060, room.width() - 40), min(820, room.height() - 60))
         self.settle()
 
     # -- parts of the window ------------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         if job is None:
             self.settle()
             return
-        self._handed_in = job.id
+        self._handed_in, self._handed_in_request = job.id, self.state.plan_request()
         self.settle()
         from ..job_monitor import follow_job
 
@@ -239,9 +241,11 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         """Finding the targets."""
         self._settling.stop()
         self.state.refresh()
-        wrong = self.state.wrong()
+        if self._handed_in is not None and self.state.plan_request() != self._handed_in_request:
+            self._handed_in = None  # the data have changed since
+        wrong, notes = self.state.wrong(), self.state.request.notes()
         for form in self._all_forms:
-            form.mark(wrong)
+            form.mark(wrong, notes)
         self._count()
         self.method_form.show_default_title(self.state.default_title)
         self._show_plan()
@@ -288,7 +292,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         """Showing the numbers of images."""
         state = self.state
         self.plan_label.setText(plan_text(state.targets, state.plan))
-        self.plan_label.setToolTip(self._plan_tip())
+        self.plan_label.setToolTip(plain_tip(self._plan_tip()))
         self.progress.setVisible(state.planning)
         self.count_button.setText("Stop" if state.planning else "Count again")
         tip = "Stop counting images" if state.planning else "Search the folders again, and count the images"
@@ -319,12 +323,12 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             tip = f"This was handed in as job {self._handed_in}; change something to measure again."
         else:
             tip = "Hand this in as a job, which runs in the background"
-        self.measure_button.setToolTip(tip)
+        self.measure_button.setToolTip(plain_tip(tip))
         text, failed = self.state.status, self.state.failed
         if problems and not text:
             text, failed = problems[0], bool(self.state.wrong())
         self.status_label.setText(text)
-        self.status_label.setStyleSheet(f"color: {RED}" if failed else "")
+        self.status_label.setStyleSheet(f"color: {red()}" if failed else "")
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import os
 
 from qtpy import QtCore, QtGui, QtWidgets
 
-from .form import RED
+from .form import plain_tip, red
 
 
 class FolderList(QtWidgets.QListWidget):
@@ -41,9 +41,9 @@ class FolderList(QtWidgets.QListWidget):
             ticked = folder in self._request.image_folders
             item.setCheckState(QtCore.Qt.Checked if ticked else QtCore.Qt.Unchecked)
             gone = not os.path.isdir(folder)
-            item.setToolTip(f"{folder}: there is no such folder" if gone else folder)
+            item.setToolTip(plain_tip(f"{folder}: there is no such folder" if gone else folder))
             if gone:
-                item.setForeground(QtGui.QColor(RED))
+                item.setForeground(QtGui.QColor(red()))
             self.addItem(item)
         self.setCurrentRow(min(chosen, self.count() - 1))
         self.blockSignals(False)

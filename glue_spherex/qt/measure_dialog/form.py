@@ -1,11 +1,12 @@
 """Forms whose fields are marked where something is wrong with them."""
 
-from echo.qt.connect import connect_checkable_button, connect_combo_selection
-from qtpy import QtCore, QtWidgets
+from html import escape
 
-RED = "#b00020"
-_FRAME = "{} {{ border: 1px solid " + RED + "; border-radius: 2px; }}"
-_KINDS = ("QLineEdit", "QComboBox", "QPlainTextEdit", "QListWidget", "QWidget")
+from echo.qt.connect import connect_checkable_button, connect_combo_selection
+from glue_qt.utils import get_qapp
+from qtpy import QtCore, QtGui, QtWidgets
+
+_RED, _RED_ON_DARK = "#b00020", "#ff8080"
 _LABEL_WIDTH = 122
 
 
@@ -20,7 +21,7 @@ class Form(QtWidgets.QWidget):
 
     def __init__(self):
         super().__init__()
-        self.fields, self._notes, self._rows, self._connections = {}, {}, {}, []
+        self.fields, self._notes, self._rows, self._frames, self._connections = {}, {}, {}, {}, []
         self._column = QtWidgets.QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
@@ -80,7 +81,6 @@ class Form(QtWidgets.QWidget):
         note = QtWidgets.QLabel()
         note.setTextFormat(QtCore.Qt.PlainText)
         note.setWordWrap(True)
-        note.setStyleSheet(f"color: {RED}; margin-left: {_LABEL_WIDTH + 6}px")
         note.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Minimum)
         note.hide()
         self._notes[name] = note
@@ -92,23 +92,37 @@ class Form(QtWidgets.QWidget):
 
     # -- marks ---------------------------------------------------------------------------------------------------------
 
-    def mark(self, wrong):
+    def mark(self, wrong, notes=None):
         """Mark fields.
 
         Parameters
         ----------
         wrong : dict of str to str
             Names of fields, and what is wrong with them; all others lose their marks.
+        notes : dict of str to str, optional
+            Sentences below fields that are not wrong.
         """
         for name, note in self._notes.items():
             sentence = wrong.get(name, "")
-            if note.text() != sentence or note.isHidden() == bool(sentence):
-                note.setText(sentence)
-                note.setVisible(bool(sentence))
-                field = self.fields.get(name)
-                if field is not None:
-                    kind = next(kind for kind in _KINDS if field.inherits(kind))
-                    field.setStyleSheet(_FRAME.format(kind) if sentence else "")
+            text = sentence or (notes or {}).get(name, "")
+            if note.text() != text or note.isHidden() == bool(text) or self.is_marked(name) != bool(sentence):
+                note.setText(text)
+                colour = f"color: {red()}; " if sentence else ""
+                note.setStyleSheet(f"{colour}margin-left: {_LABEL_WIDTH + 6}px")
+                note.setVisible(bool(text))
+                self._frame(name, bool(sentence))
+
+    def _frame(self, name, shown):
+        """Draw a red frame around a field, or none."""
+        field = self.fields.get(name)
+        if field is not None and name not in self._frames and shown:
+            self._frames[name] = _RedFrame(field)
+        if name in self._frames:
+            self._frames[name].setVisible(shown)
+
+    def is_marked(self, name):
+        """Whether a field has a red frame."""
+        return name in self._frames and not self._frames[name].isHidden()
 
     def note_of(self, name):
         """The sentence below a field; '' where nothing is wrong."""
@@ -182,6 +196,45 @@ class _CalmCombo(QtWidgets.QComboBox):
 
     def wheelEvent(self, event):
         event.ignore()
+
+
+class _RedFrame(QtWidgets.QWidget):
+    """A frame that is drawn over a field, which keeps its size and look.
+
+    Parameters
+    ----------
+    field : QWidget
+    """
+
+    def __init__(self, field):
+        super().__init__(field)
+        self.setAttribute(QtCore.Qt.WA_TransparentForMouseEvents)
+        self.setFocusPolicy(QtCore.Qt.NoFocus)
+        self.setGeometry(field.rect())
+        field.installEventFilter(self)
+        self.raise_()
+
+    def eventFilter(self, field, event):
+        if event.type() == QtCore.QEvent.Resize:
+            self.setGeometry(field.rect())
+        return False
+
+    def paintEvent(self, event):
+        painter = QtGui.QPainter(self)
+        painter.setRenderHint(QtGui.QPainter.Antialiasing)
+        painter.setPen(QtGui.QPen(QtGui.QColor(red()), 2))
+        painter.drawRoundedRect(self.rect().adjusted(1, 1, -1, -1), 2, 2)
+        painter.end()
+
+
+def red():
+    """The colour of what is wrong, which can be read on the colours of the windows."""
+    return _RED_ON_DARK if get_qapp().palette().window().color().lightness() < 128 else _RED
+
+
+def plain_tip(text):
+    """A text as a tooltip that is shown as it is, whatever names are in it."""
+    return f"<qt>{escape(text).replace(chr(10), '<br>')}</qt>" if text else ""
 
 
 def heading(text):

@@ -5,7 +5,7 @@ from math import isfinite
 from qtpy import QtCore, QtGui, QtWidgets
 
 from ...plugin.measuring.planning import shape_text
-from .form import RED
+from .form import plain_tip, red
 
 _DETECTORS = tuple(range(1, 7))
 HEADERS = ("Target", "RA (deg)", "Dec (deg)", "Shape", *(f"D{number}" for number in _DETECTORS), "All")
@@ -59,7 +59,7 @@ class PlanModel(QtCore.QAbstractTableModel):
         if role == QtCore.Qt.DisplayRole:
             return self._text(line, column)
         if role == QtCore.Qt.ForegroundRole and line.problem:
-            return QtGui.QColor(RED)
+            return QtGui.QColor(red())
         if role == QtCore.Qt.FontRole and line.companion:
             return self._italic
         if role == QtCore.Qt.TextAlignmentRole:
@@ -67,7 +67,7 @@ class PlanModel(QtCore.QAbstractTableModel):
             side = QtCore.Qt.AlignRight if right else QtCore.Qt.AlignLeft
             return int(side | QtCore.Qt.AlignVCenter)
         if role == QtCore.Qt.ToolTipRole:
-            return self._tip(line)
+            return plain_tip(self._tip(line))
         return None
 
     def _text(self, line, column):
@@ -128,6 +128,7 @@ class PlanTable(QtWidgets.QTableView):
         rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
         self.clearSpans()
         self._model.show(self._state.lines)
+        self.updateGeometries()  # else a scroll bar stays where no rows are left
         spans = [row for row, line in enumerate(self._state.lines) if line.problem][:_MOST_SPANS]
         for row in spans:
             self.setSpan(row, _SHAPE, 1, len(HEADERS) - _SHAPE)

@@ -2,7 +2,7 @@
 
 import os
 
-from qtpy import QtWidgets
+from qtpy import QtCore, QtWidgets
 
 from ...model import DETECTORS
 from ..open_dialogs import push_button
@@ -26,7 +26,7 @@ class RequestForm(Form):
         self.folder_list = FolderList(self.request)
         self.fields["image_folders"] = self.folder_list
         tip = "Folders with Level-2 images, full frames or cutouts; ticked ones are searched with their subfolders"
-        self.add_row("&Images in", self.folder_list, tip=tip)
+        self.add_row("Im&ages in", self.folder_list, tip=tip)
         self.add_folder_button = push_button("Add folder…", self._add_folder)
         self.add_folder_button.setToolTip("Add a folder with Level-2 images; it is remembered for the next time")
         self.add_row("", self.add_folder_button, name="add folder")
@@ -41,7 +41,7 @@ class RequestForm(Form):
         tip = "Ranges that are measured, 0.75 to 5.01 µm, parted by commas; all if empty"
         self.add_row("&Wavelengths", self.line(self.request, "wavelength", tip, placeholder="all; or 0.9-1.2, 2.0-2.4"),
                      "µm", tip=tip)  # fmt: skip
-        tip = "Only images taken in this time: a date (UTC) as 2025-08-13, or a modified Julian date; open if empty"
+        tip = "Only images of this time: dates (UTC) as 2025-08-13, whole days; or modified Julian dates; open if empty"
         self.add_row("T&ime", self.line(self.request, "time_from", tip, _DATES, "from the first"), "to",
                      self.line(self.request, "time_to", tip, _DATES, "the last"), tip=tip)  # fmt: skip
 
@@ -101,7 +101,7 @@ class MethodForm(Form):
         self.add_row("&Engine", engine, name="engine")
         if self.request.engine_note:
             engine.model().item(1).setEnabled(False)
-            engine.setItemData(1, self.request.engine_note, 3)  # the tooltip of the choice
+            engine.setItemData(1, self.request.engine_note, QtCore.Qt.ToolTipRole)
             engine.setToolTip(f"What fits the fluxes. {self.request.engine_note}")
         self._run()
         self.advanced = Fold("Advanced settings", self._advanced())
@@ -120,10 +120,10 @@ class MethodForm(Form):
         self.add_row("&Processes", self.line(self.request, "workers", tip, _NUMBERS), f"of {cores} cores", tip=tip)
         tip = "Title in the list of jobs, any text"
         self.title = self.line(self.request, "title", tip)
-        self.add_row("Ti&tle", self.title, tip=tip)
+        self.add_row("&Title", self.title, tip=tip)
         tip = "Where the spectra are written; in the folder of the job if empty"
         line = self.line(self.request, "output", tip, placeholder="in the folder of the job")
-        self.add_row("&Result folder", line, push_button("Browse…", self._browse), tip=tip)
+        self.add_row("Res&ult folder", line, push_button("Browse…", self._browse), tip=tip)
 
     def _advanced(self):
         form, request = Form(), self.request
@@ -147,9 +147,9 @@ class MethodForm(Form):
         form.add_row("Dask scheduler", form.line(request, "scheduler", tip, placeholder="tcp://host:8786"), tip=tip)
         return form
 
-    def mark(self, wrong):
+    def mark(self, wrong, notes=None):
         """Mark fields; the advanced settings are unfolded if one of them is wrong."""
-        super().mark(wrong)
+        super().mark(wrong, notes)
         inside = self.advanced.content
         inside.mark(wrong)
         if set(wrong) & set(inside.fields):

@@ -2,10 +2,11 @@
 
 from qtpy import QtCore, QtWidgets
 
-from ...plugin.measuring.target_choice import MOTION_ROLES, ROLES, SHAPE_ROLES
+from ...plugin.measuring.target_choice import OTHER_ROLES, ROLES, SHAPE_ROLES
 from ..open_dialogs import push_button
 from .form import Fold, Form
 
+_SETTLE_MS = 300
 _NUMBERS = 72  # width of a field for a number, px
 _FILTERS = "Tables (*.csv *.txt *.dat *.tsv *.tbl *.vot *.xml *.fits *.ecsv *.parquet);;All files (*)"
 _EXAMPLE = "150.1000 2.2000 star\n10:00:24.0 +02:12:00 galaxy"
@@ -20,6 +21,7 @@ _COLUMN_TIPS = {
     "pmra": "Column of the proper motion in right ascension times cos(dec), mas/yr; none where empty",
     "pmdec": "Column of the proper motion in declination, mas/yr; none where empty",
     "ref_epoch": "Column of the epoch at which the positions hold, Julian year; 2000 where empty",
+    "role": "Column that says target or companion, or 1 for a companion; without one all are targets",
 }
 
 
@@ -36,7 +38,7 @@ class TargetForm(Form):
     def __init__(self, state, look_up):
         super().__init__()
         self.state, self.target = state, state.target
-        self.add_row("&From", self.combo(self.target, "how", "Where the targets come from"), name="how")
+        self.add_row("Fro&m", self.combo(self.target, "how", "Where the targets come from"), name="how")
         self._tables()
         self._typed(look_up)
         self._columns()
@@ -57,12 +59,17 @@ class TargetForm(Form):
         self.add_row("Measure", part, name="region_part")
         browse = push_button("Browse…", self._browse)
         tip = "Any table with positions: VOTable, FITS, ECSV, IPAC, CSV, Parquet, or columns parted by blanks"
-        self.add_row("F&ile", self._file_line(tip), browse, name="file")
+        self.add_row("&File", self._file_line(tip), browse, name="file")
 
     def _file_line(self, tip):
         line = self.line(self.target, "file", tip, placeholder="targets.csv")
         line.textEdited.disconnect()
-        line.editingFinished.connect(lambda: setattr(self.target, "file", line.text()))  # not read at each letter
+        settling = QtCore.QTimer(self)  # the file is not read at each letter
+        settling.setSingleShot(True)
+        settling.setInterval(_SETTLE_MS)
+        settling.timeout.connect(lambda: setattr(self.target, "file", line.text()))
+        line.textEdited.connect(lambda text: settling.start())
+        line.editingFinished.connect(lambda: setattr(self.target, "file", line.text()))
         return line
 
     def _typed(self, look_up):
@@ -96,7 +103,7 @@ class TargetForm(Form):
         for role in ("ra", "dec", "name"):
             self.add_row(f"  {ROLES[role]}", self._column_combos[role], name=f"{role}_column", tip=_COLUMN_TIPS[role])
         self.more = Form()
-        for role in (*SHAPE_ROLES, *MOTION_ROLES):
+        for role in (*SHAPE_ROLES, *OTHER_ROLES):
             self.more.fields[f"{role}_column"] = self._column_combos[role]
             self.more.add_row(f"  {ROLES[role]}", self._column_combos[role], name=role, tip=_COLUMN_TIPS[role])
             self.target.add_callback(f"{role}_column", self._name_fold)
@@ -120,9 +127,9 @@ class TargetForm(Form):
         self._name_fold()
         self._show_found()
 
-    def mark(self, wrong):
+    def mark(self, wrong, notes=None):
         """Mark fields, also those of the columns that are folded away."""
-        super().mark(wrong)
+        super().mark(wrong, notes)
         self.more.mark(wrong)
         if set(wrong) & set(self.more.fields):
             self.fold.unfold()
@@ -130,7 +137,7 @@ class TargetForm(Form):
     def _name_fold(self, *args):
         used = [role for role in self.state.used_columns if role not in ("ra", "dec", "name")]
         number = sum(self.target.columns[role] is not None for role in used)
-        what = "shape and motion" if self.state.shape == "columns" else "motion"
+        what = "shape, motion and role" if self.state.shape == "columns" else "motion and role"
         self.fold.button.setText(f"Columns of {what} ({number or 'none'} chosen)")
 
     def _show_text(self, text):
@@ -163,7 +170,7 @@ class ModelForm(Form):
         super().__init__()
         self.state = state
         tip = "Point sources, or galaxies with a Sérsic profile; columns may mix both. Only fluxes are fitted"
-        self.add_row("&Targets are", self.combo(state, "shape", tip), name="shape")
+        self.add_row("Targets a&re", self.combo(state, "shape", tip), name="shape")
         for name, label, unit, tip in (
             ("sersic_n", "  Sérsic index", "0.5 to 6", "Sérsic index n of all targets, 0.5 to 6"),
             ("r_eff", "  half-light radius", "arcsec, up to 20", "Along the major axis, above 0 to 20 arcsec; below 1 "

@@ -1,13 +1,15 @@
-"""What is typed into fields as values: numbers, wavelength ranges, dates."""
+"""What is typed as values, into fields and behind options: numbers, wavelength ranges, dates."""
 
 import re
 
-from ...model import DETECTORS
+from ..model import DETECTORS
 
 #: Modified Julian dates that a range of time may have: before the launch of SPHEREx, and long after.
 MJD_FIRST, MJD_LAST = 60000.0, 100000.0
 
 _RANGE = re.compile(r"([^\s:–]+?)\s*(?::|-|–|\bto\b)\s*([^\s:–]+)(?:\s*(?:µm|um|micron))?")
+_DAY = re.compile(r"\d{4}-\d\d?-\d\d?")
+_BETWEEN = re.compile(r"\s+to\s+|:|–|-")
 
 
 class FieldError(ValueError):
@@ -89,10 +91,10 @@ def _range_of(part):
 
 def ranges_text(ranges):
     """Wavelength ranges as they are typed; '' for None."""
-    return ", ".join(f"{low:g}-{high:g}" for low, high in ranges or ())
+    return ", ".join(f"{low:.15g}-{high:.15g}" for low, high in ranges or ())
 
 
-def mjd_of(text, what):
+def mjd_of(text, what, *, whole_day=False):
     """A moment that was typed.
 
     Parameters
@@ -101,6 +103,8 @@ def mjd_of(text, what):
         A modified Julian date, or a calendar date with or without time (UTC): ``60900``, ``2025-08-13``.
     what : str
         What it is, for the sentence.
+    whole_day : bool, optional
+        Whether a calendar date without time means the end of that day, not its beginning.
 
     Returns
     -------
@@ -118,7 +122,8 @@ def mjd_of(text, what):
         mjd = float(text)
     except ValueError:
         try:
-            mjd = float(Time(text, scale="utc").mjd)
+            # TAI: the calendar day as it is written, without UTC's warnings of far years
+            mjd = float(Time(text, scale="tai").mjd) + (whole_day and _DAY.fullmatch(text) is not None)
         except ValueError:
             raise FieldError(
                 f"{what} is {_shown(text)}; write a date as 2025-08-13, or a modified Julian date as 60900."
@@ -128,6 +133,42 @@ def mjd_of(text, what):
             f"{what} is {_shown(text)}; allowed are modified Julian dates from {MJD_FIRST:g} (2023) to {MJD_LAST:g}."
         )
     return mjd
+
+
+def times_of(text):
+    """A range of time that was typed as one text.
+
+    Parameters
+    ----------
+    text : str
+        Two moments as `mjd_of` reads them with a colon, a dash or "to" between them: ``2025-08-13:2025-09-01``,
+        ``60900:61000``. A last moment that is a calendar date counts as a whole day.
+
+    Returns
+    -------
+    (float, float)
+        Modified Julian dates.
+
+    Raises
+    ------
+    FieldError
+        If it is none, or the first moment is not below the second.
+    """
+    colons = [found.span() for found in _BETWEEN.finditer(text) if "-" not in found[0]]
+    dashes = [found.span() for found in _BETWEEN.finditer(text) if "-" in found[0]]
+    impossible = None
+    for begin, end in colons + dashes:
+        try:
+            low, high = mjd_of(text[:begin], "time"), mjd_of(text[end:], "time", whole_day=True)
+        except FieldError as error:
+            impossible = impossible or (error if len(colons + dashes) == 1 else None)
+            continue
+        if not low < high:
+            raise FieldError(f"time: {_shown(text)}; the first moment must be below the second.")
+        return low, high
+    raise impossible or FieldError(
+        f"time: {_shown(text)} is no range; write, for example, 2025-08-13:2025-09-01, or 60900:61000 (MJD)."
+    )
 
 
 def _shown(value):
