@@ -213,7 +213,8 @@ def test_one_image_that_fails_leaves_the_others(known, field):
     source = read_targets(field.targets).sources[0]
     archive.fault(images[1].obsid, "page")
     bad = images[0]._replace(access_url="https://example.org/x.fits", cloud="", file_version="l2b-v99-2025-001")
-    found = {n: (c, reason) for n, c, reason in fetch_all([(i, [source], 20) for i in (*images, bad)], store, client)}
+    got = fetch_all([(i, [source], 20) for i in (*images, bad)], store, client)
+    found = {number: (cutouts, reason) for number, cutouts, reason in got if number is not None}
     assert set(found) == {0, 1, 2}
     assert found[0][1] == ""
     assert "not a FITS file" in found[1][1]

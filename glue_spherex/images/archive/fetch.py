@@ -114,7 +114,7 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None,
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
 
-def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=None, read=read_record):
+def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=None, read=read_record, prepare=None):
     """Fetch cutouts of many images, several at once.
 
     Parameters
@@ -130,11 +130,14 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
         ``progress(done, total)``.
     read : callable, optional
         As in `fetch_cutouts`.
+    prepare : callable, optional
+        ``prepare(image)`` is called before an image is fetched; what it raises is the reason why there is none.
 
     Yields
     ------
-    number : int
-        Place in `requests`; in the order in which they are ready.
+    number : int or None
+        Place in `requests`; in the order in which they are ready. None when nothing is ready for a while, so that
+        whoever has other work can do it.
     cutouts : list of FetchedCutout
     reason : str
         Why there are none; '' if all went well.
@@ -143,14 +146,22 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
     at_once = at_once or 2 * (client.settings.at_once if client is not None else 1)
     stop = cancelled or (lambda: False)
     numbers, waiting, done = iter(range(len(requests))), {}, 0
+
+    def fetch(image, sources, reach):
+        if prepare is not None:
+            prepare(image)
+        return fetch_cutouts(image, sources, store, client, reach, cancelled, read)
+
     with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
         while True:
             while len(waiting) < 2 * at_once and not stop() and (number := next(numbers, None)) is not None:
                 image, sources, reach = requests[number]
-                waiting[pool.submit(fetch_cutouts, image, sources, store, client, reach, cancelled, read)] = number
+                waiting[pool.submit(fetch, image, sources, reach)] = number
             if not waiting:
                 return
             ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            if not ready:
+                yield None, [], ""
             for future in ready:
                 number, done = waiting.pop(future), done + 1
                 try:
