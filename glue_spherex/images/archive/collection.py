@@ -230,7 +230,7 @@ class IRSACollection:
         """
         sources = list(sources)
         self.failures, self.notes = [], []
-        local, wanted = self._matches(sources, detectors, wavelength, time, cancelled)
+        local, wanted = self.matches(sources, detectors, wavelength, time, cancelled=cancelled)
         yield from local
         wanted = self._with_products(wanted, cancelled)
         reach = np.array([reach_px(source.shape, self.background_box) for source in sources])
@@ -256,8 +256,20 @@ class IRSACollection:
         folder = self.store.current / "images"
         return _Records(self.index.refresh(folder).records if folder.is_dir() else ())
 
-    def search(self, sources, detectors=None, wavelength=None, time=None, *, progress=None, cancelled=None):
+    def search(
+        self, sources, detectors=None, wavelength=None, time=None, *, ask=True, refresh=False, progress=None,
+        cancelled=None,
+    ):  # fmt: skip
         """Ask the archive; see `search`.
+
+        Parameters
+        ----------
+        sources, detectors, wavelength, time, progress, cancelled
+            As in `stream`.
+        ask : bool
+            Whether the archive may be asked at all.
+        refresh : bool
+            Whether it is asked even if it was asked lately.
 
         Returns
         -------
@@ -265,7 +277,8 @@ class IRSACollection:
         """
         self.answer = search(
             sources, None, detectors=detectors, wavelength=wavelength, time=time, client=self.client,
-            progress=progress, cancelled=cancelled, **self._choice,
+            progress=progress, cancelled=cancelled, ask=ask,
+            **self._choice | {"refresh": refresh or self._choice["refresh"]},
         )  # fmt: skip
         self._choice["refresh"] = False  # once is enough
         self.notes = list(self.answer.notes)
@@ -283,7 +296,20 @@ class IRSACollection:
         -------
         ArchivePlan
         """
-        local, wanted = self._matches(list(sources), detectors, wavelength, time, cancelled)
+        return self.cost(*self.matches(list(sources), detectors, wavelength, time, cancelled=cancelled))
+
+    def cost(self, local, wanted):
+        """What it takes to have some images.
+
+        Parameters
+        ----------
+        local, wanted : list of ImageMatch
+            From `matches`.
+
+        Returns
+        -------
+        ArchivePlan
+        """
         missing = [match for match in wanted if not self.store.cutouts(match.record)]
         lacking = {
             (match.record.release, match.record.detector)
@@ -296,14 +322,28 @@ class IRSACollection:
         n_local = len({(match.record.obsid, match.record.detector) for match in local})
         return ArchivePlan(n_local + len(wanted), n_local, len(wanted) - len(missing), megabytes, seconds)
 
-    def _matches(self, sources, detectors, wavelength, time, cancelled):
-        """Local matches, and those of the archive that are wanted beside them."""
+    def matches(self, sources, detectors=None, wavelength=None, time=None, *, answer=None, cancelled=None):
+        """The images that `find` would give, without fetching anything.
+
+        Parameters
+        ----------
+        sources, detectors, wavelength, time, cancelled
+            As in `stream`.
+        answer : ArchiveAnswer, optional
+            About all of the sources; the archive is asked if None.
+
+        Returns
+        -------
+        local, wanted : list of ImageMatch
+            Local images, and those of the archive (`ArchiveImage`) that are wanted beside them.
+        """
         local = [] if self.local is None else self.local.find(sources, detectors, wavelength, time)
-        answer = self.search(sources, detectors, wavelength, time, cancelled=cancelled)
+        if answer is None:
+            answer = self.search(sources, detectors, wavelength, time, cancelled=cancelled)
         here = {(match.record.obsid, match.record.detector): match.record for match in local}
         wanted, newer = [], 0
         near = worth_fetching(sources)
-        for match in match_images(answer.rows, sources):
+        for match in match_images(answer.rows, sources, detectors, wavelength, time):
             numbers = match.sources[near[match.sources]]
             if (mine := here.get(match.record.exposure)) is not None:
                 newer += release_age(match.record.release) > release_age(mine.release)

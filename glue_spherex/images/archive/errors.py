@@ -33,3 +33,7 @@ class FileChanged(ArchiveError):
 
 class ArchiveStopped(ArchiveError):
     """The transfer was cancelled."""
+
+
+class NotAsked(ArchiveError):
+    """The archive may not be asked now, and there is no kept answer."""

@@ -8,7 +8,7 @@ from ..collection import match_images
 from .answer_cache import AnswerCache
 from .answers import COLLECTION_NAME, release_age
 from .client import ArchiveClient
-from .errors import AnswerTooLarge, ArchiveError, ArchiveStopped, ArchiveUnreachable
+from .errors import AnswerTooLarge, ArchiveError, ArchiveStopped, ArchiveUnreachable, NotAsked
 from .grouping import circles_around
 from .services import ask_collections, ask_sia, ask_tap
 
@@ -58,6 +58,7 @@ def search(
     release=None,
     fields=None,
     refresh=False,
+    ask=True,
     client=None,
     cache=None,
     progress=None,
@@ -80,6 +81,8 @@ def search(
         Only collections of the wide survey or of the deep fields.
     refresh : bool
         Whether the archive is asked even if it was asked lately.
+    ask : bool
+        Whether the archive may be asked at all; if not, kept answers serve, whatever their age.
     client : ArchiveClient, optional
         Whose settings are then used.
     cache : AnswerCache, optional
@@ -95,13 +98,13 @@ def search(
     ------
     ArchiveError
         If the archive cannot be asked, or a collection is none. Answers that came are kept, so that a second try asks
-        for the rest.
+        for the rest. `NotAsked` if it may not be asked, and was not asked before.
     """
     sources = list(sources)
     if not sources:
         raise ArchiveError("search: there is no target; at least one is needed.")
     client = client or ArchiveClient(settings)
-    asking = _Asking(client, cache or AnswerCache(), refresh, cancelled or (lambda: False))
+    asking = _Asking(client, cache or AnswerCache(), refresh, cancelled or (lambda: False), ask)
     before = client.requests
     names = asking.collections(collections, release, fields)
     targets = [source for source in sources if not source.companion] or sources
@@ -153,8 +156,8 @@ def _superseded_notes(rows, superseded):
 class _Asking:
     """One search: what was asked, what came from the cache, and what is to be told about it."""
 
-    def __init__(self, client, cache, refresh, stop):
-        self.client, self.cache, self.refresh, self.stop = client, cache, refresh, stop
+    def __init__(self, client, cache, refresh, stop, may_ask=True):
+        self.client, self.cache, self.refresh, self.stop, self.may_ask = client, cache, refresh, stop, may_ask
         self.settings, self.service = client.settings, client.settings.sia
         self.found, self.dates, self.notes, self.failed = [], [], [], []
         self.over = None  # why further questions need not be asked
@@ -191,6 +194,8 @@ class _Asking:
         kept = self.cache.names(self.service)
         if kept and not self._is_old(kept[1]):
             return kept[0]
+        if not self.may_ask:
+            return []
         try:
             names = ask_collections(self.client, self.stop)
         except ArchiveStopped:
@@ -203,7 +208,7 @@ class _Asking:
         return names
 
     def _is_old(self, date):
-        return self.refresh or clock.time() - date > self.settings.answer_days * _DAY_S
+        return self.may_ask and (self.refresh or clock.time() - date > self.settings.answer_days * _DAY_S)
 
     def images(self, sources, names, progress):
         """Images around all sources."""
@@ -213,6 +218,8 @@ class _Asking:
         for circle in circles:
             kept = {name: self.cache.answer(self.service, name, circle) for name in names}
             missing = [name for name in names if kept[name] is None or self._is_old(kept[name].date)]
+            if missing and not self.may_ask:
+                raise NotAsked("the archive has not been asked about these targets yet.")
             for name in set(names) - set(missing):
                 self._take(kept[name])
             old = {name: kept[name] for name in missing if kept[name] is not None}
