@@ -20,7 +20,6 @@ from common import describe_machine
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "archive"))
 
 from archived import archive_image
-from loopback import LoopbackArchive
 
 from glue_spherex import Source, simulate
 from glue_spherex.images import Astrometry, read_record
@@ -28,6 +27,7 @@ from glue_spherex.images.archive.client import ArchiveClient
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.fetch import fetch_all
 from glue_spherex.images.archive.settings import ArchiveSettings
+from glue_spherex.images.simulation import LoopbackArchive
 
 REACH_PX = 20
 FRAMES = 4

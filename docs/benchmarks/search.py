@@ -4,7 +4,6 @@ python docs/benchmarks/search.py [--latency 0.1]
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,16 +11,13 @@ from pathlib import Path
 import numpy as np
 from common import describe_machine
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "archive"))
-
-from loopback import LoopbackArchive
-from loopback_services import SearchServices, row
-
 from glue_spherex import Source
 from glue_spherex.images.archive.answer_cache import AnswerCache
 from glue_spherex.images.archive.client import ArchiveClient
 from glue_spherex.images.archive.search import search
 from glue_spherex.images.archive.settings import ArchiveSettings
+from glue_spherex.images.simulation import LoopbackArchive, SearchServices
+from glue_spherex.images.simulation.archive_services import row
 
 IMAGE_SIDE_DEG = 3.5
 KEY = "qr2/level2/2025W51_1A/l2b-v21-2025-354/{d}/level2_{o}D{d}_spx_l2b-v21-2025-354.fits"

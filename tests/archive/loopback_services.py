@@ -1,175 +1,38 @@
-"""The archive's search services for `LoopbackArchive`: SIA2 and TAP over the files that it offers."""
+"""The search services, with the ways of answering that the archive has shown."""
 
-import re
-from dataclasses import dataclass, field
-from html import escape
-from urllib.parse import parse_qs
+from dataclasses import dataclass
 
-import numpy as np
-from loopback import IBE, Answer
+from loopback import Answer
 
-#: Some of the columns that the archive gives, in its order.
-COLUMNS = (
-    "s_ra", "s_dec", "facility_name", "obs_id", "em_min", "em_max", "access_url", "access_format", "access_estsize",
-    "t_exptime", "s_region", "obs_collection", "target_name", "t_min", "t_max", "obs_publisher_did", "cloud_access",
-    "o_ucd", "upload_row_id",
-)  # fmt: skip
-NUMBERS = ("s_ra", "s_dec", "em_min", "em_max", "t_exptime", "t_min", "t_max")
-COLLECTIONS = ("spherex_qr2", "spherex_qr2_cal", "spherex_qr2_deep", "spherex_qr3", "spherex_qr3_deep", "wise_allwise")
+from glue_spherex.images.simulation import archive_services
+from glue_spherex.images.simulation.archive_services import COLUMNS, row
+
+__all__ = ["COLUMNS", "SearchServices", "csv_table", "row"]
 
 
 @dataclass
-class SearchServices:
-    """What the archive knows of its images, and the services that tell it.
+class SearchServices(archive_services.SearchServices):
+    """The services of the package, and two quirks of SIA2.
 
     Attributes
     ----------
-    rows : list of dict
-        Values by column.
-    collections : sequence of str
-        What SIA2 lists.
     csv : bool
         Whether SIA2 answers with CSV, whatever was asked for; its JSON is not quoted.
     lag : bool
         Whether SIA2 knows nothing.
     """
 
-    rows: list = field(default_factory=list)
-    collections: tuple = COLLECTIONS
     csv: bool = False
     lag: bool = False
 
-    def join(self, archive):
-        """Offer the services on a server."""
-        archive.services["/SIA"] = self.sia
-        archive.services["/TAP/sync"] = self.tap
-        return self
-
-    def add_image(self, archive, key, collection="spherex_qr2"):
-        """Let the services know of a Level-2 file that the server offers below its file address."""
-        self.rows.append(row_of(archive, key, collection))
-        return self.rows[-1]
-
-    def sia(self, request):
-        """Simple Image Access 2.0."""
-        query = {name.upper(): values for name, values in request.query.items()}
-        limit = int(query.get("MAXREC", ["1000000"])[0])
-        if limit == 0:
-            return Answer(_description(self.collections))
-        shape, ra, dec, radius = query["POS"][0].split()
-        assert shape.lower() == "circle"
-        rows = [] if self.lag else self.find(float(ra), float(dec), float(radius), query.get("COLLECTION"))
+    def answer(self, rows, cut):
+        rows, cut = ([], False) if self.lag else (rows, cut)
         if self.csv:
-            return Answer(csv_table(rows[:limit]), headers={"Content-Type": "text/csv"})
-        return Answer(votable(rows[:limit], "OVERFLOW" if len(rows) > limit else "OK"))
-
-    def tap(self, request):
-        """Table Access 1.1, for the one question that is asked."""
-        query = parse_qs(request.body.decode()) or request.query
-        found = re.fullmatch(
-            r"SELECT (.*) FROM spherex\.obscore WHERE obs_collection IN \((.*)\) AND "
-            r"INTERSECTS\(CIRCLE\('ICRS', (.*), (.*), (.*)\), s_region\) = 1",
-            query["QUERY"][0],
-        )
-        if not found:
-            return Answer(votable([], "ERROR", f"cannot parse {query['QUERY'][0]}"), status=400)
-        names = [word.strip(" '") for word in found[2].split(",")]
-        columns = [word.strip() for word in found[1].split(",")]
-        rows = self.find(*(float(word) for word in found.groups()[2:]), names)
-        limit = int(query["MAXREC"][0])
-        return Answer(votable(rows[:limit], "OVERFLOW" if len(rows) > limit else "OK", columns=columns))
-
-    def find(self, ra, dec, radius, collections=None):
-        """Rows of images that touch a circle, deg."""
-        return [
-            row
-            for row in self.rows
-            if (collections is None or row["obs_collection"] in collections)
-            and _touches(row["s_region"], ra, dec, radius)
-        ]
-
-
-def row_of(archive, key, collection="spherex_qr2"):
-    """What the archive tells about a Level-2 file, from its header."""
-    from io import BytesIO
-
-    from astropy.io import fits
-    from astropy.wcs import WCS
-
-    content = archive.files[IBE + key]
-    with fits.open(BytesIO(content) if isinstance(content, bytes) else content) as hdus:
-        header = hdus["IMAGE"].header
-        corners = WCS(header).calc_footprint(axes=(header["NAXIS1"], header["NAXIS2"]), center=False)
-        size = sum(hdu.filebytes() for hdu in hdus)
-    return row(
-        archive, key, corners, header["MJD-BEG"], header["MJD-END"], collection, round(size / 1000), header["OBSID"],
-        header["DETECTOR"],
-    )  # fmt: skip
-
-
-def row(archive, key, corners, begin, end, collection, size_kb, obsid, detector):
-    """A row about an image, for which there need not be a file."""
-    region = " ".join(str(number) for number in np.vstack([corners, corners[:1]]).ravel())
-    return dict.fromkeys(COLUMNS, "") | {
-        "s_ra": corners[:, 0].mean(), "s_dec": corners[:, 1].mean(), "facility_name": "SPHEREx", "obs_id": obsid,
-        "em_min": 1.63e-6, "em_max": 2.43e-6, "access_url": archive.url + IBE + key, "access_format": "image/fits",
-        "access_estsize": size_kb, "t_exptime": 113.5826, "s_region": f"POLYGON ICRS {region}",
-        "obs_collection": collection, "target_name": "SPS_87514", "t_min": begin, "t_max": end,
-        "obs_publisher_did": f"ivo://irsa.ipac/{collection}?{obsid}/D{detector}",
-        "cloud_access": f'{{"aws": {{"bucket_name": "nasa-irsa-spherex", "key":"{key}", "region": "us-east-1"}}}}',
-        "upload_row_id": 1,
-    }  # fmt: skip
-
-
-def votable(rows, status="OK", text="", columns=COLUMNS):
-    """A VOTable as the archive writes it."""
-    fields = "".join(
-        f'<FIELD name="{name}" datatype="double"/>' if name in NUMBERS
-        else f'<FIELD name="{name}" datatype="char" arraysize="*"/>' for name in columns
-    )  # fmt: skip
-    lines = [
-        f"<TR>{''.join(f'<TD>{escape(str(values[name]), quote=False)}</TD>' for name in columns)}</TR>\n"
-        for values in rows
-    ]
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">'
-        f'<INFO name="QUERY_STATUS" value="{status}">{text}</INFO><TABLE>{fields}<DATA><TABLEDATA>\n{"".join(lines)}'
-        "</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>\n"
-    ).encode()
+            return Answer(csv_table(rows), headers={"Content-Type": "text/csv"})
+        return super().answer(rows, cut)
 
 
 def csv_table(rows):
     """CSV as the archive writes it: the JSON is not quoted."""
     lines = [",".join(COLUMNS), *(",".join(str(values[name]) for name in COLUMNS) for values in rows)]
     return "\n".join(lines).encode() + b"\n"
-
-
-def _description(collections):
-    options = "".join(f'<OPTION value="{name}"/>' for name in collections)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">'
-        '<INFO name="QUERY_STATUS" value="OK"/>'
-        '<PARAM name="INPUT:POS" datatype="char" arraysize="*" value=""/>'
-        f'<PARAM name="INPUT:COLLECTION" datatype="char" arraysize="*" value=""><VALUES>{options}</VALUES></PARAM>'
-        "</RESOURCE></VOTABLE>\n"
-    ).encode()
-
-
-def _vectors(ra, dec):
-    ra, dec = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
-
-
-def _touches(region, ra, dec, radius):
-    """Whether a convex polygon has a point in a circle: its edges are looked at in steps."""
-    numbers = np.array(region.split()[2:], float).reshape(-1, 2)
-    corners, centre = _vectors(numbers[:, 0], numbers[:, 1]), _vectors(ra, dec)
-    sides = np.cross(corners[:-1], corners[1:]) @ centre
-    if (sides > 0).all() or (sides < 0).all():
-        return (corners @ centre > 0).any()
-    steps = np.linspace(0, 1, 65)[:, None, None]
-    edges = (1 - steps) * corners[:-1] + steps * corners[1:]
-    edges /= np.linalg.norm(edges, axis=-1, keepdims=True)
-    return bool((edges @ centre).max() >= np.cos(np.radians(radius)))
