@@ -116,6 +116,8 @@ def _fetch(options):
     with progress_bar("images") as progress, stop_on_interrupt("the images under way") as stopped:
         ranges = options.detectors, options.wavelength, options.time
         for match in images.stream(targets.sources, *ranges, progress=progress, cancelled=stopped):
+            if match is None:
+                continue
             files.append(match.record.path)
             releases.add(match.record.release)
             if output is not None:

@@ -24,6 +24,9 @@ QR3_FIRST_VERSION = Version("7")
 FRAME_CENTRE = (N_PIX + 1) / 2  # CRPIX of a full frame, 1-based
 _ORIGIN_TOLERANCE_PX = 2.0
 _OBSID = re.compile(r"(\d{4})W(\d{2})_(\d)([A-Z])_(\d{4})_(\d)")
+#: Card of IMAGE by which this program's cutouts tell what they were cut out of.
+CUT_FROM = "CUTFROM"
+_BOX = re.compile(r"(\d{1,4}):(\d{1,4}),(\d{1,4}):(\d{1,4})")
 _FILE_VERSION = re.compile(r"l2b-v\d+-\d{4}-\d{3}")
 _UNITS = ("MJy/sr", "MJysr-1", "MJysr^-1", "MJysr**-1", "")
 _CANONICAL_BITS = {info.name: info.bit for info in FLAG_TABLE if info.bit < 32}
@@ -66,7 +69,7 @@ class ImageRecord(NamedTuple):
     corners : bytes
         `footprint` as float64 bytes.
     layout : str
-        JSON of the image planes, see `plane`, and of flags whose bits are not the canonical ones.
+        JSON of the image planes, see `planes`, of flags whose bits are not the canonical ones, and of `cut_from`.
     psf_offset : int
         First byte of PSF plane 0.
     psf_key : str
@@ -149,12 +152,22 @@ class ImageRecord(NamedTuple):
         return _parsed_layout(self.layout)[1]
 
 
+    @property
+    def cut_from(self):
+        """(x_lo, x_hi, y_lo, y_hi), half-open detector pixels of the image that this program cut the file out of.
+
+        None for a file that it did not make.
+        """
+        return _parsed_layout(self.layout)[2]
+
+
 @lru_cache(maxsize=256)
 def _parsed_layout(layout):
-    """`ImageRecord.planes` and `ImageRecord.moved_flags`: most files have the layout of another one."""
+    """What the properties of `ImageRecord` say about the pixels: most files have the layout of another one."""
     numbers = json.loads(layout)
     planes = {name: PixelPlane(*values) for name, values in numbers["planes"].items()}
-    return MappingProxyType(planes), tuple((bit, canonical) for bit, canonical in numbers["moved_flags"])
+    moved = tuple((bit, canonical) for bit, canonical in numbers["moved_flags"])
+    return MappingProxyType(planes), moved, tuple(numbers["cut_from"]) or None
 
 
 def read_record(path):
@@ -198,6 +211,7 @@ def _record_of(fd, hdus, path, status):
     layout = {
         "planes": {n: list(vars(PixelPlane.of(named[n])).values()) for n in PLANES if n in named},
         "moved_flags": _moved_flags(named["FLAGS"].header, notes),
+        "cut_from": _cut_from(header),
     }
     return ImageRecord(
         path, status.st_size, status.st_mtime_ns, detector, obsid, exposure_id,
@@ -279,6 +293,21 @@ def exposure_id(obsid, detector):
     return int(f"{year}{week}{large}{ord(letter) - 64:02d}{small}{slew}{detector}")
 
 
+def observation_of(number):
+    """The observation that a 15-digit exposure id counts, '' where it has another form: the reverse of `exposure_id`.
+
+    Examples
+    --------
+    >>> observation_of(202551101068423)
+    '2025W51_1A_0684_2'
+    """
+    digits = str(number)
+    if len(digits) != 15 or not digits.isdecimal() or not 1 <= int(digits[7:9]) <= 26:
+        return ""
+    week, letter = digits[4:6], chr(64 + int(digits[7:9]))
+    return f"{digits[:4]}W{week}_{digits[6]}{letter}_{digits[9:13]}_{digits[13]}"
+
+
 def detector_origin(header, shape, path):
     """Detector pixel (0-based) of a file's pixel (0, 0): the one place that knows how cutouts and detector relate.
 
@@ -341,6 +370,12 @@ def is_deep(path, header):
     (``all_sky`` elsewhere), or a folder named as IRSA's collections (``qr2_deep``, ``spherex_qr3_deep``).
     """
     return "deep" in header.text("SPS_FLAGS").lower() or bool(re.search(r"qr\d+_deep", path.lower()))
+
+
+def _cut_from(header):
+    """Detector pixels of the image that a cutout of this program was cut out of; [] for another file."""
+    found = _BOX.fullmatch(header.text(CUT_FROM))
+    return [min(int(number), N_PIX) for number in found.groups()] if found else []
 
 
 def _file_version(path):

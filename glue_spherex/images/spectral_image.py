@@ -100,9 +100,6 @@ class SpectralImage:
         Calibration files. Without a solid-angle map, or without wavelength maps, the file's own headers serve.
     flux_correction : bool
         Whether images of QR2 are put on the gain of QR3, when the calibration folder holds the map.
-    as_frame : bool
-        Whether a small file is measured in a box around each group of sources, as the full frame is that it was cut
-        from, whatever else it holds; then the values are the same to the last bit.
 
     Attributes
     ----------
@@ -120,8 +117,8 @@ class SpectralImage:
     ImageFileError where neither the file nor the calibration folder has any.
     """
 
-    def __init__(self, record, calibration=None, flux_correction=True, as_frame=False):
-        self.record, self.as_frame = record, as_frame
+    def __init__(self, record, calibration=None, flux_correction=True):
+        self.record = record
         self.calibration = calibration = as_calibration(calibration)
         self._fd = None
         where = record.detector, record.release

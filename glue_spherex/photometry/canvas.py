@@ -114,7 +114,7 @@ def canvases(image, x, y, measured, reach):
     Canvas
     """
     ny, nx = image.record.shape
-    if nx * ny <= WHOLE_FILE_PIXELS and not getattr(image, "as_frame", False):
+    if nx * ny <= WHOLE_FILE_PIXELS and not image.record.cut_from:  # else as in the image that it is cut from
         cutout = image.cutout(0, nx, 0, ny)
         yield Canvas(**_planes(cutout), sources=np.arange(len(x)), is_member=measured, x=x, y=y, is_whole_file=True)
         return

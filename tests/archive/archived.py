@@ -25,6 +25,6 @@ def archive_image(path, archive, key):
 
 def fluxes(path, source, **settings):
     """The numbers that a file gives for a source, in boxes as on a full frame."""
-    with SpectralImage(read_record(path), as_frame=True) as image:
+    with SpectralImage(read_record(path)) as image:
         rows = measure_image(image, [source], Settings(**settings))
     return {name: values for name, values in rows.items() if values.dtype.kind in "fib"}

@@ -4,6 +4,7 @@ from importlib import import_module
 
 _PUBLIC = {
     "ArchiveAnswer": "search",
+    "ArchiveChoice": "choice",
     "ArchiveClient": "client",
     "ArchiveError": "errors",
     "ArchiveImage": "answers",

@@ -17,7 +17,6 @@ from .grouping import SkyCircle
 
 SCHEMA_VERSION = 1  # change it with the columns of ArchiveImage or their meaning: older answers are then forgotten
 _BUSY_SECONDS = 30
-_CORNERS = ArchiveImage._fields.index("corners")
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,16 @@ class AnswerCache:
     def _kept(self, number, date):
         for (data,) in self._run("SELECT images FROM answers WHERE rowid = ?", (number,)):
             try:
-                return KeptAnswer([_image(values) for values in json.loads(zlib.decompress(data))], date)
+                images = [ArchiveImage.from_values(values) for values in json.loads(zlib.decompress(data))]
+                return KeptAnswer(images, date)
             except (zlib.error, ValueError, TypeError) as error:
                 self._note(error)
         return None
+
+    def images(self):
+        """The images of all answers, in the order in which they were given; some more than once."""
+        rows = self._run("SELECT rowid, date FROM answers ORDER BY date")
+        return [image for number, date in rows if (kept := self._kept(number, date)) for image in kept.images]
 
     def keep(self, service, collection, circle, images, date):
         """Keep an answer; narrower and older ones about the same part of the sky are forgotten.
@@ -97,8 +102,7 @@ class AnswerCache:
         date : float
             Seconds since 1970.
         """
-        values = [[*image[:_CORNERS], image.corners.hex(), *image[_CORNERS + 1 :]] for image in images]
-        data = zlib.compress(json.dumps(values).encode(), 1)
+        data = zlib.compress(json.dumps([image.as_values() for image in images]).encode(), 1)
         old = self._run(
             "SELECT ra, dec, radius, rowid FROM answers WHERE service = ? AND collection = ? AND ABS(dec - ?) <= ?",
             (service, collection, circle.dec, circle.radius),
@@ -141,11 +145,6 @@ class AnswerCache:
         text = f"the cache of searches {self.path} cannot be used ({error}); if this lasts, delete it."
         if text not in self.notes:
             self.notes.append(text)
-
-
-def _image(values):
-    values[_CORNERS] = bytes.fromhex(values[_CORNERS])
-    return ArchiveImage(*values)
 
 
 def _create(database):

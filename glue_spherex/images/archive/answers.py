@@ -102,6 +102,17 @@ class ArchiveImage(NamedTuple):
 
     ny = nx
 
+    def as_values(self):
+        """JSON-like values, from which `from_values` makes it again."""
+        place = self._fields.index("corners")
+        return [*self[:place], self.corners.hex(), *self[place + 1 :]]
+
+    @classmethod
+    def from_values(cls, values):
+        """The image of `as_values`; a ValueError or TypeError for others."""
+        place = cls._fields.index("corners")
+        return cls(*values[:place], bytes.fromhex(values[place]), *values[place + 1 :])
+
 
 def release_age(release):
     """Increases from older to newer releases: the quick ones, then the full ones."""

@@ -1,7 +1,6 @@
 """The archive as a collection of images: what is needed is searched, fetched, kept, and opened from disk."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +10,18 @@ from scipy.spatial import cKDTree
 from glue_spherex.model import survey_vectors
 from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
-from ..calibration import as_calibration
-from ..collection import ImageMatch, ImageOpener, match_images
+from ..collection import ImageMatch, match_images
 from ..errors import ImageFileError
 from ..index import ImageIndex
 from ..record import read_record
-from ..spectral_image import SpectralImage
 from .answers import release_age
 from .boxes import reach_px
 from .client import ArchiveClient
-from .cutout_store import CutoutStore
-from .errors import ArchiveStopped
+from .cutout_store import CutoutStore, copy_cutouts
+from .detector_maps import DetectorMaps
 from .fetch import fetch_all
-from .products import has_products, products
+from .opener import ArchiveOpener
+from .products import has_products
 from .search import search
 
 #: What one image costs, roughly: bytes to move for the surroundings of a target; those of the maps of a detector.
@@ -57,41 +55,6 @@ class ArchivePlan:
     seconds: float
 
 
-class ArchiveOpener:
-    """Opens cutouts of the store, and local images; what worker processes need of an `IRSACollection`.
-
-    Parameters
-    ----------
-    store : CutoutStore
-    local : object or None
-        What opens images that are not in the store.
-    flux_correction : bool
-    """
-
-    def __init__(self, store, local, flux_correction):
-        self.store, self.local, self.flux_correction = store, local, flux_correction
-        self._calibrations = {}
-
-    def __getstate__(self):
-        return {**self.__dict__, "_calibrations": {}}
-
-    def open(self, record):
-        """The `SpectralImage` of a record."""
-        if not is_in(self.store, record.path):
-            return (self.local or ImageOpener(as_calibration(None), self.flux_correction)).open(record)
-        release = Path(record.path).relative_to(self.store.current / "images").parts[0].removesuffix("_deep")
-        where = release, record.detector
-        if where not in self._calibrations:  # the maps of a detector come with its first image
-            folder = self.store.calibration(release)
-            self._calibrations[where] = as_calibration(folder if folder.is_dir() else None)
-        return SpectralImage(record, self._calibrations[where], self.flux_correction, as_frame=True)
-
-
-def is_in(store, path):
-    """Whether a file is one of the cutouts of a store."""
-    return os.path.abspath(path).startswith(str(store.current / "images") + os.sep)
-
-
 class IRSACollection:
     """The spectral images of the archive, fetched when they are needed, and only the pixels around the sources.
 
@@ -116,6 +79,11 @@ class IRSACollection:
         Whether images of QR2 are put on the gain of QR3, where the archive has the map for it.
     background_box : int, px
         The widest one that will be measured with: it says how many pixels around a source are fetched.
+    keep_in : path, optional
+        Folder into which the cutouts that are used are put, by release: where the disk permits, as further names of
+        the same files. The records that are found are those.
+    answer : ArchiveAnswer, optional
+        Of an earlier search for the same sources: the archive is then not searched.
     progress : callable(done, total), optional
         Called by `find` after each image.
     cancelled : callable() -> bool, optional
@@ -123,12 +91,12 @@ class IRSACollection:
 
     Attributes
     ----------
-    failures : list of (str, str)
-        Address and reason of each image that the last `find` could not have.
     notes : list of str
         What the last search has to tell; see `ArchiveAnswer`.
     answer : ArchiveAnswer or None
         Of the last search.
+    expected : int
+        Matches that the last `stream` has given and will give, as far as is known.
 
     Examples
     --------
@@ -151,6 +119,8 @@ class IRSACollection:
         refresh=False,
         flux_correction=True,
         background_box=15,
+        keep_in=None,
+        answer=None,
         progress=None,
         cancelled=None,
     ):
@@ -163,7 +133,9 @@ class IRSACollection:
             "collections": collections, "release": release, "fields": fields, "refresh": refresh, "cache": cache,
         }  # fmt: skip
         self._flux_correction = flux_correction
-        self.answer, self.failures, self.notes = None, [], []
+        self.keep_in = None if keep_in is None else Path(os.path.abspath(keep_in))
+        self.answer = self._given_answer = answer
+        self.notes, self.expected, self._missing = [], 0, []
 
     def __repr__(self):
         return f"<IRSACollection {self.client.settings.ibe} in {self.store.folder}>"
@@ -171,10 +143,30 @@ class IRSACollection:
     def __getstate__(self):
         return {**self.__dict__, "progress": None, "cancelled": None}
 
+    @property
+    def folders(self):
+        """Folders where the images are that are used: absolute paths."""
+        return (*getattr(self.local, "folders", ()), str(self.keep_in or self.store.images))
+
+    @property
+    def calibration(self):
+        """The calibration files of the local images, or a stand-in without files."""
+        return getattr(self.local, "calibration", None)
+
+    @property
+    def failures(self):
+        """(address or path, reason) of each image that the last `stream` could not have."""
+        return [*getattr(self.local, "failures", ()), *self._missing]
+
+    def refresh(self, progress=None, cancelled=None):
+        """Search the local folders anew; see `FolderCollection.refresh`."""
+        if hasattr(self.local, "refresh"):
+            self.local.refresh(progress, cancelled)
+
     def opener(self):
         """The part that opens images: small, for worker processes."""
         local = self.local.opener() if hasattr(self.local, "opener") else self.local
-        return ArchiveOpener(self.store, local, self._flux_correction)
+        return ArchiveOpener(self.store, self.keep_in, local, self._flux_correction)
 
     def open(self, record):
         """Open an image that `find` or `stream` has given.
@@ -210,10 +202,12 @@ class IRSACollection:
             If the archive cannot be searched. Images that cannot be had are in `failures`.
         """
         found = self.stream(sources, detectors, wavelength, time, progress=self.progress, cancelled=self.cancelled)
-        return sorted(found, key=lambda match: match.record.path)
+        return sorted((match for match in found if match is not None), key=lambda match: match.record.path)
 
     def stream(self, sources, detectors=None, wavelength=None, time=None, *, progress=None, cancelled=None):
         """The images as they are ready, first those that are on disk.
+
+        The archive is searched before the first one is asked for.
 
         Parameters
         ----------
@@ -224,36 +218,61 @@ class IRSACollection:
         cancelled : callable() -> bool, optional
             When it says yes, no more images come.
 
-        Yields
-        ------
-        ImageMatch
+        Returns
+        -------
+        iterator of ImageMatch or None
+            None where nothing is ready for a while, so that whoever has other work can do it.
         """
         sources = list(sources)
-        self.failures, self.notes = [], []
+        self._missing, self.notes = [], []
         local, wanted = self.matches(sources, detectors, wavelength, time, cancelled=cancelled)
+        self.expected = len(local) + len(wanted)
+        return self._ready(sources, local, wanted, progress, cancelled)
+
+    def _ready(self, sources, local, wanted, progress, cancelled):
         yield from local
-        wanted = self._with_products(wanted, cancelled)
+        if not wanted:
+            return
+        wanted = sorted(wanted, key=lambda match: (match.record.release, match.record.detector))
         reach = np.array([reach_px(source.shape, self.background_box) for source in sources])
         requests = [(match.record, [sources[k] for k in match.sources], reach[match.sources]) for match in wanted]
-        is_target = np.array([not source.companion for source in sources])
-        read = self._index().read if requests else None
-        for number, cutouts, reason in fetch_all(requests, self.store, self.client, None, progress, cancelled, read):
-            if reason:
-                self.failures.append((wanted[number].record.access_url, reason))
-            for cutout in cutouts:
-                numbers = wanted[number].sources[cutout.targets]
-                if not is_target[numbers].any():
+        kinds = dict.fromkeys((match.record.release, match.record.detector) for match in wanted)
+        read = self._index().read
+        with DetectorMaps(kinds, self.store, self.client, cancelled) as maps:
+            for number, cutouts, reason in fetch_all(
+                requests, self.store, self.client, None, progress, cancelled, read, maps.wait_for
+            ):
+                if number is None:
+                    yield None
                     continue
-                try:
-                    record = read(cutout.path)
-                except (ImageFileError, OSError) as error:  # removed or damaged by somebody else
-                    self.failures.append((wanted[number].record.access_url, str(error)))
-                else:
-                    yield ImageMatch(record, numbers)
+                if reason:
+                    self._missing.append((wanted[number].record.access_url, reason))
+                yield from self._found(wanted[number], sources, cutouts, read)
+
+    def _found(self, match, sources, cutouts, read):
+        """Yield a match for each cutout of an image of the archive that holds a target."""
+        numbers = [match.sources[cutout.targets] for cutout in cutouts]
+        used = [(c, held) for c, held in zip(cutouts, numbers) if not all(sources[k].companion for k in held)]
+        self.expected += len(used) - 1
+        for cutout, held in used:
+            try:
+                record = self._kept(read(cutout.path))
+            except (ImageFileError, OSError) as error:  # removed or damaged by somebody else; a full disk
+                self._missing.append((match.record.access_url, str(error)))
+            else:
+                yield ImageMatch(record, held)
+
+    def _kept(self, record):
+        """The record of a cutout of the store where it is to be kept."""
+        if self.keep_in is None:
+            return record
+        folder = self.keep_in / Path(record.path).relative_to(self.store.images).parts[0]
+        (path,) = copy_cutouts([record.path], folder)
+        return record._replace(path=str(path))
 
     def _index(self):
         """The records of what is in the store: headers that were read once are not read again."""
-        folder = self.store.current / "images"
+        folder = self.store.images
         return _Records(self.index.refresh(folder).records if folder.is_dir() else ())
 
     def search(
@@ -330,7 +349,7 @@ class IRSACollection:
         sources, detectors, wavelength, time, cancelled
             As in `stream`.
         answer : ArchiveAnswer, optional
-            About all of the sources; the archive is asked if None.
+            About all of the sources; the archive is asked if None, unless an answer was given in the beginning.
 
         Returns
         -------
@@ -338,7 +357,10 @@ class IRSACollection:
             Local images, and those of the archive (`ArchiveImage`) that are wanted beside them.
         """
         local = [] if self.local is None else self.local.find(sources, detectors, wavelength, time)
-        if answer is None:
+        answer = answer or self._given_answer
+        if answer is not None:
+            self.notes = list(answer.notes)
+        else:
             answer = self.search(sources, detectors, wavelength, time, cancelled=cancelled)
         here = {(match.record.obsid, match.record.detector): match.record for match in local}
         wanted, newer = [], 0
@@ -352,30 +374,6 @@ class IRSACollection:
         if newer:
             self.notes.append(f"local images of which the archive has a newer release: {newer}.")
         return local, wanted
-
-    def _with_products(self, wanted, cancelled):
-        """The matches whose calibration maps are on disk now: without them, fluxes would be others."""
-        kinds = sorted({(match.record.release, match.record.detector) for match in wanted})
-        reasons = {}
-        with ThreadPoolExecutor(max(1, len(kinds))) as pool:
-            fetching = {
-                kind: pool.submit(products, kind[1], kind[0], self.store, self.client, cancelled) for kind in kinds
-            }
-        for kind, future in fetching.items():
-            try:
-                future.result()
-            except ArchiveStopped:
-                return []
-            except ImageFileError as error:
-                reasons[kind] = f"the calibration of detector {kind[1]} cannot be had: {error}"
-        ready = []
-        for match in wanted:
-            reason = reasons.get((match.record.release, match.record.detector))
-            if reason:
-                self.failures.append((match.record.access_url, reason))
-            else:
-                ready.append(match)
-        return ready
 
 
 class _Records:

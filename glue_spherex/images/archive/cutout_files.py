@@ -13,13 +13,13 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import ImageFileError
-from ..fits_file import BLOCK, DTYPES, HDU, header_at, read_bytes
+from ..fits_file import DTYPES, HDU, header_at, read_bytes
 from ..pixels import PixelPlane
 from ..psf_zones import ERRATUM_FIXED_TAG, PSFZones
-from ..record import PLANES
+from ..record import CUT_FROM, PLANES
 from ..tiles import TileTable, table_rows, unpack_rows
-from .boxes import FULL_FRAME, PixelBox
-from .fits_cards import card, cards_of, changed, hdu_bytes, history
+from .boxes import PixelBox
+from .fits_cards import card, cards_of, changed, hdu_bytes, history, keyword_of
 
 #: Sources this far beside a box may be fitted along: their PSF zones are copied too.
 BESIDE_PX = 8
@@ -29,7 +29,6 @@ _COMPRESSION = re.compile(
     r"ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZNAME\d+|ZVAL\d+|ZCMPTYPE|ZQUANTIZ|ZDITHER0|ZBLANK|ZHECKSUM|"
     r"ZDATASUM|ZMASKCMP|ZBLOCKED"
 )
-_IMAGE_HEADER_BYTES = 20 * BLOCK  # of the primary header and that of IMAGE
 _ZONE = re.compile(r"[XY](CTR|WID)_\d+")
 
 
@@ -91,16 +90,6 @@ def tile_spans(fd, path, plane, box):
     header, data_offset = header_at(fd, plane.header_offset, path)
     rows = table_rows(header, plane.shape, box[2], box[3], path)
     return [TileTable(fd, path, header, data_offset, *rows).heap_span]
-
-
-_PARENT = re.compile(rb"HISTORY Cut out of detector pixels \[(\d+):(\d+), (\d+):(\d+)\]")
-
-
-def parent_box(path):
-    """Detector pixels of the file that a cutout was cut out of; the full frame if the cutout does not say so."""
-    with open(path, "rb") as file:
-        said = _PARENT.findall(file.read(_IMAGE_HEADER_BYTES))
-    return PixelBox(*(int(number) for number in said[-1])) if said else FULL_FRAME  # the last time it was cut
 
 
 def cut(fd, hdus, box, origin, psf, name, parent=None):
@@ -187,8 +176,9 @@ def _plane(fd, hdu, detector_box, origin, name, parent):
     if hdu.name == "IMAGE":
         (x0, y0), (ny, nx) = origin, plane.shape
         parent = parent or PixelBox(x0, x0 + nx, y0, y0 + ny)
-        cards += history(f"Cut out of detector pixels [{parent.x_lo}:{parent.x_hi}, {parent.y_lo}:{parent.y_hi}] of")
-        cards += history(name)
+        held = f"{parent.x_lo}:{parent.x_hi},{parent.y_lo}:{parent.y_hi}"
+        cards = [line for line in cards if keyword_of(line) != CUT_FROM]
+        cards += [card(CUT_FROM, held, "detector pixels of the image it is cut from"), *history(f"Cut out of {name}")]
     return hdu_bytes(cards, pixels)
 
 

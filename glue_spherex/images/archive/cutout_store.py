@@ -76,6 +76,11 @@ class CutoutStore:
         return self.current / "calibration" / _checked(_RELEASE, release, "release")
 
     @property
+    def images(self):
+        """Folder of all cutouts, by release, observation and detector."""
+        return self.current / "images"
+
+    @property
     def psfs(self):
         """Folder of the PSFs of detectors."""
         return self.current / "psf"
@@ -91,7 +96,7 @@ class CutoutStore:
         release = _checked(_RELEASE, image.release, "release") + ("_deep" if image.deep else "")
         if image.detector not in range(1, 7):
             raise ArchiveError(f"the detector {image.detector!r} does not exist; allowed are 1 to 6.")
-        return self.current / "images" / release / image.obsid / f"D{image.detector}"
+        return self.images / release / image.obsid / f"D{image.detector}"
 
     def cutouts(self, image):
         """All cutouts of an image: (PixelBox, Path), the smallest first."""

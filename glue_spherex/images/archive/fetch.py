@@ -21,7 +21,7 @@ from ..pixels import PixelPlane
 from ..psf_zones import read_zones
 from ..record import PLANES, detector_origin, read_record
 from .boxes import FULL_FRAME, REACH_PX, PixelBox, target_boxes
-from .cutout_files import PSFSource, cut, parent_box, pixel_spans, tile_spans
+from .cutout_files import PSFSource, cut, pixel_spans, tile_spans
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
 from .layouts import Layout, begin, locate_hdus, psf_hdu, read_layout
 from .products import psf_products
@@ -231,7 +231,7 @@ def _in_store(image, wanted, store, read):
     for _, path in known:
         try:
             record = read(path)
-            held = parent_box(path)
+            held = PixelBox(*record.cut_from) if record.cut_from else FULL_FRAME
         except (ImageFileError, OSError):  # damaged, or removed by another process
             continue
         boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..collection import match_images
 from .answer_cache import AnswerCache
-from .answers import COLLECTION_NAME, release_age
+from .answers import COLLECTION_NAME, ArchiveImage, release_age
 from .client import ArchiveClient
 from .errors import AnswerTooLarge, ArchiveError, ArchiveStopped, ArchiveUnreachable, NotAsked
 from .grouping import circles_around
@@ -45,6 +45,16 @@ class ArchiveAnswer:
     def megabytes(self):
         """Estimated size of the whole files, MB."""
         return sum(image.size_bytes for image in self.rows) / 1e6
+
+    def as_dict(self):
+        """JSON-like values, from which `from_dict` makes it again."""
+        return {"date": self.date, "notes": self.notes, "images": [image.as_values() for image in self.rows]}
+
+    @classmethod
+    def from_dict(cls, values):
+        """The answer of `as_dict`; a LookupError, TypeError or ValueError for anything else."""
+        images = [ArchiveImage.from_values(list(line)) for line in values["images"]]
+        return cls(images, float(values["date"]), [str(note) for note in values["notes"]])
 
 
 def search(

@@ -1,0 +1,74 @@
+"""Which images of the archive are wanted, as values that a request can keep."""
+
+import re
+from dataclasses import dataclass
+
+from .errors import ArchiveError
+
+#: Names by which the archive is chosen, as on the command line.
+ARCHIVES = ("irsa",)
+_RELEASE = re.compile(r"(qr|dr)\d{1,3}")
+_FIELDS = ("wide", "deep")
+
+
+@dataclass(frozen=True)
+class ArchiveChoice:
+    """Which images of the archive are wanted; all by default, of each exposure the newest processing.
+
+    Parameters
+    ----------
+    collections : tuple of str, optional
+        As ``spherex_qr2_deep`` or ``qr2_deep``.
+    release : str, optional
+        Only this data release, as ``qr3``.
+    fields : {"wide", "deep"}, optional
+        Only the wide survey, or only the deep fields.
+
+    Raises
+    ------
+    ArchiveError
+        For a release or fields that there cannot be.
+    """
+
+    collections: tuple | None = None
+    release: str | None = None
+    fields: str | None = None
+
+    def __post_init__(self):
+        if isinstance(self.collections, str):
+            raise ArchiveError(f"archive: collections is {self.collections!r}; a list of names is needed.")
+        object.__setattr__(self, "collections", tuple(self.collections) if self.collections else None)
+        if self.release is not None and not (isinstance(self.release, str) and _RELEASE.fullmatch(self.release)):
+            raise ArchiveError(f"archive: release is {self.release!r}; a name such as 'qr3' is needed.")
+        if self.fields is not None and self.fields not in _FIELDS:
+            raise ArchiveError(f"archive: fields is {self.fields!r}; allowed are {', '.join(_FIELDS)}.")
+
+    def collection(self, local=None, **options):
+        """The images.
+
+        Parameters
+        ----------
+        local : ImageCollection, optional
+            Images on disk, which are taken instead of the archive's.
+        **options
+            Of `IRSACollection`.
+
+        Returns
+        -------
+        IRSACollection
+        """
+        from .collection import IRSACollection
+
+        return IRSACollection(
+            local=local, collections=self.collections, release=self.release, fields=self.fields, **options
+        )
+
+    @property
+    def words(self):
+        """As words of a command."""
+        words = ["--archive", ARCHIVES[0]]
+        for name in self.collections or ():
+            words += ["--collection", name]
+        for option, value in (("--release", self.release), ("--fields", self.fields)):
+            words += [option, value] if value else []
+        return words
