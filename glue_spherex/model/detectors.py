@@ -10,6 +10,7 @@ import numpy as np
 
 N_PIX = 2040  #: active pixels along each axis of a detector
 PIXEL_SCALE_ARCSEC = 6.15  #: nominal side of a pixel
+_MIDDLE_PX = (N_PIX - 1) / 2
 
 #: 1 MJy/sr in µJy/arcsec²: 1e12 * (pi / 648000)²
 UJY_ARCSEC2_PER_MJY_SR = 1e12 * (np.pi / 648000) ** 2
@@ -81,6 +82,33 @@ CHANNELS = tuple(
     for detector, (wavelengths, bandwidths) in _CHANNEL_TABLE.items()
     for number, (wavelength, bandwidth) in enumerate(zip(wavelengths.split(), bandwidths.split(), strict=True), start=1)
 )
+
+#: Rows of a detector from the middle of one channel to that of the next; where channel 0 would be at the middle
+#: column; and how much higher a line of equal wavelength reaches at the edges: the product's CHANNEL_MAP to 1 px.
+_CHANNEL_PX, _CHANNEL_ZERO_PX, _BEND_PX = 116.43, 2032.92, 67.40
+
+
+def mean_wavelength(detector, x, y):
+    """Wavelength at a position of a detector, from the spectral channels alone.
+
+    Good to 1 or 2 nm: for charts and forecasts, where no wavelength map is at hand.
+
+    Parameters
+    ----------
+    detector : int
+        1 to 6.
+    x, y : array_like, broadcastable, pixels
+        On the full detector frame, 0-based.
+
+    Returns
+    -------
+    ndarray, um
+    """
+    across = (np.asarray(x, float) - _MIDDLE_PX) / _MIDDLE_PX
+    channel = (_CHANNEL_ZERO_PX + _BEND_PX * across**2 - np.asarray(y, float)) / _CHANNEL_PX
+    centres = np.log([c.wavelength_um for c in CHANNELS if c.detector == detector])
+    low = np.clip(np.floor(channel).astype(int) - 1, 0, len(centres) - 2)  # beyond the outer ones as between them
+    return np.exp(centres[low] + (channel - 1 - low) * (centres[low + 1] - centres[low]))
 
 
 def ujy_per_mjy_sr(omega_arcsec2):

@@ -6,8 +6,10 @@ from time import perf_counter
 import numpy as np
 
 from ..images.astrometry import Astrometry
+from ..images.frame_pixels import frame_pixels
 from ..model import sky_positions
-from .pipeline import checked_sources, find, measure_match
+from .image_flow import find
+from .pipeline import checked_sources, measure_match
 from .settings import Settings
 
 #: Images that are measured to learn how fast this machine is; the first one only warms the caches up.
@@ -82,6 +84,27 @@ def count_images(matches, sources, cancelled=None):
         Companions count where a target is on the image as well.
     """
     counts = np.zeros((len(sources), 6), dtype=int)
+    for record, held, _, _ in sources_held(matches, sources, cancelled):
+        counts[held, record.detector - 1] += 1
+    return counts
+
+
+def sources_held(matches, sources, cancelled=None):
+    """The sources that the pixels of images hold, at the epoch of each image.
+
+    Parameters
+    ----------
+    matches, sources, cancelled
+        As in `count_images`. Of records without a WCS (`ArchiveImage`) the corners serve.
+
+    Yields
+    ------
+    record : ImageRecord or ArchiveImage
+    held : ndarray of int, shape (k,)
+        Numbers of the sources; an image without a target is left out.
+    x, y : ndarray, shape (k,), pixels
+        0-based, of the file.
+    """
     ra, dec = sky_positions(sources)
     moving = np.array([bool(source.pmra or source.pmdec) for source in sources], dtype=bool)
     companion = np.array([source.companion for source in sources], dtype=bool)
@@ -94,12 +117,16 @@ def count_images(matches, sources, cancelled=None):
         if len(on_the_way):
             moved = sky_positions([sources[k] for k in numbers[on_the_way]], record.mjd)
             at_ra[on_the_way], at_dec[on_the_way] = moved
-        x, y = Astrometry(record.wcs_numbers).to_pixels(at_ra, at_dec)
-        ny, nx = record.shape
-        held = numbers[(x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)]
-        if not companion[held].all():
-            counts[held, record.detector - 1] += 1
-    return counts
+        x, y = _pixels(record, at_ra, at_dec)
+        held = (x >= -0.5) & (x < record.nx - 0.5) & (y >= -0.5) & (y < record.ny - 0.5)
+        if not companion[numbers[held]].all():
+            yield record, numbers[held], x[held], y[held]
+
+
+def _pixels(record, ra, dec):
+    if hasattr(record, "wcs_numbers"):
+        return Astrometry(record.wcs_numbers).to_pixels(ra, dec)
+    return frame_pixels(record, ra, dec)
 
 
 def _trial(sources, images, matches, settings):

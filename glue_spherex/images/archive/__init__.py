@@ -8,7 +8,7 @@ _PUBLIC = {
     "ArchiveClient": "client",
     "ArchiveError": "errors",
     "ArchiveImage": "answers",
-    "ArchivePlan": "collection",
+    "ArchivePlan": "outlook",
     "ArchiveSettings": "settings",
     "CutoutStore": "cutout_store",
     "IRSACollection": "collection",

@@ -1,7 +1,6 @@
 """The archive as a collection of images: what is needed is searched, fetched, kept, and opened from disk."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,38 +20,8 @@ from .cutout_store import CutoutStore, copy_cutouts
 from .detector_maps import DetectorMaps
 from .fetch import fetch_all
 from .opener import ArchiveOpener
-from .products import has_products
+from .outlook import outlook
 from .search import search
-
-#: What one image costs, roughly: bytes to move for the surroundings of a target; those of the maps of a detector.
-_CUTOUT_MB, _PRODUCTS_MB = 0.3, 50.0
-#: Speed that is assumed: an image needs some round trips, which overlap as far as the archive is asked at once.
-_IMAGE_S, _MB_PER_S = 0.6, 10.0
-
-
-@dataclass(frozen=True)
-class ArchivePlan:
-    """What a run would fetch; estimates, made without fetching anything.
-
-    Parameters
-    ----------
-    images : int
-        Images that may hold a target.
-    local : int
-        Of these, images that are in the local folders.
-    kept : int
-        Images of which the store has cutouts.
-    megabytes : float
-        To move, MB.
-    seconds : float
-        That moving takes, with an ordinary connection.
-    """
-
-    images: int
-    local: int
-    kept: int
-    megabytes: float
-    seconds: float
 
 
 class IRSACollection:
@@ -259,6 +228,7 @@ class IRSACollection:
                 record = self._kept(read(cutout.path))
             except (ImageFileError, OSError) as error:  # removed or damaged by somebody else; a full disk
                 self._missing.append((match.record.access_url, str(error)))
+                self.expected -= 1
             else:
                 yield ImageMatch(record, held)
 
@@ -315,31 +285,26 @@ class IRSACollection:
         -------
         ArchivePlan
         """
-        return self.cost(*self.matches(list(sources), detectors, wavelength, time, cancelled=cancelled))
+        sources = list(sources)
+        local, wanted = self.matches(sources, detectors, wavelength, time, cancelled=cancelled)
+        return self.outlook(sources, local, wanted, cancelled=cancelled)
 
-    def cost(self, local, wanted):
+    def outlook(self, sources, local, wanted, *, cancelled=None):
         """What it takes to have some images.
 
         Parameters
         ----------
+        sources : sequence of Source
         local, wanted : list of ImageMatch
             From `matches`.
+        cancelled : callable() -> bool, optional
 
         Returns
         -------
         ArchivePlan
         """
-        missing = [match for match in wanted if not self.store.cutouts(match.record)]
-        lacking = {
-            (match.record.release, match.record.detector)
-            for match in missing
-            if not has_products(match.record.detector, match.record.release, self.store)
-        }
-        cutouts_mb = _CUTOUT_MB * sum(len(match.sources) for match in missing)
-        megabytes = cutouts_mb + _PRODUCTS_MB * len(lacking)
-        seconds = len(missing) * _IMAGE_S / self.client.settings.at_once + megabytes / _MB_PER_S
-        n_local = len({(match.record.obsid, match.record.detector) for match in local})
-        return ArchivePlan(n_local + len(wanted), n_local, len(wanted) - len(missing), megabytes, seconds)
+        at_once = self.client.settings.at_once
+        return outlook(sources, local, wanted, self.store, at_once, self.background_box, cancelled)
 
     def matches(self, sources, detectors=None, wavelength=None, time=None, *, answer=None, cancelled=None):
         """The images that `find` would give, without fetching anything.

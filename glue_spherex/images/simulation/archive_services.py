@@ -104,6 +104,7 @@ def row_of(archive, key, collection="spherex_qr2"):
     with fits.open(BytesIO(content) if isinstance(content, bytes) else content) as hdus:
         header = hdus["IMAGE"].header
         corners = WCS(header).calc_footprint(axes=(header["NAXIS1"], header["NAXIS2"]), center=False)
+        corners = corners[[0, 3, 2, 1]]  # the archive goes along x first
         size = sum(hdu.filebytes() for hdu in hdus)
     return row(
         archive, key, corners, header["MJD-BEG"], header["MJD-END"], collection, round(size / 1000), header["OBSID"],

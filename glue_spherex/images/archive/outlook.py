@@ -1,0 +1,97 @@
+"""What fetching some images would mean, told before anything is fetched."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glue_spherex.model import sky_positions
+
+from ..collection import ImageMatch
+from ..frame_pixels import frame_pixels
+from .boxes import FULL_FRAME, PixelBox, reach_px
+from .products import has_products
+
+#: What one image costs, roughly: bytes to move for the surroundings of a target; those of the maps of a detector.
+CUTOUT_MB, PRODUCTS_MB = 0.3, 50.0
+#: Speed that is assumed: an image needs some round trips, which overlap as far as the archive is asked at once.
+_IMAGE_S, _MB_PER_S = 0.6, 10.0
+_UNSURE_PX = 8  # places on an image that is not here are known this well
+
+
+@dataclass(frozen=True)
+class ArchivePlan:
+    """What a run would fetch; estimates, made without fetching anything.
+
+    Parameters
+    ----------
+    images : int
+        Images that may hold a target.
+    local : int
+        Of these, images that are in the local folders.
+    kept : int
+        Images of the archive of which nothing has to be fetched: the store has the cutouts.
+    megabytes : float
+        To move, MB.
+    seconds : float
+        That moving takes, with an ordinary connection.
+    missing : tuple of ImageMatch
+        Images of which something has to be fetched, and the sources that it is needed for.
+    """
+
+    images: int
+    local: int
+    kept: int
+    megabytes: float
+    seconds: float
+    missing: tuple = ()
+
+
+def outlook(sources, local, wanted, store, at_once, background_box=15, cancelled=None):
+    """What it takes to have some images.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    local, wanted : list of ImageMatch
+        Images on disk, and those of the archive; see `IRSACollection.matches`.
+    store : CutoutStore
+    at_once : int
+        Requests at the same time.
+    background_box : int, px
+    cancelled : callable() -> bool, optional
+        When it says yes, the images looked at so far count as all.
+
+    Returns
+    -------
+    ArchivePlan
+    """
+    missing = []
+    for match in wanted:
+        if cancelled is not None and cancelled():
+            break
+        numbers = _lacking(match, sources, store, background_box)
+        if len(numbers):
+            missing.append(ImageMatch(match.record, numbers))
+    kinds = {(match.record.detector, match.record.release) for match in missing}
+    lacking = sum(not has_products(*kind, store) for kind in kinds)
+    megabytes = CUTOUT_MB * sum(len(match.sources) for match in missing) + PRODUCTS_MB * lacking
+    seconds = len(missing) * _IMAGE_S / at_once + megabytes / _MB_PER_S
+    n_local = len({(match.record.obsid, match.record.detector) for match in local})
+    n_kept = len(wanted) - len(missing)
+    return ArchivePlan(n_local + len(wanted), n_local, n_kept, megabytes, seconds, tuple(missing))
+
+
+def _lacking(match, sources, store, background_box):
+    """Numbers of the sources of an image whose surroundings are in none of the cutouts that are kept."""
+    kept = [box for box, _ in store.cutouts(match.record)]
+    if not kept:
+        return match.sources
+    here = [sources[k] for k in match.sources]
+    places = frame_pixels(match.record, *sky_positions(here, match.record.mjd))
+    lacking = []
+    for number, source, x, y in zip(match.sources, here, *places):
+        reach = reach_px(source.shape, background_box) - _UNSURE_PX
+        box = PixelBox.around(np.array([x]), np.array([y]), reach, FULL_FRAME) if np.isfinite(x + y) else None
+        if box is not None and not any(known.holds(box) for known in kept):
+            lacking.append(number)
+    return np.array(lacking, dtype=int)
