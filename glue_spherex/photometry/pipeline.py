@@ -7,11 +7,13 @@ import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from ..model import Source
 from .errors import PhotometryError
+from .image_flow import ImageFlow
 from .one_image import measure_image
 from .provenance import made_with
 from .result_tables import assemble
@@ -111,14 +113,13 @@ def run(sources, images, settings=None, *, executor=None, progress=None, cancell
     sources = checked_sources(sources)
     settings = settings or Settings()
     check_engine(settings)
-    matches = find(sources, images, settings)
-    results = {}
-    for number, result in measured_images(sources, images, matches, settings, executor, cancelled):
-        results[number] = result
+    flow, results = ImageFlow(sources, images, settings, cancelled), []
+    for _, result in measured_images(sources, images, flow, settings, executor, cancelled):
+        results.append(result)
         if progress is not None:
-            progress(len(results), len(matches))
-    measured = [results[number] for number in sorted(results)]
-    return assemble(sources, images, measured, settings, interrupted=len(results) < len(matches))
+            progress(len(results), flow.total)
+    results.sort(key=lambda result: result.about["path"])
+    return assemble(sources, images, results, settings, interrupted=len(results) < flow.total)
 
 
 def check_engine(settings):
@@ -143,33 +144,6 @@ def checked_sources(sources):
             "targets only; give at least one source that is none."
         )
     return sources
-
-
-def find(sources, images, settings):
-    """The images that may hold at least one of the targets, each with the numbers of its sources.
-
-    Raises
-    ------
-    PhotometryError
-        If there is none, or `images` is no collection.
-    """
-    matches = matches_of(sources, images, settings)
-    if not matches:
-        which = "the source lies on none" if len(sources) == 1 else f"none of the {len(sources)} sources lies on any"
-        raise PhotometryError(
-            f"{which} of the images that were asked for; "
-            "check the coordinates, and the ranges of detector, wavelength and time."
-        )
-    return matches
-
-
-def matches_of(sources, images, settings):
-    """As `find`, but no image is an empty list."""
-    if not hasattr(images, "find"):
-        raise PhotometryError(f"images is {images!r}; a collection such as FolderCollection({images!r}) is needed.")
-    matches = images.find(sources, detectors=settings.detectors, wavelength=settings.wavelength, time=settings.time)
-    is_target = np.array([not source.companion for source in sources])
-    return matches if is_target.all() else [match for match in matches if is_target[match.sources].any()]
 
 
 @dataclass(frozen=True)
@@ -267,8 +241,7 @@ def measured_images(sources, images, matches, settings, executor=None, cancelled
     ----------
     sources : list of Source
     images : ImageCollection
-    matches : list of ImageMatch
-        From `find`.
+    matches : ImageFlow or list of ImageMatch
     settings : Settings
     executor, cancelled
         As in `measure`.
@@ -281,47 +254,64 @@ def measured_images(sources, images, matches, settings, executor=None, cancelled
     """
     stop = cancelled or (lambda: False)
     opener = images.opener() if hasattr(images, "opener") else images
-    here = range(len(matches))
+    numbered, left = _numbered(matches), []
     if executor is not None:
-        here = yield from _on_executor(sources, opener, matches, settings, executor, stop)
-    for number in here:
+        left = yield from _on_executor(sources, opener, matches, numbered, settings, executor, stop)
+    for item in chain(left, numbered):
         if stop():
             return
-        yield number, measure_match(sources, opener, matches[number], settings)
+        if item is not None:
+            number, match = item
+            yield number, measure_match(sources, opener, match, settings)
 
 
-def _on_executor(sources, opener, matches, settings, executor, stop):
-    """Yield results from an executor; return the numbers of the matches that are left because its workers died."""
+def _numbered(matches):
+    """Yield (number, match), and None where nothing is ready."""
+    number = 0
+    for match in matches:
+        yield match and (number, match)
+        number += match is not None
+
+
+def _chunks(numbered, size):
+    """Yield lists of (number, match), shorter than `size` where nothing more is ready."""
+    items = []
+    for item in numbered:
+        items += [] if item is None else [item]
+        if item is None or len(items) == size:
+            yield items
+            items = []
+    if items:
+        yield items
+
+
+def _on_executor(sources, opener, matches, numbered, settings, executor, stop):
+    """Yield results from an executor; return the (number, match) that are left because its workers died."""
     workers = getattr(executor, "_max_workers", None) or 4
-    size = max(1, min(CHUNK, -(-len(matches) // (4 * workers))))
-    starts = iter(range(0, len(matches), size))
-    waiting, left = {}, []
+    total = matches.total if isinstance(matches, ImageFlow) else len(matches)
+    chunks = _chunks(numbered, max(1, min(CHUNK, -(-total // (4 * workers)))))
+    waiting, left, chunk = {}, [], []
     try:
         while not left:
-            while len(waiting) < 2 * workers and not stop() and (start := next(starts, None)) is not None:
-                chunk = matches[start : start + size]
-                needed = {int(k): sources[k] for match in chunk for k in match.sources}
-                waiting[executor.submit(measure_chunk, needed, opener, chunk, settings)] = range(
-                    start, start + len(chunk)
-                )
+            while len(waiting) < 2 * workers and not stop() and (chunk := next(chunks, None)):
+                needed = {int(k): sources[k] for _, match in chunk for k in match.sources}
+                parts = [match for _, match in chunk]
+                waiting[executor.submit(measure_chunk, needed, opener, parts, settings)] = chunk
             if stop():
-                waiting = {future: numbers for future, numbers in waiting.items() if not future.cancel()}
-            if not waiting:
+                waiting = {future: items for future, items in waiting.items() if not future.cancel()}
+            if not waiting and (chunk is None or stop()):
                 return []
-            ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            ready, _ = wait(waiting, timeout=0 if chunk == [] else 0.2, return_when=FIRST_COMPLETED)
             for future in ready:
-                numbers = waiting.pop(future)
+                items = waiting.pop(future)
                 try:
-                    yield from zip(numbers, future.result(), strict=True)
+                    yield from zip([number for number, _ in items], future.result(), strict=True)
                 except BrokenExecutor:
-                    left += numbers
+                    left += items
     except BrokenExecutor:  # from submit
-        left += range(start, start + len(chunk))
+        left += chunk
     finally:
         for future in waiting:
             future.cancel()
     _LOG.warning("a worker process ended unexpectedly; the images that are left are measured without it")
-    lost = [number for numbers in waiting.values() for number in numbers]
-    return sorted(
-        {*left, *lost, *(number for start in starts for number in range(start, min(start + size, len(matches))))}
-    )
+    return sorted([*left, *(item for items in waiting.values() for item in items)], key=lambda item: item[0])

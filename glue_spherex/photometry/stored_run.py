@@ -6,7 +6,8 @@ import numpy as np
 
 from ..model import COLUMNS
 from ..model.spectrum import new_table
-from .pipeline import check_engine, checked_sources, find, measured_images
+from .image_flow import ImageFlow
+from .pipeline import check_engine, checked_sources, measured_images
 from .result_tables import image_table, provenance_of, spectra_of, target_table
 
 #: Rows of spectra that are in memory at a time; a single source with more is taken as a whole.
@@ -33,19 +34,17 @@ def run_stored(sources, images, settings, results, *, executor=None, progress=No
     """
     sources = checked_sources(sources)
     check_engine(settings)
-    matches = find(sources, images, settings)
     known = results.measured_paths()
-    matches = [match for match in matches if match.record.path not in known]
-    done, total = len(known), len(known) + len(matches)
+    flow, done = ImageFlow(sources, images, settings, cancelled, known), len(known)
     if begun is not None:
-        begun(done, total)
-    for _, result in measured_images(sources, images, matches, settings, executor, cancelled):
+        begun(done, done + flow.total)
+    for _, result in measured_images(sources, images, flow, settings, executor, cancelled):
         results.add(result)
         done += 1
         if progress is not None:
-            progress(done, total, result)
+            progress(done, len(known) + flow.total, result)
     results.flush()
-    return StoredMeasurement(sources, images, results, settings, interrupted=done < total)
+    return StoredMeasurement(sources, images, results, settings, interrupted=done < len(known) + flow.total)
 
 
 class StoredMeasurement:

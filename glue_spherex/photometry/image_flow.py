@@ -1,0 +1,114 @@
+"""The images of a run: those on disk at once, those of an archive as they are fetched."""
+
+import numpy as np
+
+from .errors import PhotometryError
+
+
+def find(sources, images, settings):
+    """The images that may hold at least one of the targets, each with the numbers of its sources.
+
+    Parameters
+    ----------
+    sources : list of Source
+    images : ImageCollection
+    settings : Settings
+
+    Returns
+    -------
+    list of ImageMatch
+
+    Raises
+    ------
+    PhotometryError
+        If there is none, or `images` is no collection.
+    """
+    matches = matches_of(sources, images, settings)
+    if not matches:
+        raise _none_of(sources)
+    return matches
+
+
+def matches_of(sources, images, settings):
+    """As `find`, but no image is an empty list."""
+    _check(images)
+    matches = images.find(sources, **_ranges(settings))
+    is_target = _is_target(sources)
+    return matches if is_target.all() else [match for match in matches if is_target[match.sources].any()]
+
+
+class ImageFlow:
+    """The images that may hold at least one of the targets, as they are ready; iterate over it once.
+
+    Parameters
+    ----------
+    sources : list of Source
+    images : ImageCollection
+        One with a method ``stream`` gives its images one by one, see `IRSACollection.stream`.
+    settings : Settings
+    cancelled : callable() -> bool, optional
+    known : collection of str
+        Paths of images that are left out.
+
+    Yields
+    ------
+    ImageMatch or None
+        None where nothing is ready for a while.
+
+    Raises
+    ------
+    PhotometryError
+        If there is no image, or `images` is no collection.
+    ImageFileError
+        If the archive cannot be searched.
+    """
+
+    def __init__(self, sources, images, settings, cancelled=None, known=()):
+        self._sources, self._images, self._known = sources, images, frozenset(known)
+        self._given = self._passed = 0
+        _check(images)
+        if hasattr(images, "stream"):
+            self._matches = images.stream(sources, **_ranges(settings), cancelled=cancelled)
+            self._whole = None
+        else:
+            self._matches = find(sources, images, settings)
+            self._whole = sum(match.record.path not in self._known for match in self._matches)
+
+    def __iter__(self):
+        is_target = _is_target(self._sources)
+        for match in self._matches:
+            if match is None:
+                yield None
+            elif match.record.path in self._known or not is_target[match.sources].any():
+                self._passed += 1
+            else:
+                self._given += 1
+                yield match
+        if self._whole is None and not (self.total or self._passed or self._images.failures):
+            raise _none_of(self._sources)
+
+    @property
+    def total(self):
+        """Images that it has given and will give, as far as is known."""
+        return max(self._given, self._images.expected - self._passed if self._whole is None else self._whole)
+
+
+def _check(images):
+    if not hasattr(images, "find"):
+        raise PhotometryError(f"images is {images!r}; a collection such as FolderCollection({images!r}) is needed.")
+
+
+def _ranges(settings):
+    return {"detectors": settings.detectors, "wavelength": settings.wavelength, "time": settings.time}
+
+
+def _is_target(sources):
+    return np.array([not source.companion for source in sources])
+
+
+def _none_of(sources):
+    which = "the source lies on none" if len(sources) == 1 else f"none of the {len(sources)} sources lies on any"
+    return PhotometryError(
+        f"{which} of the images that were asked for; "
+        "check the coordinates, and the ranges of detector, wavelength and time."
+    )
