@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 import time
 
@@ -11,6 +12,8 @@ from .cli_archive import add_archive
 from .cli_jobs import add_jobs
 from .cli_measure import add_estimate, add_measure
 from .terminal import DONE, INTERRUPTED, NOTHING, detectors, positive, progress_bar
+
+_SPECTRUM = "any spectrum (its content is looked at, not its name), or address or id of a job of IRSA's tool"
 
 
 def main(arguments=None):
@@ -178,29 +181,39 @@ def _index(options):
 
 def _add_convert(commands):
     command = _command(commands, "convert", _convert, "write a spectrum in another format")
-    command.add_argument("input", metavar="IN", help="any spectrum; its content is looked at, not its name")
+    command.add_argument("input", metavar="IN", help=_SPECTRUM)
     command.add_argument("output", metavar="OUT", help="vot, xml, fits, ecsv, tbl, csv, tsv or parquet")
 
 
 def _convert(options):
-    from .io import read_spectra, write_spectra
+    from .io import write_spectra
 
-    write_spectra(read_spectra(options.input), options.output)
+    write_spectra(_read(options.input), options.output)
     return DONE
+
+
+def _read(text):
+    """The spectra in a file, or of a job of IRSA's tool: its address, or an id where there is no such file."""
+    from .io import read_spectra
+
+    if "://" in text or (re.fullmatch(r"[\w-]{4,}", text) and not os.path.lexists(text)):
+        from .jobs import fetch_irsa_job
+
+        text = fetch_irsa_job(text)
+    return read_spectra(text)
 
 
 def _add_flags(commands):
     command = _command(commands, "flags", _flags, "list the quality flags of a spectrum with counts and names")
-    command.add_argument("spectrum", metavar="SPECTRUM")
+    command.add_argument("spectrum", metavar="SPECTRUM", help=_SPECTRUM)
 
 
 def _flags(options):
     import numpy as np
 
-    from .io import read_spectra
     from .model import CLEAN_MASK, FLAG_TABLE
 
-    table = read_spectra(options.spectrum)
+    table = _read(options.spectrum)
     if "flags" not in table.colnames:
         raise ValueError(f"{options.spectrum}: the spectrum has no column 'flags'")
     flags = np.ma.filled(table["flags"], 0)

@@ -13,6 +13,8 @@ _HOME = {
     "executor_of": "executors",
     "expected_seconds": "record",
     "failures": "fetch",
+    "fetch_irsa_job": "irsa_job",
+    "irsa_jobs_folder": "irsa_job",
     "job": "desk",
     "jobs": "desk",
     "log": "fetch",

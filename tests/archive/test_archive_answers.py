@@ -154,7 +154,7 @@ BOMB = "<!DOCTYPE x [" + '<!ENTITY a "ha">' + "".join(
         (votable([ROW], before='<!DOCTYPE VOTABLE SYSTEM "http://127.0.0.1:9/x.dtd">'), "a document type"),
         (votable([ROW], before="<!-- " + "x" * 20_000 + " -->" + BOMB), "a document type"),
         (votable([ROW], before=BOMB, head='<?xml version="1.0"?>').decode().encode("utf-16"), "neither"),
-        (votable([ROW], head='<?xml version="1.0" encoding="UTF-7"?>'), "no VOTable|UTF-8"),
+        (votable([ROW], head='<?xml version="1.0" encoding="UTF-7"?>'), "no XML|UTF-8"),
         (votable([ROW], head='<?xml version="1.0" encoding="windows-1252"?>'), "UTF-8"),
         (b"<!DOCTYPE html><html><body>Down</body></html>", "a web page"),
         (b"<html><body>Down</body></html>", "a web page"),

@@ -110,17 +110,33 @@ def _infos(votable):
             yield from table.infos
 
 
-class _Harmful(ValueError):
-    """XML that is not read on."""
+def xml_root(data, where):
+    """The name of the first element of an XML text.
 
+    Document types are refused, so that there are no entities, which could fill the memory.
 
-def _check_xml(data, where):
-    """Only plain VOTables are read: no document types (entities could fill the memory), no references to files."""
+    Parameters
+    ----------
+    data : bytes
+    where : str
+
+    Returns
+    -------
+    str
+        Without a namespace; ``"html"`` for a web page; '' without any element.
+
+    Raises
+    ------
+    ArchiveError
+        If it is no XML, or has a document type that is not that of a web page.
+    """
     parser = xml.parsers.expat.ParserCreate()
     found = []
 
     def doctype(name, *_):
-        raise _Harmful("a web page" if name.lower() == "html" else "XML with a document type")
+        if name.lower() != "html":
+            raise ArchiveError(f"{where}: the answer is XML with a document type; refused.")
+        found.append("html")
 
     def element(name, _):
         found.append(name.rpartition(":")[2])
@@ -132,14 +148,19 @@ def _check_xml(data, where):
             parser.Parse(data[start : start + 4096], False)
             if found:
                 break
-    except _Harmful as error:
-        raise ArchiveError(f"{where}: the answer is {error}, no VOTable; refused. Is the service closed?") from None
+    except ArchiveError:
+        raise
     except (xml.parsers.expat.ExpatError, ValueError, LookupError) as error:
-        raise ArchiveError(f"{where}: the answer is no VOTable ({error}).") from error
-    if found != ["VOTABLE"]:
-        what = (
-            "a web page" if found and found[0].lower() == "html" else f"XML of the kind {(found or ['none'])[0][:40]!r}"
-        )
+        raise ArchiveError(f"{where}: the answer is no XML ({error}).") from error
+    name = next(iter(found), "")
+    return "html" if name.lower() == "html" else name
+
+
+def _check_xml(data, where):
+    """Only plain VOTables are read: no document types, no references to files."""
+    root = xml_root(data, where)
+    if root != "VOTABLE":
+        what = "a web page" if root == "html" else f"XML of the kind {(root or 'none')[:40]!r}"
         raise ArchiveError(f"{where}: the answer is {what}, no VOTable. Is the service closed?")
     encoding = re.match(rb"[^<]{0,3}<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([^\"']{0,40})", data)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (encoding and encoding[1].lower() not in _ENCODINGS):

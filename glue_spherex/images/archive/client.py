@@ -18,6 +18,7 @@ from .errors import (
     ArchiveUnreachable,
     FileChanged,
     NothingThere,
+    NotPermitted,
     RangeRefused,
 )
 from .exchange import Received, Request
@@ -273,7 +274,7 @@ class ArchiveClient:
             raise RangeRefused(f"{url}: the file has no bytes {request.start} to {request.stop}.")
         if status not in (200, 206):
             what = {404: "there is no such file", 403: "the archive does not give it", 401: "a password is asked for"}
-            kind = NothingThere if status == 404 else ArchiveError
+            kind = {404: NothingThere, 403: NotPermitted, 401: NotPermitted}.get(status, ArchiveError)
             raise kind(f"{url}: {what.get(status, 'the archive refuses it')} (status {status}).")
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):

@@ -27,6 +27,10 @@ class NothingThere(ArchiveError):
     """The archive can be asked, but does not have it."""
 
 
+class NotPermitted(ArchiveError):
+    """The archive has it, perhaps, but does not give it to everybody."""
+
+
 class FileChanged(ArchiveError):
     """The content of a file is not what it was at the first look."""
 

@@ -11,7 +11,10 @@ from .errors import ArchiveError
 
 #: Base address of another server with the paths of IRSA, for example a mirror.
 ENVIRONMENT = "GLUE_SPHEREX_ARCHIVE"
-_PATHS = {"sia": "/SIA", "tap": "/TAP", "ibe": "/ibe/data/spherex/", "s3": "/nasa-irsa-spherex/"}
+_PATHS = {
+    "sia": "/SIA", "tap": "/TAP", "ibe": "/ibe/data/spherex/", "s3": "/nasa-irsa-spherex/",
+    "uws": "/api/spherex/spectrophotometry/async",
+}  # fmt: skip
 _LEAST = {
     "at_once": 1, "attempts": 1, "connect_s": 0.01, "timeout_s": 0.01, "search_s": 0.01, "longest_s": 0.01,
     "backoff_s": 0.0, "longest_wait_s": 0.0, "patience_s": 0.0, "max_bytes": 1, "max_rows": 1, "answer_days": 0.0,
@@ -29,6 +32,8 @@ class ArchiveSettings:
     ibe, s3 : str
         Where the files are, below which the same paths hold: IRSA's file server (with its cutouts) and the public
         bucket.
+    uws : str
+        The jobs of IRSA's Spectrophotometry Tool.
     collections : tuple of str
         Which are searched, beside newer ones that the service lists.
     at_once : int
@@ -62,6 +67,7 @@ class ArchiveSettings:
     tap: str = "https://irsa.ipac.caltech.edu/TAP"
     ibe: str = "https://irsa.ipac.caltech.edu/ibe/data/spherex/"
     s3: str = "https://nasa-irsa-spherex.s3.us-east-1.amazonaws.com/"
+    uws: str = "https://irsa.ipac.caltech.edu/api/spherex/spectrophotometry/async"
     collections: tuple = ("spherex_qr2", "spherex_qr2_deep", "spherex_qr3", "spherex_qr3_deep")
     at_once: int = 8
     connect_s: float = 10.0
