@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from .cli_measure import add_ranges, add_targets, read_target_options, rejections
+from .cli_request import add_collections, add_ranges, add_targets, read_target_options, rejections
 from .terminal import DONE, INTERRUPTED, NOTHING, positive, progress_bar, stop_on_interrupt
 
 
@@ -26,18 +26,9 @@ def _add_search(commands, new_command):
     add_targets(command)
     add_ranges(command)
     add_collections(command)
+    command.add_argument("--refresh", action="store_true", help="ask even if the archive was asked lately")
     command.add_argument("--output", metavar="FILE", help="list of the images: ecsv, csv, vot, xml or fits")
     command.add_argument("--json", action="store_true", help="one line of JSON on standard output")
-
-
-def add_collections(command):
-    """Add the options that choose among the archive's images."""
-    command.add_argument(
-        "--collection", action="append", metavar="NAME", help="as qr2_deep; repeat for more; default: all"
-    )
-    command.add_argument("--release", metavar="NAME", help="only this data release, as qr3")
-    command.add_argument("--fields", choices=("wide", "deep"), help="only the wide survey, or only the deep fields")
-    command.add_argument("--refresh", action="store_true", help="ask even if the archive was asked lately")
 
 
 def _search(options):
@@ -87,6 +78,7 @@ def _add_fetch(commands, new_command):
     add_targets(command)
     add_ranges(command)
     add_collections(command)
+    command.add_argument("--refresh", action="store_true", help="ask even if the archive was asked lately")
     command.add_argument(
         "--output", metavar="DIR", help="folder for images/ and calibration/; otherwise they are only kept in the cache"
     )

@@ -95,7 +95,7 @@ def _show(options):
         "result": known.result,
     }
     if asked:
-        lines["images in"] = ", ".join(asked.image_folders)
+        lines["images in"] = ", ".join(asked.images_in_words)
         lines["calibration"] = asked.calibration or "none"
         lines["settings"] = ", ".join(f"{name} {value}" for name, value in asked.settings.as_dict().items() if value)
     for name, value in lines.items():

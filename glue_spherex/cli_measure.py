@@ -1,27 +1,14 @@
 """The commands ``glue-spherex measure`` and ``glue-spherex estimate``."""
 
+import argparse
 import json
 import os
-import re
 import sys
 import time
-from dataclasses import replace
 from importlib import import_module
 
-from .terminal import (
-    DONE,
-    INTERRUPTED,
-    NOTHING,
-    detectors,
-    pair,
-    positive,
-    progress_bar,
-    stop_on_interrupt,
-    time_range,
-    wavelength_ranges,
-)
-
-_LOOK_UP = " Names of objects are looked up by the measure dialog in glue only."
+from .cli_request import add_request, archive_of, read_target_options, refreshed, rejections, request_of
+from .terminal import DONE, INTERRUPTED, NOTHING, pair, positive, progress_bar, stop_on_interrupt
 
 
 def add_measure(commands, new_command):
@@ -36,8 +23,10 @@ def add_measure(commands, new_command):
     """
     from .photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, PSF_ZONES, WEIGHTS
 
-    command = new_command(commands, "measure", _measure, "measure the spectra of targets on a folder of images")
-    _add_request(command)
+    command = new_command(
+        commands, "measure", _measure, "measure the spectra of targets on images in folders or of the archive"
+    )
+    add_request(command)
     command.add_argument(
         "--output",
         metavar="DIR",
@@ -69,42 +58,17 @@ def add_measure(commands, new_command):
         default="votable",
         help="default: %(default)s",
     )
+    command.add_argument(
+        "--keep-cutouts",
+        action=argparse.BooleanOptionalAction,
+        help="put what is fetched into the result folder; default: only of jobs",
+    )
     command.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
     command.add_argument("--background", action="store_true", help="make it a job, print the job's id, and return")
     command.add_argument("--title", default="", metavar="TEXT", help="of the job; default: the targets and the date")
 
 
-def add_targets(command):
-    """Add the options that name the targets."""
-    command.add_argument("targets", nargs="?", metavar="TARGETS", help="a table with coordinates")
-    command.add_argument(
-        "--target", action="append", default=[], metavar='"RA DEC"', help="degrees or sexagesimal; repeat for more"
-    )
-
-
-def add_ranges(command):
-    """Add the options that say which images are wanted."""
-    command.add_argument("--detectors", type=detectors, metavar="1,4", help="default: all")
-    command.add_argument(
-        "--wavelength", type=wavelength_ranges, action="extend", metavar="LO:HI", help="µm; repeat for more"
-    )
-    command.add_argument(
-        "--time", type=time_range, metavar="FROM:TO", help="dates as 2025-08-13, or modified Julian dates"
-    )
-
-
-def _add_request(command):
-    add_targets(command)
-    command.add_argument("--images", required=True, action="append", metavar="DIR", help="repeat for more folders")
-    command.add_argument(
-        "--calibration", metavar="DIR", help="solid-angle and wavelength maps; else what the headers say"
-    )
-    add_ranges(command)
-    command.add_argument("--no-flux-correction", action="store_true", help="leave QR2 images on their own gain")
-
-
 def _measure(options):
-    from .images import FolderCollection  # noqa: F401 - imported here, so that `index_seconds` is the index alone
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
     from .photometry.result_store import temporary_store
 
@@ -113,18 +77,25 @@ def _measure(options):
     if options.format == "parquet":
         import_module("pyarrow")
     targets = read_target_options(options)
+    if options.keep_cutouts is None:
+        options.keep_cutouts = options.background
+    request = request_of(options, settings)
     if options.background:
-        return _submit(options, targets, settings)
+        return _submit(options, targets, request)
     if options.output is None:
         raise ValueError("--output is missing: name the folder for the result")
-    images, index_seconds = _folder_collection(options)
+    images, begin = request.collection(options.output), time.perf_counter()
+    refreshed(images)
+    index_seconds = time.perf_counter() - begin
     with result_folder(options.output) as folder, temporary_store(folder) as results:
         begin = time.perf_counter()
-        result = _run(options, targets, images, settings, results)
+        result = _run(options, targets, images, request, results)
         measure_seconds = time.perf_counter() - begin
         table = target_outcomes(targets, result.targets)
-        write_result(result, folder, spectrum_format=options.format, targets=table, request=_request(options, images))
-    _remember(options, result, time.perf_counter() - begin)
+        write_result(result, folder, spectrum_format=options.format, targets=table, request=request.described(images))
+        if request.archive is not None:
+            images.pin(folder, result.images["path"])
+    _remember(request, result, time.perf_counter() - begin)
     summary = {
         "images": sum(row["status"] == "measured" for row in result.images),
         "measurements": result.n_rows,
@@ -134,11 +105,15 @@ def _measure(options):
         "index_seconds": round(index_seconds, 4),
         "measure_seconds": round(measure_seconds, 4),
     }
+    if request.archive is not None:
+        summary["megabytes_moved"] = round(images.client.moved / 1e6, 3)
+        for note in images.notes:
+            print(f"glue-spherex: {note}", file=sys.stderr)
     _tell(options, targets, result, summary, folder / f"spectra{EXTENSIONS[options.format]}")
     return _status(result, table)
 
 
-def _run(options, targets, images, settings, results):
+def _run(options, targets, images, request, results):
     """Measure, with a progress bar; Ctrl-C ends it after the images at work."""
     from .jobs import executor_of
     from .photometry.stored_run import run_stored
@@ -149,29 +124,21 @@ def _run(options, targets, images, settings, results):
         executor_of(options.workers, options.scheduler) as pool,
     ):
         return run_stored(
-            targets.sources, images, settings, results, executor=pool, cancelled=stopped,
+            targets.sources, images, request.settings, results, executor=pool, cancelled=stopped,
             progress=lambda done, total, _: progress(done, total),
         )  # fmt: skip
 
 
-def _request(options, images):
-    """What was asked for beside the settings, for the result folder."""
-    return {
-        "targets": options.targets or options.target,
-        "image_folders": list(images.folders),
-        "calibration": options.calibration and os.path.abspath(options.calibration),
-        "flux_correction": not options.no_flux_correction,
-    }
-
-
-def _remember(options, result, seconds):
+def _remember(request, result, seconds):
     """Note how long it took, for forecasts; see `glue_spherex.jobs.expected_seconds`."""
     from .jobs import remember_run
 
-    sizes = [row["size"] for row in result.images if row["status"] != "unreadable"]
+    read = [row for row in result.images if row["status"] != "unreadable"]
+    if request.archive is not None:  # the measurement alone: the archive is not this machine
+        seconds = sum(row["seconds"] for row in read) / min(request.workers, os.cpu_count() or 1)
     remember_run(
-        result.settings, len(sizes), result.n_rows, seconds, workers=options.workers, scheduler=options.scheduler,
-        image_bytes=sum(sizes) / max(1, len(sizes)),
+        result.settings, len(read), result.n_rows, seconds, workers=request.workers, scheduler=request.scheduler,
+        image_bytes=sum(row["size"] for row in read) / max(1, len(read)),
     )  # fmt: skip
 
 
@@ -204,25 +171,13 @@ def _settings(options):
     )
 
 
-def _submit(options, targets, settings):
+def _submit(options, targets, request):
     """Make the run a job."""
-    from .jobs import submit
+    from .jobs import submit_request
 
     for note in rejections(targets):
         print(f"glue-spherex: {note}", file=sys.stderr)
-    job = submit(
-        targets,
-        options.images,
-        options.calibration,
-        settings,
-        title=options.title,
-        workers=options.workers,
-        scheduler=options.scheduler,
-        flux_correction=not options.no_flux_correction,
-        spectrum_format=options.format,
-        output=options.output,
-        origin=options.targets or options.target,
-    )
+    job = submit_request(request, targets, title=options.title)
     print(json.dumps(job.as_dict()) if options.json else job.id)
     return DONE
 
@@ -236,7 +191,7 @@ def _tell(options, targets, result, summary, spectra):
         notes.append(f"{lost} of {len(targets.sources)} targets have no flux in any image; targets.ecsv says why")
     if result.interrupted:
         notes.append(f"interrupted after {summary['images']} images; the result holds these")
-    if options.calibration is None and summary["measurements"]:
+    if options.images and options.calibration is None and summary["measurements"]:
         notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
         notes.append(f"{_counted(summary['failed_images'], 'image')} failed; images.ecsv says why")
@@ -263,60 +218,6 @@ def _counted(number, noun):
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def rejections(targets):
-    """A sentence for each of the first rejected rows."""
-    notes = [f"not measured: {rejected}" for rejected in targets.rejected[:20]]
-    if len(targets.rejected) > 20:
-        notes.append(f"… and {len(targets.rejected) - 20} more rows that cannot be sources")
-    return notes
-
-
-def read_target_options(options):
-    """The target list of the options of `add_targets`; ValueError if nothing in it can be measured."""
-    from .io import read_targets
-
-    if bool(options.targets) == bool(options.target):
-        raise ValueError('give either a table of targets or at least one --target "RA DEC"')
-    targets = read_targets(options.targets) if options.targets else _targets_from(options.target)
-    if not targets.sources:
-        where = options.targets or "--target"
-        if not targets.n_rows:
-            raise ValueError(f"{where}: the list has no rows")
-        which = f"none of its {targets.n_rows} rows can" if targets.n_rows > 1 else "its only row cannot"
-        raise ValueError(f"{where}: {which} be measured; {targets.rejected[0]}")
-    return targets
-
-
-def _targets_from(texts):
-    """The target list of ``--target`` options; what is no position is a rejected row."""
-    import numpy as np
-    from astropy.table import Table
-
-    from .io import Rejected, TargetListError, parse_target, read_targets
-
-    rows, positions, rejected = [], [], []
-    for row, text in enumerate(texts):
-        try:
-            positions.append(parse_target(text))
-            rows.append(row)
-        except TargetListError as error:
-            rejected.append(Rejected(row, f"{error}{_LOOK_UP if re.match('[^0-9]*[A-Za-z]', text) else ''}"))
-    table = Table({"ra": [p.ra for p in positions], "dec": [p.dec for p in positions]}, dtype=(float, float))
-    targets = read_targets(table)
-    return replace(targets, rows=np.array(rows, dtype=int), rejected=rejected)
-
-
-def _folder_collection(options):
-    """The images, and the seconds that their index took."""
-    from .images import FolderCollection
-
-    images = FolderCollection(options.images, options.calibration, flux_correction=not options.no_flux_correction)
-    start = time.perf_counter()
-    with progress_bar("index") as progress:
-        images.refresh(progress=progress)
-    return images, time.perf_counter() - start
-
-
 def add_estimate(commands, new_command):
     """Add ``estimate`` to a parser.
 
@@ -328,23 +229,52 @@ def add_estimate(commands, new_command):
     command = new_command(
         commands, "estimate", _estimate, "say how many images hold the targets, and how long it takes"
     )
-    _add_request(command)
+    add_request(command)
 
 
 def _estimate(options):
+    from .images import FolderCollection
     from .photometry import estimate
+    from .photometry.settings import Settings
 
     targets = read_target_options(options)
     for note in rejections(targets):
         print(f"glue-spherex: {note}", file=sys.stderr)
-    result = estimate(
-        targets.sources,
-        _folder_collection(options)[0],
-        detectors=options.detectors,
-        wavelength=tuple(options.wavelength or ()) or None,
-        time=options.time,
+    settings = Settings(
+        detectors=options.detectors, wavelength=tuple(options.wavelength or ()) or None, time=options.time
     )
+    local, archive = None, archive_of(options)
+    if options.images:
+        local = refreshed(
+            FolderCollection(options.images, options.calibration, flux_correction=not options.no_flux_correction)
+        )
+    if archive is not None:
+        return _estimate_archive(targets, archive.collection(local), settings)
+    result = estimate(targets.sources, local, settings=settings)
     result.counts.pprint_all()
     counted = f"{_counted(result.images, 'image')}, {_counted(result.measurements, 'measurement')}"
     print(f"{counted}, about {result.seconds:.1f} s with one worker")
+    return DONE
+
+
+def _estimate_archive(targets, images, settings):
+    """Say what would be fetched and measured, without fetching anything."""
+    from .images.archive.coverage import coverage_table
+    from .jobs import expected_seconds
+
+    plan = images.plan(targets.sources, **settings.ranges)
+    for note in images.notes:
+        print(f"glue-spherex: {note}", file=sys.stderr)
+    if not plan.images:
+        print("glue-spherex: the targets lie on no image of the archive that was asked for", file=sys.stderr)
+        return NOTHING
+    coverage_table(images.answer, targets.sources).pprint_all()
+    print(
+        f"{_counted(plan.images, 'image')}: {plan.local} in the folders, {plan.kept} fetched already; "
+        f"{plan.megabytes:.0f} MB to move, about {plan.seconds:.0f} s"
+    )
+    seconds, basis = expected_seconds(plan.images, plan.images * len(targets.sources), settings)
+    print(
+        f"measuring: about {seconds:.0f} s with one worker, {basis}" if seconds is not None else f"measuring: {basis}"
+    )
     return DONE

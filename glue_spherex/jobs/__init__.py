@@ -27,6 +27,7 @@ _HOME = {
     "resume": "desk",
     "set_running_limit": "desk",
     "submit": "desk",
+    "submit_request": "desk",
     "wait": "desk",
 }
 

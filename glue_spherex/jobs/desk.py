@@ -9,12 +9,12 @@ from datetime import datetime
 
 import numpy as np
 
+from ..images.archive.choice import ArchiveChoice
 from ..photometry.output import EXTENSIONS
-from ..photometry.settings import Settings
 from .errors import JobError
 from .job_state import Phase, clean_title
 from .queue import bury_dead, start_waiting
-from .request_files import Request, check_folder, read_request, write_request
+from .request_files import Request, check_folder, read_answer, read_request, write_answer, write_request
 from .store import JobStore
 
 _WAIT_SECONDS = 0.2
@@ -22,7 +22,7 @@ _WAIT_SECONDS = 0.2
 
 def submit(
     targets,
-    image_folders,
+    image_folders=(),
     calibration=None,
     settings=None,
     *,
@@ -33,6 +33,8 @@ def submit(
     spectrum_format="votable",
     output=None,
     origin="",
+    archive=None,
+    keep_cutouts=True,
 ):
     """Hand in a measurement; it runs in a process of its own, now or when its turn has come.
 
@@ -40,7 +42,8 @@ def submit(
     ----------
     targets : Targets, Source or sequence of Source
         From `glue_spherex.read_targets`, or made by hand.
-    image_folders : path or sequence of paths
+    image_folders : path or sequence of paths, optional
+        May be left out if there is an archive.
     calibration : path, optional
     settings : Settings, optional
     title : str, optional
@@ -56,6 +59,10 @@ def submit(
         Result folder; in the folder of the job by default.
     origin : str or list of str, optional
         Where the targets come from, for the record.
+    archive : ArchiveChoice, optional
+        Images of the archive that are fetched and measured; an image that is in the folders is taken from there.
+    keep_cutouts : bool, optional
+        Whether what is fetched is put into the result folder, so that it travels with the spectra.
 
     Returns
     -------
@@ -69,25 +76,29 @@ def submit(
     PhotometryError
         If there is no target, or a setting is not allowed.
     """
+    request = Request.of(
+        image_folders, calibration, settings, workers=workers, scheduler=scheduler, flux_correction=flux_correction,
+        spectrum_format=spectrum_format, output=output, origin=origin, archive=archive, keep_cutouts=keep_cutouts,
+    )  # fmt: skip
+    return submit_request(request, targets, title=title)
+
+
+def submit_request(request, targets, *, title=""):
+    """As `submit`, for a request that is put together already.
+
+    Parameters
+    ----------
+    request : Request
+    targets, title
+        As in `submit`.
+
+    Returns
+    -------
+    Job
+    """
     targets = _as_targets(targets)
-    folders = [image_folders] if isinstance(image_folders, str | os.PathLike) else image_folders
-    request = Request(
-        tuple(_absolute(folder) for folder in folders),
-        calibration and _absolute(calibration),
-        flux_correction,
-        settings or Settings(),
-        workers,
-        scheduler,
-        spectrum_format,
-        output and _absolute(output),
-        origin if isinstance(origin, list) else str(origin),
-    )
     _check(request)
     return _hand_in(request, targets, title)
-
-
-def _absolute(path):
-    return os.path.abspath(os.fspath(path))
 
 
 def _as_targets(targets):
@@ -105,8 +116,10 @@ def _as_targets(targets):
 
 
 def _check(request):
-    if not request.image_folders:
-        raise JobError("images: no folder is given; at least one is needed.")
+    if not isinstance(request.archive, ArchiveChoice | None):
+        raise JobError(f"archive is {request.archive!r}; an ArchiveChoice is needed.")
+    if not request.image_folders and request.archive is None:
+        raise JobError("images: no folder is given; at least one is needed, or the archive.")
     for what, folder in [("images", f) for f in request.image_folders] + [("calibration", request.calibration)]:
         if folder is not None and not os.path.exists(folder):
             raise JobError(f"{what}: there is no folder {folder}.")
@@ -118,7 +131,7 @@ def _check(request):
         raise JobError(f"format is {request.spectrum_format!r}; allowed are {', '.join(EXTENSIONS)}.")
 
 
-def _hand_in(request, targets, title):
+def _hand_in(request, targets, title, answer=None):
     with JobStore() as store:
         job_id = store.new_folder()
         folder = store.folder(job_id)
@@ -129,6 +142,8 @@ def _hand_in(request, targets, title):
         title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
         try:
             write_request(folder, request, targets)
+            if answer is not None:
+                write_answer(folder, answer)
             with store.transaction():
                 _check_output(store, job_id, request.output)
                 store.insert(job_id, title, n, request.output)
@@ -314,6 +329,8 @@ def wait(job_id, timeout=None):
 def rerun(job_id, *, title=None):
     """Hand in what a job measured as a new job: with the same program and files it gives the same numbers.
 
+    Of the archive it measures the images that the old job did, also if there are newer ones now.
+
     Parameters
     ----------
     job_id : str
@@ -328,7 +345,8 @@ def rerun(job_id, *, title=None):
     known = job(job_id)
     check_folder(known)
     asked, targets = read_request(known.folder)
-    return _hand_in(replace(asked, output=None), targets, known.title if title is None else title)
+    title = known.title if title is None else title
+    return _hand_in(replace(asked, output=None), targets, title, read_answer(known.folder))
 
 
 def remove(job_id):

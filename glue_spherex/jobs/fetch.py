@@ -82,7 +82,9 @@ def partial_spectra(job_id, source_id=None):
     first, stop = (0, len(targets)) if source_id is None else (source_id, source_id + 1)
     if not 0 <= first < len(targets):
         raise JobError(f"source {source_id!r}: job {job_id} has the sources 0 to {len(targets) - 1}.")
-    images = SimpleNamespace(folders=asked.image_folders, calibration=SimpleNamespace(path=asked.calibration or ""))
+    images = SimpleNamespace(
+        folders=asked.places(job(job_id).result), calibration=SimpleNamespace(path=asked.calibration or "")
+    )
     with _results(job_id) as results:
         spectra, _ = spectra_of(results.columns(first, stop), targets.sources[first:stop], first)
         spectra.meta["glue_spherex"] = provenance_of(images, results.about(), asked.settings, targets.sources)

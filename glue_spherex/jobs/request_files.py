@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ..images.archive.choice import ArchiveChoice
 from ..io.files import replacing
 from ..model import Sersic, Source
-from ..photometry.output import row_label
+from ..photometry.output import IMAGES_NAME, row_label
 from ..photometry.settings import Settings
 from .errors import JobError
 
 REQUEST_NAME = "job.json"
 TARGETS_NAME = "targets.json"
+#: Which of the archive's images a job measures; there once it has searched.
+ANSWER_NAME = "archive.json"
 #: Layout of these files.
 LAYOUT = 1
 
@@ -26,7 +29,7 @@ class Request:
     Parameters
     ----------
     image_folders : tuple of str
-        Absolute.
+        Absolute. May be empty if there is an archive.
     calibration : str or None
         Folder with calibration files, absolute.
     flux_correction : bool
@@ -41,6 +44,10 @@ class Request:
         Result folder, absolute; in the job's folder if None.
     targets : str or list of str
         Where the targets come from, in words.
+    archive : ArchiveChoice or None
+        Which images of the archive are measured, beside those in the folders.
+    keep_cutouts : bool
+        Whether what is fetched is put into the result folder.
     """
 
     image_folders: tuple
@@ -52,21 +59,78 @@ class Request:
     spectrum_format: str = "votable"
     output: str | None = None
     targets: object = ""
+    archive: object = None
+    keep_cutouts: bool = True
 
-    def collection(self):
-        """The images."""
+    @classmethod
+    def of(cls, image_folders, calibration, settings=None, *, output=None, origin="", **values):
+        """A request whose paths are absolute; the arguments are those of `glue_spherex.jobs.submit`."""
+        folders = [image_folders] if isinstance(image_folders, str | os.PathLike) else image_folders
+        return cls(
+            tuple(_absolute(folder) for folder in folders),
+            calibration and _absolute(calibration),
+            settings=settings or Settings(),
+            output=output and _absolute(output),
+            targets=origin if isinstance(origin, list) else str(origin),
+            **values,
+        )
+
+    def places(self, result):
+        """Folders where the images are, for those who look for the pixels of a job's result."""
+        return (*self.image_folders, *([] if self.archive is None else [str(Path(result) / IMAGES_NAME)]))
+
+    @property
+    def images_in_words(self):
+        """Where the images come from, a line each."""
+        lines = list(self.image_folders)
+        if self.archive is not None:
+            asked = [*(self.archive.collections or ()), self.archive.release, self.archive.fields]
+            lines.append(f"the archive ({', '.join(filter(None, asked)) or 'all collections'})")
+        return lines
+
+    def collection(self, result=None):
+        """The images.
+
+        Parameters
+        ----------
+        result : path, optional
+            The result folder, for the cutouts that are kept there.
+
+        Returns
+        -------
+        FolderCollection or IRSACollection
+        """
         from ..images import FolderCollection
 
-        return FolderCollection(self.image_folders, self.calibration, flux_correction=self.flux_correction)
+        local = None
+        if self.image_folders:
+            local = FolderCollection(self.image_folders, self.calibration, flux_correction=self.flux_correction)
+        if self.archive is None:
+            return local
+        keep_in = Path(result) / IMAGES_NAME if result is not None and self.keep_cutouts else None
+        return self.archive.collection(
+            local, keep_in=keep_in, flux_correction=self.flux_correction, background_box=self.settings.background_box
+        )
 
     def as_dict(self):
         """JSON-like values."""
         return asdict(self)
 
-    def described(self):
-        """What was asked for beside the settings, as JSON-like values for the result folder."""
+    def described(self, images):
+        """What was asked for beside the settings, as JSON-like values for the result folder.
+
+        Parameters
+        ----------
+        images : ImageCollection
+            From `collection`.
+        """
         names = ("targets", "image_folders", "calibration", "flux_correction")
-        return {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
+        return values if self.archive is None else values | {"archive": images.described()}
+
+
+def _absolute(path):
+    return os.path.abspath(os.fspath(path))
 
 
 def write_request(folder, request, targets):
@@ -118,6 +182,7 @@ def read_request(folder):
         known = {spec.name for spec in fields(Request)}
         given = {name: value for name, value in values.items() if name in known}
         given["settings"] = Settings(**given["settings"])
+        given["archive"] = given.get("archive") and ArchiveChoice(**given["archive"])
         request = Request(**given | {"image_folders": tuple(given["image_folders"])})
         sources = [_source(line) for line in content["sources"]]
         rejected = [Rejected(line["row"], line["reason"]) for line in content["rejected"]]
@@ -130,6 +195,49 @@ def read_request(folder):
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise JobError(f"the files of the job in {str(folder)!r} are damaged ({error}); submit it again.") from error
     return request, targets
+
+
+def write_answer(folder, answer):
+    """Write what the archive has answered into the folder of a job, which then keeps to it.
+
+    Parameters
+    ----------
+    folder : Path
+    answer : ArchiveAnswer
+    """
+    _write_json(folder / ANSWER_NAME, {"layout": LAYOUT, **answer.as_dict()})
+
+
+def read_answer(folder):
+    """What the archive has answered to a job.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    ArchiveAnswer or None
+        None before the first search.
+
+    Raises
+    ------
+    JobError
+        If the file is damaged.
+    """
+    path = folder / ANSWER_NAME
+    if not path.exists():
+        return None
+    from ..images.archive import ArchiveAnswer
+
+    try:
+        return ArchiveAnswer.from_dict(_read_json(path))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, JobError):
+            raise
+        raise JobError(
+            f"{str(path)!r}, which says what the archive answered, is damaged ({error}); delete it to search again."
+        ) from error
 
 
 def check_folder(known):

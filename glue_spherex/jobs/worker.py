@@ -12,10 +12,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from ..images.archive.errors import ArchiveStopped
 from .errors import JobError
 from .job_state import LOG_NAME, RESULTS_NAME, Phase, one_line
 from .queue import claim_next, start_waiting
-from .request_files import read_request
+from .request_files import read_answer, read_request, write_answer
 from .store import JobStore
 
 #: Seconds between two reports to the store, and between two looks whether the job is cancelled.
@@ -104,7 +105,8 @@ class Run:
         self._done_before = job.images_done
         self._measuring_since = self._begin
         self._measured = self._rows = self._bytes = 0  # in this run
-        self._gains = {}
+        self._at_images = 0.0
+        self._gains, self._doing = {}, "measures"
 
     def run(self):
         """Do what the job asks for; whatever happens, the store learns about it."""
@@ -146,8 +148,7 @@ class Run:
         request, targets = read_request(self._job.folder)
         self._job.result.mkdir(parents=True, exist_ok=True)
         with ResultStore(self._job.folder / RESULTS_NAME) as results:
-            images = request.collection()
-            images.refresh(progress=self._indexed, cancelled=self.stop)
+            images = self._images(request, targets)
             if self._stop:
                 return self._stopped()
             results.set_unreadable(images.failures)
@@ -157,18 +158,41 @@ class Run:
                     targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
                     cancelled=self.stop, begun=self._begun,
                 )  # fmt: skip
+            results.set_unreadable(images.failures)  # with those that could not be fetched
             self._counts["failures"] = len(results.failures())  # with those whose files are no longer there
             if measurement.interrupted:
                 return self._stopped()
             self._report(message="writes the result", force=True)
             with result_folder(self._job.result) as folder:
-                outcome = self._write(request, targets, measurement, folder)
+                outcome = self._write(request, targets, measurement, images, folder)
+            seconds = time.monotonic() - self._measuring_since
+            if request.archive is not None:  # the measurement alone: the archive is not this machine
+                seconds = self._at_images / min(request.workers, os.cpu_count() or 1)
             remember_run(
-                request.settings, self._measured, self._rows, time.monotonic() - self._measuring_since,
+                request.settings, self._measured, self._rows, seconds,
                 workers=request.workers, scheduler=request.scheduler, image_bytes=self._bytes / max(1, self._measured),
                 home=self._store.home,
             )  # fmt: skip
             return outcome
+
+    def _images(self, request, targets):
+        """The images; the archive is searched once, and later runs of the job keep to its answer."""
+        images = request.collection(self._job.result)
+        images.refresh(progress=self._indexed, cancelled=self.stop)
+        if request.archive is None or self._stop:
+            return images
+        self._doing = "fetches and measures"
+        answer = read_answer(self._job.folder)
+        if answer is None:
+            self._report(message="asks the archive", force=True)
+            try:
+                answer = images.search(targets.sources, **request.settings.ranges, cancelled=self.stop)
+            except ArchiveStopped:
+                self._stop = True
+                return images
+            write_answer(self._job.folder, answer)
+        images.keep_to(answer)
+        return images
 
     def _indexed(self, done, total):
         self._report(message=f"reads headers of images, {done} of {total}")
@@ -177,7 +201,7 @@ class Run:
         self._counts |= {"images_done": done, "images_total": total}
         self._done_before, self._measuring_since = done, time.monotonic()
         _LOG.info("%d images to measure, %d are done", total - done, done)
-        self._report(message="measures", force=True)
+        self._report(message=self._doing, force=True)
 
     def _progress(self, done, total, result):
         self._counts["images_done"] = done
@@ -185,21 +209,28 @@ class Run:
         self._measured += 1
         self._rows += result.about["n_sources"]
         self._bytes += result.about["size"]
+        self._at_images += result.about["seconds"]
         if result.about["status"] == "failed":
             self._counts["failures"] += 1
             _LOG.info("%s failed: %s", one_line(result.about["path"]), one_line(result.about["reason"]))
         else:
             self._gains = {"attempts": 0}  # it gets further
-        self._report(message="measures", **self._gains)
+        self._report(message=self._doing, **self._gains)
 
-    def _write(self, request, targets, measurement, folder):
+    def _write(self, request, targets, measurement, images, folder):
         """Write the result folder; phase and message of the job."""
         from ..photometry.output import MIXED, target_outcomes, write_result
 
         table = target_outcomes(targets, measurement.targets)
         write_result(
-            measurement, folder, spectrum_format=request.spectrum_format, targets=table, request=request.described()
+            measurement,
+            folder,
+            spectrum_format=request.spectrum_format,
+            targets=table,
+            request=request.described(images),
         )
+        if request.archive is not None:
+            images.pin(folder, measurement.images["path"])
         if not measurement.n_rows:
             reasons = [row["reason"] for row in measurement.images if row["reason"]] or list(table["reason"])
             return Phase.ERROR, f"nothing could be measured: {reasons[0]}"

@@ -32,7 +32,7 @@ def find(sources, images, settings):
 def matches_of(sources, images, settings):
     """As `find`, but no image is an empty list."""
     _check(images)
-    matches = images.find(sources, **_ranges(settings))
+    matches = images.find(sources, **settings.ranges)
     is_target = _is_target(sources)
     return matches if is_target.all() else [match for match in matches if is_target[match.sources].any()]
 
@@ -68,7 +68,7 @@ class ImageFlow:
         self._given = self._passed = 0
         _check(images)
         if hasattr(images, "stream"):
-            self._matches = images.stream(sources, **_ranges(settings), cancelled=cancelled)
+            self._matches = images.stream(sources, **settings.ranges, cancelled=cancelled)
             self._whole = None
         else:
             self._matches = find(sources, images, settings)
@@ -96,10 +96,6 @@ class ImageFlow:
 def _check(images):
     if not hasattr(images, "find"):
         raise PhotometryError(f"images is {images!r}; a collection such as FolderCollection({images!r}) is needed.")
-
-
-def _ranges(settings):
-    return {"detectors": settings.detectors, "wavelength": settings.wavelength, "time": settings.time}
 
 
 def _is_target(sources):

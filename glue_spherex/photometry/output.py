@@ -21,6 +21,8 @@ from .provenance import provenance
 
 LOCK_NAME = ".glue-spherex.lock"
 SETTINGS_NAME = "settings.json"
+#: Folder of the cutouts that were fetched for a result.
+IMAGES_NAME = "images"
 EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl", "csv": ".csv", "parquet": ".parquet"}
 #: What is said about a result whose ``made_with`` has several entries.
 MIXED = "its images were measured with different versions of the program or its libraries (made_with in settings.json)"

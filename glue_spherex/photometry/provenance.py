@@ -30,7 +30,8 @@ def provenance(settings, request, folder):
     ----------
     settings : Settings
     request : dict
-        ``image_folders``, ``calibration`` (a folder or None), ``flux_correction``; others are ignored.
+        ``image_folders``, ``calibration`` (a folder or None), ``flux_correction``, and ``archive``, what
+        `IRSACollection.described` gives, if there is one; others are ignored.
     folder : Path
         The result folder.
 
@@ -57,17 +58,21 @@ def provenance(settings, request, folder):
             "python": platform.python_version(),
             **{module.__name__: module.__version__ for module in (numpy, scipy, astropy)},
         },
-        "calibration_files": _files(request.get("calibration")),
+        "calibration_files": [file for place in _calibrations(request) for file in _files(place)],
         "command": command(settings, request, folder),
     }
+
+
+def _calibrations(request):
+    """The folders with calibration files: the user's, and that of what was fetched."""
+    fetched = (request.get("archive") or {}).get("calibration", "")
+    return [folder for folder in (request.get("calibration"), fetched) if folder and os.path.isdir(folder)]
 
 
 def _files(folder):
     """The calibration files in a folder: path, size in bytes, time of change in ns since 1970."""
     from ..images.calibration import as_calibration
 
-    if not folder:
-        return []
     found = []
     for file in as_calibration(folder).files:
         try:
@@ -92,10 +97,8 @@ def command(settings, request, folder):
     """
     folder = Path(folder).absolute()
     words = ["glue-spherex", "measure", str(folder / "targets.ecsv")]
-    for images in request.get("image_folders", ()):
-        words += ["--images", str(images)]
-    if request.get("calibration"):
-        words += ["--calibration", str(request["calibration"])]
+    for option, value in _images(request):
+        words += [option, str(value)]
     if not request.get("flux_correction", True):
         words.append("--no-flux-correction")
     usual = Settings().as_dict()
@@ -103,6 +106,21 @@ def command(settings, request, folder):
         if value != usual[name]:
             words += _option(name, value)
     return [*words, "--output", f"{folder}-again"]
+
+
+def _images(request):
+    """Options that name the images: what was fetched and kept is taken from where it is."""
+    archive, folders = request.get("archive"), list(request.get("image_folders", ()))
+    calibration = request.get("calibration")
+    if archive and archive["cutouts"] and not folders:
+        folders, calibration, archive = [archive["cutouts"]], archive["calibration"], None
+    options = [("--images", folder) for folder in folders]
+    options += [("--calibration", calibration)] if calibration else []
+    if archive:
+        options.append(("--archive", "irsa"))
+        options += [("--collection", name) for name in archive["collections"] or ()]
+        options += [(f"--{name}", archive[name]) for name in ("release", "fields") if archive[name]]
+    return options
 
 
 def _option(name, value):

@@ -102,6 +102,11 @@ class Settings:
             return np.ones(np.shape(wavelength_um), dtype=bool)
         return np.any([(low <= wavelength_um) & (wavelength_um <= high) for low, high in self.wavelength], axis=0)
 
+    @property
+    def ranges(self):
+        """Which images are wanted: the arguments of `ImageCollection.find`."""
+        return {"detectors": self.detectors, "wavelength": self.wavelength, "time": self.time}
+
     def as_dict(self):
         """The settings as JSON-like values."""
         return asdict(self)

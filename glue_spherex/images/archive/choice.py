@@ -62,13 +62,3 @@ class ArchiveChoice:
         return IRSACollection(
             local=local, collections=self.collections, release=self.release, fields=self.fields, **options
         )
-
-    @property
-    def words(self):
-        """As words of a command."""
-        words = ["--archive", ARCHIVES[0]]
-        for name in self.collections or ():
-            words += ["--collection", name]
-        for option, value in (("--release", self.release), ("--fields", self.fields)):
-            words += [option, value] if value else []
-        return words

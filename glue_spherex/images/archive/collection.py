@@ -51,8 +51,6 @@ class IRSACollection:
     keep_in : path, optional
         Folder into which the cutouts that are used are put, by release: where the disk permits, as further names of
         the same files. The records that are found are those.
-    answer : ArchiveAnswer, optional
-        Of an earlier search for the same sources: the archive is then not searched.
     progress : callable(done, total), optional
         Called by `find` after each image.
     cancelled : callable() -> bool, optional
@@ -89,7 +87,6 @@ class IRSACollection:
         flux_correction=True,
         background_box=15,
         keep_in=None,
-        answer=None,
         progress=None,
         cancelled=None,
     ):
@@ -103,7 +100,7 @@ class IRSACollection:
         }  # fmt: skip
         self._flux_correction = flux_correction
         self.keep_in = None if keep_in is None else Path(os.path.abspath(keep_in))
-        self.answer = self._given_answer = answer
+        self.answer = self._given_answer = None
         self.notes, self.expected, self._missing = [], 0, []
 
     def __repr__(self):
@@ -197,6 +194,38 @@ class IRSACollection:
         local, wanted = self.matches(sources, detectors, wavelength, time, cancelled=cancelled)
         self.expected = len(local) + len(wanted)
         return self._ready(sources, local, wanted, progress, cancelled)
+
+    def keep_to(self, answer):
+        """Give images of an earlier answer from now on: the archive is not searched any more.
+
+        Parameters
+        ----------
+        answer : ArchiveAnswer
+            To a search for the same sources.
+        """
+        self.answer = self._given_answer = answer
+
+    def pin(self, result, paths):
+        """Never remove files of the store, for as long as a result is there.
+
+        Parameters
+        ----------
+        result : path-like
+            The result folder.
+        paths : iterable of path-like
+            Files that it was measured on; those that are not in the store are ignored.
+        """
+        self.store.pin(result, paths)
+
+    def described(self):
+        """What a result says about the archive: JSON-like values."""
+        choice = {name: self._choice[name] for name in ("collections", "release", "fields")}
+        return choice | {
+            "address": self.client.settings.ibe,
+            "asked": None if self.answer is None else self.answer.date,
+            "calibration": str(self.store.calibrations),
+            "cutouts": None if self.keep_in is None else str(self.keep_in),
+        }
 
     def _ready(self, sources, local, wanted, progress, cancelled):
         yield from local
@@ -314,7 +343,7 @@ class IRSACollection:
         sources, detectors, wavelength, time, cancelled
             As in `stream`.
         answer : ArchiveAnswer, optional
-            About all of the sources; the archive is asked if None, unless an answer was given in the beginning.
+            About all of the sources; the archive is asked if None, unless it is kept to an earlier answer.
 
         Returns
         -------

@@ -73,12 +73,17 @@ class CutoutStore:
 
     def calibration(self, release):
         """Folder of the calibration products of a release."""
-        return self.current / "calibration" / _checked(_RELEASE, release, "release")
+        return self.calibrations / _checked(_RELEASE, release, "release")
 
     @property
     def images(self):
         """Folder of all cutouts, by release, observation and detector."""
         return self.current / "images"
+
+    @property
+    def calibrations(self):
+        """Folder of the calibration products of all releases."""
+        return self.current / "calibration"
 
     @property
     def psfs(self):

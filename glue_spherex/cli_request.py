@@ -1,0 +1,152 @@
+"""What is to be measured, from the options of a command: targets, images, how."""
+
+import re
+from dataclasses import replace
+
+from .terminal import detectors, progress_bar, time_range, wavelength_ranges
+
+_LOOK_UP = " Names of objects are looked up by the measure dialog in glue only."
+
+
+def add_targets(command):
+    """Add the options that name the targets."""
+    command.add_argument("targets", nargs="?", metavar="TARGETS", help="a table with coordinates")
+    command.add_argument(
+        "--target", action="append", default=[], metavar='"RA DEC"', help="degrees or sexagesimal; repeat for more"
+    )
+
+
+def add_ranges(command):
+    """Add the options that say which images are wanted."""
+    command.add_argument("--detectors", type=detectors, metavar="1,4", help="default: all")
+    command.add_argument(
+        "--wavelength", type=wavelength_ranges, action="extend", metavar="LO:HI", help="µm; repeat for more"
+    )
+    command.add_argument(
+        "--time", type=time_range, metavar="FROM:TO", help="dates as 2025-08-13, or modified Julian dates"
+    )
+
+
+def add_collections(command):
+    """Add the options that choose among the archive's images."""
+    command.add_argument(
+        "--collection", action="append", metavar="NAME", help="as qr2_deep; repeat for more; default: all"
+    )
+    command.add_argument("--release", metavar="NAME", help="only this data release, as qr3")
+    command.add_argument("--fields", choices=("wide", "deep"), help="only the wide survey, or only the deep fields")
+
+
+def add_request(command):
+    """Add the options that name targets and images."""
+    add_targets(command)
+    command.add_argument(
+        "--images", action="append", default=[], metavar="DIR", help="repeat for more folders; without, the archive"
+    )
+    command.add_argument(
+        "--calibration",
+        metavar="DIR",
+        help="for images in folders: maps of solid angle and wavelength; else their headers",
+    )
+    command.add_argument(
+        "--archive", choices=("irsa",), help="fetch from the archive what is not in the folders of --images"
+    )
+    add_ranges(command)
+    add_collections(command)
+    command.add_argument("--no-flux-correction", action="store_true", help="leave QR2 images on their own gain")
+
+
+def archive_of(options):
+    """Which images of the archive are wanted; None if only those in folders are.
+
+    Raises
+    ------
+    ValueError
+        If options are given that are about the archive, without it.
+    """
+    if options.archive is None and options.images:
+        for name in ("collection", "release", "fields"):
+            if getattr(options, name):
+                raise ValueError(f"--{name} chooses among the archive's images; add --archive irsa, or leave it out")
+        return None
+    from .images.archive.choice import ArchiveChoice
+
+    return ArchiveChoice(options.collection, options.release, options.fields)
+
+
+def request_of(options, settings):
+    """What the options ask for, as a job has it.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    settings : Settings
+
+    Returns
+    -------
+    glue_spherex.jobs.Request
+    """
+    from .jobs import Request
+
+    return Request.of(
+        options.images,
+        options.calibration,
+        settings,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        flux_correction=not options.no_flux_correction,
+        spectrum_format=options.format,
+        output=options.output,
+        origin=options.targets or options.target,
+        archive=archive_of(options),
+        keep_cutouts=options.keep_cutouts,
+    )
+
+
+def refreshed(images):
+    """The same images, after a look into their folders with a progress bar."""
+    with progress_bar("index") as progress:
+        images.refresh(progress=progress)
+    return images
+
+
+def rejections(targets):
+    """A sentence for each of the first rejected rows."""
+    notes = [f"not measured: {rejected}" for rejected in targets.rejected[:20]]
+    if len(targets.rejected) > 20:
+        notes.append(f"… and {len(targets.rejected) - 20} more rows that cannot be sources")
+    return notes
+
+
+def read_target_options(options):
+    """The target list of the options of `add_targets`; ValueError if nothing in it can be measured."""
+    from .io import read_targets
+
+    if bool(options.targets) == bool(options.target):
+        raise ValueError('give either a table of targets or at least one --target "RA DEC"')
+    targets = read_targets(options.targets) if options.targets else _targets_from(options.target)
+    if not targets.sources:
+        where = options.targets or "--target"
+        if not targets.n_rows:
+            raise ValueError(f"{where}: the list has no rows")
+        which = f"none of its {targets.n_rows} rows can" if targets.n_rows > 1 else "its only row cannot"
+        raise ValueError(f"{where}: {which} be measured; {targets.rejected[0]}")
+    return targets
+
+
+def _targets_from(texts):
+    """The target list of ``--target`` options; what is no position is a rejected row."""
+    import numpy as np
+    from astropy.table import Table
+
+    from .io import Rejected, TargetListError, parse_target, read_targets
+
+    rows, positions, rejected = [], [], []
+    for row, text in enumerate(texts):
+        try:
+            positions.append(parse_target(text))
+            rows.append(row)
+        except TargetListError as error:
+            rejected.append(Rejected(row, f"{error}{_LOOK_UP if re.match('[^0-9]*[A-Za-z]', text) else ''}"))
+    table = Table({"ra": [p.ra for p in positions], "dec": [p.dec for p in positions]}, dtype=(float, float))
+    targets = read_targets(table)
+    return replace(targets, rows=np.array(rows, dtype=int), rejected=rejected)
