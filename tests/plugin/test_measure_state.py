@@ -465,7 +465,7 @@ def test_typed_times_that_are_none(text, part):
 
 
 def test_folders_are_remembered(session, tmp_path, images, no_job_processes):
-    assert remembered_folders() == ((), (), "")
+    assert remembered_folders() == ((), (), "", None)
     state = MeasureState(session)
     state.target.text = "150 2"
     state.request.add_folder(str(tmp_path))

@@ -1,6 +1,9 @@
 """Work in a thread of its own, of which only the latest counts."""
 
+from itertools import count
 from threading import Condition, Thread
+
+_NUMBERS = count(1)  # a late delivery cannot be taken for that of another one
 
 
 class LatestWork:
@@ -23,7 +26,7 @@ class LatestWork:
     def __init__(self, deliver, progress=None):
         self._deliver, self._progress = deliver, progress
         self._changed = Condition()
-        self._number, self._work, self._closed, self._thread = 0, None, False, None
+        self._number, self._work, self._closed, self._thread = next(_NUMBERS), None, False, None
 
     def request(self, work):
         """Do something, instead of whatever was asked for before.
@@ -36,10 +39,10 @@ class LatestWork:
         Returns
         -------
         int
-            Number of the work.
+            Number of the work, which no other one has.
         """
         with self._changed:
-            self._number += 1
+            self._number = next(_NUMBERS)
             if not self._closed:
                 self._work = work
                 if self._thread is None:
@@ -51,14 +54,14 @@ class LatestWork:
     def cancel(self):
         """Drop what is done or waits."""
         with self._changed:
-            self._number += 1
+            self._number = next(_NUMBERS)
             self._work = None
 
     def close(self):
         """Drop everything, and end the thread as soon as it can."""
         with self._changed:
             self._closed, self._work = True, None
-            self._number += 1
+            self._number = next(_NUMBERS)
             self._changed.notify()
 
     def _run(self):

@@ -1,5 +1,6 @@
 """What a measurement will look at and how long it will take, target by target, before it starts."""
 
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,12 +9,16 @@ from ...images import FolderCollection
 from ...model.detectors import PIXEL_SCALE_ARCSEC
 from ...photometry.forecast import count_images
 from ...photometry.groups import LEAST_SEPARATION_PX
+from ...photometry.image_flow import matches_of
 from ...photometry.output import row_label
-from ...photometry.pipeline import check_engine, checked_sources, matches_of
+from ...photometry.pipeline import check_engine, checked_sources
 from ...photometry.settings import Settings
+from .archive_plan import ImagesToCome, ask_archive
 from .companions import pairs_within
+from .coverage import coverage_of
 
 _SAME_PLACE_ARCSEC = LEAST_SEPARATION_PX * PIXEL_SCALE_ARCSEC
+_OUTLOOK = ("images", "local", "kept", "megabytes", "seconds")
 _FILTERS = {"detectors": "of the detectors", "wavelength": "at the wavelengths", "time": "in the time range"}
 
 
@@ -35,6 +40,8 @@ class PlanLine:
     problem : str
         Why it is not measured, as a sentence; '' if it is.
     companion : bool
+    number : int
+        Of the source, in the order of `Coverage`; -1 for a row that is rejected.
     """
 
     row: int
@@ -45,6 +52,7 @@ class PlanLine:
     counts: tuple
     problem: str = ""
     companion: bool = False
+    number: int = -1
 
     @property
     def images(self):
@@ -65,11 +73,15 @@ class Plan:
     measurements : int
         Rows of spectra to expect; sources near a border may turn out to lie beside the image.
     seconds : float or None
-        Expected run time; None if this machine has no record of runs.
+        Expected time of measuring; None if this machine has no record of runs.
     seconds_basis : str
         Where the run time is from.
     unreadable : list of (str, str)
         Path and reason of files in the folders that cannot be measured.
+    coverage : Coverage or None
+        Detectors, wavelengths and dates of each source.
+    archive : ArchivePart or None
+        Of images of the archive: what it knows of them, and what it takes to have them.
     """
 
     lines: list
@@ -78,6 +90,13 @@ class Plan:
     seconds: float | None
     seconds_basis: str
     unreadable: list
+    coverage: object = None
+    archive: object = None
+
+    @property
+    def is_complete(self):
+        """Whether all images are known: not if the archive has not been asked."""
+        return self.archive is None or self.archive.asked is not None
 
     @property
     def counts(self):
@@ -93,7 +112,7 @@ class Plan:
     def nothing_measured(self):
         """A sentence that says why no target is measured, by the first one with a position; '' if one is."""
         targets = [line for line in self.lines if not line.companion]
-        if self.n_measured or not targets:
+        if self.n_measured or not targets or not self.is_complete:
             return ""
         line = min(targets, key=lambda line: np.isnan(line.ra))
         if len(targets) == 1:
@@ -112,6 +131,9 @@ def plan(
     cancelled=None,
     *,
     flux_correction=True,
+    archive=None,
+    ask=False,
+    refresh=False,
 ):
     """Say what a measurement will do, without measuring anything.
 
@@ -119,21 +141,28 @@ def plan(
     ----------
     targets : Targets
     image_folders : path or sequence of paths
+        None are needed with an archive.
     calibration : path, optional
     settings : Settings, optional
     workers : int, optional
     scheduler : str, optional
         Address of a Dask cluster.
     progress : callable(done, total), optional
-        Called while headers of images are read that have not been seen before.
+        Called while headers of images are read that have not been seen before, and while the archive is asked.
     cancelled : callable() -> bool, optional
         Asked meanwhile, and between the steps.
     flux_correction : bool, optional
+    archive : ArchiveChoice, optional
+        Images of the archive that are wanted beside those of the folders.
+    ask : bool, optional
+        Whether the archive may be asked now; if not, what it has answered before serves.
+    refresh : bool, optional
+        Whether it is asked also about what it was asked lately.
 
     Returns
     -------
     Plan or None
-        None if it was cancelled.
+        None if it was cancelled. An archive that cannot be asked is told in ``archive``.
 
     Raises
     ------
@@ -142,25 +171,53 @@ def plan(
     PhotometryError
         If there is no target, or the engine is not installed.
     """
-    settings = settings or Settings()
-    stop = cancelled or (lambda: False)
+    settings, stop = settings or Settings(), cancelled or (lambda: False)
     sources = checked_sources(targets.sources)
     check_engine(settings)
-    images = FolderCollection(image_folders, calibration, flux_correction=flux_correction)
+    images = _in_folders(image_folders, calibration, flux_correction, progress, cancelled)
+    part = None
+    if archive is not None and not stop():
+        known, part = ask_archive(archive, sources, images, settings, flux_correction, ask=ask, refresh=refresh,
+                                  progress=progress, cancelled=cancelled)  # fmt: skip
+        images = known or images
+        if part is None:
+            return None
+    if stop():
+        return None
+    return _plan(targets, images, part, settings, workers, scheduler, cancelled)
+
+
+def _in_folders(folders, calibration, flux_correction, progress, cancelled):
+    """The images in folders; None without a folder."""
+    if not isinstance(folders, str | os.PathLike) and not folders:
+        return None
+    images = FolderCollection(folders, calibration, flux_correction=flux_correction)
     images.refresh(progress, cancelled)
+    return images
+
+
+def _plan(targets, images, part, settings, workers, scheduler, cancelled):
+    """The plan on images that are known; None if it was cancelled."""
+    stop, sources = cancelled or (lambda: False), targets.sources
+    matches = [] if images is None else matches_of(sources, images, settings)
+    to_fetch = frozenset()
+    if isinstance(images, ImagesToCome):
+        outlook = images.outlook(sources, matches, cancelled)
+        to_fetch = {match.record.exposure for match in outlook.missing}
+        part = replace(part, **{name: getattr(outlook, name) for name in _OUTLOOK})
+    coverage = coverage_of(matches, sources, to_fetch, cancelled)
     if stop():
         return None
-    matches = matches_of(sources, images, settings)
-    counts = count_images(matches, sources, cancelled)
-    if stop():
-        return None
-    lost = np.flatnonzero(counts.sum(axis=1) == 0)
-    problems = _coincident(targets) | dict(zip(lost.tolist(), _problems(lost, sources, images, settings, cancelled)))
+    counts = coverage.counts
+    is_complete = part is None or part.asked is not None
+    lost = np.flatnonzero(counts.sum(axis=1) == 0) if is_complete else ()
+    problems = _coincident(targets) | dict(zip(lost, _problems(lost, sources, images, settings, cancelled)))
     if stop():
         return None
     seconds, basis = _expected(matches, counts, settings, workers, scheduler)
+    unreadable = [] if images is None else list(images.failures)
     lines = lines_of(targets, counts, problems)
-    return Plan(lines, len(matches), int(counts.sum()), seconds, basis, list(images.failures))
+    return Plan(lines, len(matches), int(counts.sum()), seconds, basis, unreadable, coverage, part)
 
 
 def lines_of(targets, counts=None, problems=None):
@@ -181,7 +238,9 @@ def lines_of(targets, counts=None, problems=None):
     """
     counts = np.zeros((len(targets), 6), dtype=int) if counts is None else counts
     lines = [
-        PlanLine(int(row), s.label, s.ra, s.dec, s.shape, tuple(count), (problems or {}).get(number, ""), s.companion)
+        PlanLine(
+            int(row), s.label, s.ra, s.dec, s.shape, tuple(count), (problems or {}).get(number, ""), s.companion, number
+        )
         for number, (s, row, count) in enumerate(zip(targets.sources, targets.rows, counts.tolist()))
     ]
     lines += [
@@ -269,5 +328,6 @@ def _expected(matches, counts, settings, workers, scheduler):
 
     if not matches:
         return None, "there is nothing to measure"
-    size = float(np.median([match.record.size for match in matches]))
+    sizes = [match.record.size for match in matches if hasattr(match.record, "size")]  # of those in the folders
+    size = float(np.median(sizes)) if sizes else None
     return expected_seconds(len(matches), int(counts.sum()), settings, workers, scheduler, image_bytes=size)

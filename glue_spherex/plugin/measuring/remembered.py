@@ -1,4 +1,4 @@
-"""What the measure dialog remembers between sessions: folders with images, and the one with calibration files."""
+"""What the measure dialog remembers between sessions: folders with images and calibration files, and the archive."""
 
 import json
 from typing import NamedTuple
@@ -21,11 +21,14 @@ class RememberedFolders(NamedTuple):
         Those of them that the last job had.
     calibration : str
         '' for none.
+    archive : dict or None
+        Values of `ArchiveFields`, unchecked.
     """
 
     known: tuple = ()
     used: tuple = ()
     calibration: str = ""
+    archive: dict | None = None
 
 
 def remembered_folders():
@@ -38,8 +41,14 @@ def remembered_folders():
     """
     try:
         content = json.loads((default_home() / _NAME).read_text(encoding="utf-8"))
-        return RememberedFolders(_texts(content["known"]), _texts(content["used"]), str(content["calibration"]))
-    except (OSError, ValueError, LookupError, TypeError):
+        archive = content.get("archive")
+        return RememberedFolders(
+            _texts(content["known"]),
+            _texts(content["used"]),
+            str(content["calibration"]),
+            archive if isinstance(archive, dict) else None,
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return RememberedFolders()
 
 
@@ -49,13 +58,15 @@ def _texts(values):
     return tuple(str(value) for value in values if str(value).strip())
 
 
-def remember_folders(known, used, calibration):
+def remember_folders(known, used, calibration, archive=None):
     """Keep folders for the next session.
 
     Parameters
     ----------
     known, used : sequence of str
     calibration : str
+    archive : dict, optional
+        From `ArchiveFields.archive_values`.
 
     Raises
     ------
@@ -66,4 +77,4 @@ def remember_folders(known, used, calibration):
     home.mkdir(parents=True, exist_ok=True)
     content = {"known": list(dict.fromkeys([*used, *known]))[:_MOST_FOLDERS], "used": list(used)}
     with replacing(home / _NAME) as part, open(part, "w", encoding="utf-8") as file:
-        json.dump(content | {"calibration": calibration}, file, indent=1)
+        json.dump(content | {"calibration": calibration, "archive": archive}, file, indent=1)

@@ -5,12 +5,12 @@ from importlib.util import find_spec
 from tempfile import TemporaryFile
 
 from echo import CallbackProperty, SelectionCallbackProperty
-from glue.core.state_objects import State
 
 from ...io.typed_values import MJD_FIRST, MJD_LAST, mjd_of, number_of, ranges_of, ranges_text, whole_number_of
 from ...photometry.output import EXTENSIONS, SETTINGS_NAME
 from ...photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, PSF_ZONES, WEIGHTS, Settings
 from ...photometry.tractor import tractor_available
+from .archive_fields import ArchiveFields
 
 #: Choices of the fields, in words.
 WORDS = {
@@ -42,7 +42,7 @@ _CHOICES = {
 }
 
 
-class RequestFields(State):
+class RequestFields(ArchiveFields):
     """What is typed and chosen; numbers are text until they are used.
 
     Attributes
@@ -151,14 +151,15 @@ class RequestFields(State):
 
     def missing(self):
         """What must be given still: dict of field to sentence."""
-        if not self.image_folders:
-            return {"image_folders": "Tick or add a folder with Level-2 images."}
+        if not self.image_folders and not self.use_archive:
+            return {"image_folders": "Tick or add a folder with Level-2 images, or tick the archive."}
         return {}
 
     def wrong(self):
         """What is not allowed: dict of field to sentence."""
         found = {
             "image_folders": self._wrong_folders(),
+            "use_archive": self.archive_note if self.use_archive else "",
             "calibration": _no_folder(self.folder("calibration"), "Calibration"),
             "scheduler": self._wrong_scheduler(),
             "output": self._wrong_output(),
@@ -251,6 +252,7 @@ class RequestFields(State):
         settings = request.settings
         self.known_folders = tuple(dict.fromkeys([*request.image_folders, *self.known_folders]))
         self.image_folders = tuple(request.image_folders)
+        self.fill_archive_from(request)
         low, high = settings.time or (MJD_FIRST, MJD_LAST)
         self.update_from_dict(
             {

@@ -8,41 +8,27 @@ from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core import Subset, message
 from glue.core.exceptions import IncompatibleAttribute
 from glue.core.hub import HubListener
-from glue.core.state_objects import State
 
 from ...io import TargetListError
-from ...io.typed_values import number_of
 from ...jobs import submit
-from ...model import Sersic
 from ..columns import spectra_in
 from ..cutouts.finding import calibration_folder, image_folders
-from ..dialogs import DATA_MESSAGES, listen, offer
-from .companions import with_companions
+from ..dialogs import DATA_MESSAGES, listen
+from .coverage import VIEWS
 from .layers import is_made_on
+from .model_fields import MODEL_FIELDS, ModelFields
 from .plan import lines_of
 from .planning import PlanRequest
 from .remembered import remember_folders, remembered_folders
 from .request_fields import RequestFields
-from .target_choice import OTHER_ROLES, SHAPE_ROLES, TargetChoice, layer_text, table_layers
-from .target_lists import targets_of_layer, with_shape
+from .sentences import sentence_of
+from .target_choice import OTHER_ROLES, SHAPE_ROLES, TargetChoice, layer_text
 
-SHAPE_WORDS = {
-    "columns": "as listed, else points",
-    "point": "points",
-    "sersic": "galaxies of one shape",
-}
 _SUBSET_MESSAGES = (message.SubsetCreateMessage, message.SubsetUpdateMessage, message.SubsetDeleteMessage)
-_SERSIC = {
-    "sersic_n": ("n", "Sérsic index"),
-    "r_eff": ("r_eff", "half-light radius"),
-    "axis_ratio": ("axis_ratio", "axis ratio"),
-    "position_angle": ("position_angle", "position angle"),
-}
-_FARTHEST_ARCSEC = 600.0
 _DEFAULT_TITLE = re.compile(r".*, \d{4}-\d\d-\d\d \d\d:\d\d")
 
 
-class MeasureState(State, HubListener):
+class MeasureState(ModelFields, HubListener):
     """A measurement that is put together and handed in as a job.
 
     Parameters
@@ -64,13 +50,7 @@ class MeasureState(State, HubListener):
         What was done last, or why it could not be.
     """
 
-    shape = SelectionCallbackProperty(docstring="shape of the targets")
-    sersic_n = CallbackProperty("1", docstring="Sérsic index of all")
-    r_eff = CallbackProperty("3", docstring="half-light radius of all, arcsec")
-    axis_ratio = CallbackProperty("1", docstring="minor over major axis of all")
-    position_angle = CallbackProperty("0", docstring="of all, degrees East of North")
-    neighbours = SelectionCallbackProperty(docstring="dataset or subset with neighbours")
-    radius = CallbackProperty("30", docstring="neighbours within this radius of a target, arcsec")
+    coverage_view = SelectionCallbackProperty(docstring="what the chart of the coverage shows")
     load_result = CallbackProperty(True, docstring="whether the result is loaded when it is finished")
     lines = CallbackProperty((), docstring="what will be measured")
     plan = CallbackProperty(None, docstring="numbers of images, and the expected run time")
@@ -94,12 +74,10 @@ class MeasureState(State, HubListener):
         collection = session.data_collection
         self.target = TargetChoice(collection, layers)
         self.request = RequestFields()
-        MeasureState.shape.set_choices(self, list(SHAPE_WORDS))
-        MeasureState.shape.set_display_func(self, SHAPE_WORDS.get)
-        MeasureState.neighbours.set_display_func(self, lambda layer: "none" if layer is None else layer_text(layer))
-        self._offer_neighbours()
+        MeasureState.coverage_view.set_choices(self, list(VIEWS))
+        self.offer_neighbours(collection)
         self._preset_folders()
-        for attribute in ("shape", *_SERSIC, "neighbours", "radius"):
+        for attribute in MODEL_FIELDS:
             self.add_callback(attribute, self._targets_changed)
         self.target.add_global_callback(self._targets_changed)
         self.request.add_global_callback(self._changed)
@@ -124,6 +102,7 @@ class MeasureState(State, HubListener):
         self.request.calibration = (found or [remembered.calibration])[0]
         if _is_gone(self.request.calibration):
             self.request.calibration = ""
+        self.request.take_archive_values(remembered.archive)
 
     # -- what is missing or wrong -------------------------------------------------------------------------------------
 
@@ -133,7 +112,7 @@ class MeasureState(State, HubListener):
 
     def wrong(self):
         """What is not allowed, where it stands: dict of field to sentence, in the order of the dialog."""
-        return {**self._target_problem, **self._wrong_shape(), **self._wrong_radius(), **self.request.wrong()}
+        return {**self._target_problem, **self.wrong_model(), **self.request.wrong()}
 
     def problems(self):
         """Why the measurement cannot be handed in: dict of field to sentence; empty if it can."""
@@ -152,33 +131,6 @@ class MeasureState(State, HubListener):
             return "There is no target: the list has no rows."
         rows = "row" if len(rejected) == 1 else f"{len(rejected)} rows"
         return f"There is no target: the {rows} cannot be measured. {rejected[0]}"
-
-    def _wrong_shape(self):
-        if self.shape != "sersic":
-            return {}
-        found = {}
-        for field, (parameter, what) in _SERSIC.items():
-            try:
-                Sersic(**{"n": 1.0, "r_eff": 1.0, parameter: number_of(getattr(self, field), what)})
-            except ValueError as error:
-                sentence = str(error).removeprefix("Sersic profile: ").replace(f"{parameter} is ", f"{what} is ", 1)
-                found[field] = _sentence(sentence)
-        return found
-
-    def _wrong_radius(self):
-        if self.neighbours is None:
-            return {}
-        try:
-            self._radius()
-        except ValueError as error:
-            return {"radius": _sentence(error)}
-        return {}
-
-    def _radius(self):
-        radius = number_of(self.radius, "radius")
-        if not 0 < radius <= _FARTHEST_ARCSEC:
-            raise ValueError(f"radius is {radius:g} arcsec; allowed is 0 < radius <= {_FARTHEST_ARCSEC:g} arcsec.")
-        return radius
 
     # -- targets ------------------------------------------------------------------------------------------------------
 
@@ -208,31 +160,17 @@ class MeasureState(State, HubListener):
             return
         try:
             self._listed = self.target.targets()
-            if not {**self._wrong_shape(), **self._wrong_radius()}:
-                self._listed = self.targets = self._with_neighbours(self._shaped(self._listed))
+            if not self.wrong_model():
+                self._listed, problem = self.modelled(self._listed, self._columns_of_neighbours())
+                self.targets = self._listed
+                self._target_problem = {"neighbours": problem} if problem else {}
         except (TargetListError, IncompatibleAttribute) as error:
-            self._target_problem = {self.target.how: _sentence(error)}
-
-    def _shaped(self, targets):
-        if self.shape == "columns":
-            return targets
-        if self.shape == "point":
-            return with_shape(targets, None)
-        values = {parameter: number_of(getattr(self, field), what) for field, (parameter, what) in _SERSIC.items()}
-        return with_shape(targets, Sersic(**values))
-
-    def _with_neighbours(self, targets):
-        if self.neighbours is None:
-            return targets
-        try:
-            neighbours = targets_of_layer(self.neighbours, self._columns_of_neighbours())
-            return with_companions(targets, neighbours, self._radius())
-        except (TargetListError, IncompatibleAttribute) as error:
-            self._target_problem = {"neighbours": _sentence(error)}
-            return targets
+            self._target_problem = {self.target.how: sentence_of(error)}
 
     def _columns_of_neighbours(self):
         """Those that were chosen, if the targets are from the same dataset; else they are guessed."""
+        if self.neighbours is None:
+            return None
         target = self.target
         same = target.how == "layer" and target.has_columns and target.layer.data is self.neighbours.data
         return target.columns if same else None
@@ -242,15 +180,12 @@ class MeasureState(State, HubListener):
         """Roles of columns that count now: none of the shape where all targets have the same."""
         return ("ra", "dec", "name", *(SHAPE_ROLES if self.shape == "columns" else ()), *OTHER_ROLES)
 
-    def _offer_neighbours(self):
-        offer(self, "neighbours", [None, *table_layers(self.session.data_collection)])
-
     def _on_message(self, message_):
         """The data in glue have changed."""
         self._hearing, before, neighbours = True, self._chosen(), self.neighbours
         try:
             gone = self.target.refresh()
-            self._offer_neighbours()
+            self.offer_neighbours(self.session.data_collection)
         finally:
             self._hearing = False
         if neighbours is not None and self.neighbours is None:
@@ -289,6 +224,7 @@ class MeasureState(State, HubListener):
             request.n_workers(),
             request.scheduler.strip() or None,
             request.flux_correction,
+            request.archive_choice(),
         )
 
     def take_plan(self, asked, plan):
@@ -304,10 +240,30 @@ class MeasureState(State, HubListener):
             return
         self.planning, self._planned = False, asked
         if isinstance(plan, Exception):
-            self.plan, self.plan_problem = None, _sentence(plan)
+            self.plan, self.plan_problem = None, sentence_of(plan)
         else:
             self.plan_problem = ""
             self.plan, self.lines = plan, plan.lines
+
+    def coverage(self, lines=()):
+        """Numbers for the chart.
+
+        Parameters
+        ----------
+        lines : sequence of PlanLine, optional
+            Of these targets only; of all without.
+
+        Returns
+        -------
+        ndarray of int, shape (k, 2), or None
+            By detectors, wavelengths or dates, as `coverage_view` says; images on this computer, and to be fetched.
+            None as long as nothing is counted.
+        """
+        plan = self.plan
+        if plan is None or plan.coverage is None or not (plan.images or plan.is_complete):
+            return None
+        numbers = [line.number for line in lines if line.number >= 0]
+        return plan.coverage.of(self.coverage_view, numbers if lines else None)
 
     @property
     def is_planned(self):
@@ -352,15 +308,18 @@ class MeasureState(State, HubListener):
                 spectrum_format=request.spectrum_format,
                 output=request.folder("output"),
                 origin=self._origin(),
+                archive=request.archive_choice(),
+                keep_cutouts=request.keep_cutouts,
             )
         except (ValueError, OSError) as error:
-            return self._fail(_sentence(error))
+            return self._fail(sentence_of(error))
         self._tell(
             f"Job {job.id} was handed in: {job.title}. Look at it in the Job monitor, or change something to measure "
             "again."
         )
         try:
-            remember_folders(request.known_folders, request.image_folders, request.folder("calibration") or "")
+            calibration = request.folder("calibration") or ""
+            remember_folders(request.known_folders, request.image_folders, calibration, request.archive_values())
         except (OSError, ValueError) as error:
             self._tell(f"{self.status} The folders cannot be remembered for the next time: {error}.")
         return job
@@ -397,11 +356,6 @@ class MeasureState(State, HubListener):
         self.failed = True
         self.status = text
         return None
-
-
-def _sentence(error):
-    text = str(error) or type(error).__name__
-    return text[0].upper() + text[1:]
 
 
 def _is_gone(folder):

@@ -1,5 +1,7 @@
 """The measure dialog: a view of `MeasureState`."""
 
+from functools import partial
+
 from glue.core.hub import HubListener
 from qtpy import QtCore, QtWidgets
 
@@ -8,7 +10,8 @@ from ...plugin.measuring.planning import plan_text
 from ...plugin.measuring.state import MeasureState
 from ..cutout_viewer.canvas import told
 from ..open_dialogs import keep_open, push_button, status_line, window_of
-from .coverage_chart import CoverageChart
+from .archive_line import ArchiveLine
+from .coverage_chart import CoverageChart, CoverageSwitch
 from .delivery import Delivery
 from .form import heading, plain_tip, red
 from .plan_table import PlanTable
@@ -74,7 +77,8 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self._asked = self._stopped = self._handed_in = self._handed_in_request = None
         self._count_number = self._look_up_number = 0
         self._counting, self._looking_up = Delivery(self), Delivery(self)
-        self._count_work = LatestWork(self._counting.arrived.emit, self._counting.progressed.emit)
+        self._asking = False  # whether the archive is being asked
+        self._count_work = self._new_count_work()
         self._look_up_work = LatestWork(self._looking_up.arrived.emit)
         self._counting.arrived.connect(self._on_counted)
         self._counting.progressed.connect(self._on_progress)
@@ -86,6 +90,8 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         column = QtWidgets.QVBoxLayout(self)
         column.addWidget(self._middle(), 1)
         column.addLayout(self._count_row())
+        self.archive_line = ArchiveLine(state, self.ask_archive)
+        column.addWidget(self.archive_line)
         column.addWidget(self._status_line())
         column.addLayout(self._button_row())
         state.add_callback("changes", self._on_change)
@@ -112,8 +118,9 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         column.addWidget(heading("What will be measured"))
         self.table = PlanTable(self.state)
         column.addWidget(self.table, 1)
-        self.chart = CoverageChart(self.state)
+        self.chart, self.chart_switch = CoverageChart(self.state), CoverageSwitch(self.state)
         self.table.chosen.connect(self.chart.choose)
+        column.addWidget(self.chart_switch)
         column.addWidget(self.chart)
         splitter.addWidget(right)
         splitter.setStretchFactor(1, 1)
@@ -251,22 +258,43 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self._show_plan()
         self._show_status()
 
-    def _count(self, again=False):
+    def _new_count_work(self):
+        return LatestWork(self._counting.arrived.emit, self._counting.progressed.emit)
+
+    def _stop_counting(self):
+        """Drop the count that goes on; a host that keeps silent does not hold up the next one."""
+        if self._asking:
+            self._count_work.close()
+            self._count_work, self._asking = self._new_count_work(), False
+        else:
+            self._count_work.cancel()
+
+    def _count(self, again=False, ask=False):
         state, asked = self.state, self.state.plan_request()
         if asked is None:
-            self._count_work.cancel()
+            self._stop_counting()
             state.planning, self._asked = False, None
-        elif again or not (state.is_planned or asked in (self._asked, self._stopped)):
-            self._asked, self._stopped = asked, None
-            state.planning = True
+        elif again or ask or not (state.is_planned or asked in (self._asked, self._stopped)):
+            self._stop_counting()
+            self._asked, self._stopped, self._asking = asked, None, ask
             self.progress.setRange(0, 0)
-            self._count_number = self._count_work.request(asked.count)
+            known = state.plan is not None and state.plan.archive is not None and state.plan.archive.asked is not None
+            work = partial(asked.count, ask=True, refresh=known) if ask else asked.count
+            self._count_number = self._count_work.request(work)
+            state.planning = True
+
+    @told
+    def ask_archive(self):
+        """Asking the archive."""
+        self.settle()
+        self._count(ask=True)
+        self._show_plan()
 
     @told
     def _count_clicked(self, *args):
         """Counting the images."""
         if self.state.planning:
-            self._count_work.cancel()
+            self._stop_counting()
             self._stopped, self._asked = self._asked, None
             self.state.planning = False
         else:
@@ -277,7 +305,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         """Showing the numbers of images."""
         asked = self._asked
         if number == self._count_number and asked is not None:  # else something else was asked for meanwhile
-            self._asked, self.state.planning = None, False
+            self._asked, self._asking, self.state.planning = None, False, False
             self.state.take_plan(asked, plan if error is None else error)
 
     def _on_progress(self, number, done, total):
@@ -295,9 +323,11 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.plan_label.setToolTip(plain_tip(self._plan_tip()))
         self.progress.setVisible(state.planning)
         self.count_button.setText("Stop" if state.planning else "Count again")
-        tip = "Stop counting images" if state.planning else "Search the folders again, and count the images"
+        again = "Search the folders again, and count the images"
+        tip = "Stop asking the archive" if self._asking else "Stop counting images" if state.planning else again
         self.count_button.setToolTip(tip)
         self.count_button.setEnabled(state.planning or state.plan_request() is not None)
+        self.archive_line.show_plan(self._asking)
         if state.plan is None:
             self.chart.refresh()
         self._show_status()
@@ -307,7 +337,8 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         if plan is None:
             return "How many images hold the targets is counted as soon as targets and folders are named"
         basis = plan.seconds_basis
-        lines = [f"No run time is foretold: {basis}" if plan.seconds is None else f"Expected run time {basis}"]
+        what = "run time" if plan.archive is None else "time of measuring"
+        lines = [f"No {what} is foretold: {basis}" if plan.seconds is None else f"Expected {what} {basis}"]
         lines += [f"{path}: {reason}" for path, reason in plan.unreadable[:_MOST_FILES]]
         more = len(plan.unreadable) - _MOST_FILES
         return "\n".join(lines + ([f"… and {more} more files"] if more > 0 else []))

@@ -80,7 +80,8 @@ class PlanModel(QtCore.QAbstractTableModel):
             if line.problem:
                 return line.problem
             return f"companion, {shape_text(line.shape)}" if line.companion else shape_text(line.shape)
-        if self._state.plan is None:
+        plan = self._state.plan
+        if plan is None or not (plan.is_complete or line.images):  # not known yet
             return ""
         return str(line.images if column == _ALL else line.counts[column - _FIRST])
 

@@ -30,6 +30,7 @@ class RequestForm(Form):
         self.add_folder_button = push_button("Add folder…", self._add_folder)
         self.add_folder_button.setToolTip("Add a folder with Level-2 images; it is remembered for the next time")
         self.add_row("", self.add_folder_button, name="add folder")
+        self._archive()
         tip = (
             "Folder with the archive's calibration files: solid-angle maps and spectral WCS. Without it wavelengths "
             "are good to 1 nm and fluxes to 2 %"
@@ -44,6 +45,36 @@ class RequestForm(Form):
         tip = "Only images of this time: dates (UTC) as 2025-08-13, whole days; or modified Julian dates; open if empty"
         self.add_row("T&ime", self.line(self.request, "time_from", tip, _DATES, "from the first"), "to",
                      self.line(self.request, "time_to", tip, _DATES, "the last"), tip=tip)  # fmt: skip
+
+    def _archive(self):
+        request, note = self.request, self.request.archive_note
+        tip = (
+            "Images of the targets are found in the public archive of SPHEREx, and only the pixels around them fetched"
+        )
+        box = self.check(request, "use_archive", "Archive (IRSA)", note or f"{tip}; images in the folders go first")
+        box.setEnabled(not note)
+        self.add_row("Archi&ve", box, tip=tip, name="use_archive")
+        if note:
+            self.mark({}, {"use_archive": note})
+        tip = "Images that were processed for several data releases are taken from the newest one, or from one alone"
+        self.add_row("  release", self.combo(request, "archive_release", tip), tip=tip, name="archive_release")
+        tip = "The wide survey covers the whole sky; the deep fields are at the poles of the ecliptic"
+        self.add_row("  survey", self.combo(request, "archive_fields", tip), tip=tip, name="archive_fields")
+        tip = "Cutouts of all images are put into the result folder, so that spectra and pixels travel together"
+        keep = self.check(request, "keep_cutouts", "keep the cutouts with the result", tip)
+        self.add_row("", keep, name="keep_cutouts")
+        request.add_callback("use_archive", self.refresh)
+        self.refresh()
+
+    def refresh(self, *args):
+        """Show the fields that count."""
+        for name in ("archive_release", "archive_fields", "keep_cutouts"):
+            self.show_row(name, bool(self.request.use_archive))
+
+    def mark(self, wrong, notes=None):
+        """Mark fields; below the archive stands why it cannot be chosen."""
+        note = self.request.archive_note
+        super().mark(wrong, {**({"use_archive": note} if note else {}), **(notes or {})})
 
     def _detectors(self):
         self.detector_boxes, row = {}, QtWidgets.QWidget()
