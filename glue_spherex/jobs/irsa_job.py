@@ -19,7 +19,7 @@ def irsa_jobs_folder():
     return default_home() / FOLDER_NAME
 
 
-def fetch_irsa_job(address, folder=None, *, client=None, refresh=False, cancelled=None):
+def fetch_irsa_job(address, folder=None, *, client=None, refresh=False, progress=None, cancelled=None):
     """Have the spectra of a job of IRSA's Spectrophotometry Tool as a file.
 
     Parameters
@@ -32,6 +32,8 @@ def fetch_irsa_job(address, folder=None, *, client=None, refresh=False, cancelle
         The user's settings by default.
     refresh : bool
         Whether the archive is asked although the file is there.
+    progress : callable(done, total), optional
+        Called when the job is asked for (0 of 3), its result is fetched (1), is checked (2), and is here (3).
     cancelled : callable, optional
         When it says yes, `ArchiveStopped` is raised.
 
@@ -49,9 +51,13 @@ def fetch_irsa_job(address, folder=None, *, client=None, refresh=False, cancelle
     settings = ArchiveSettings.load() if client is None else client.settings
     job = job_address(address, settings)
     path = Path(folder if folder is not None else irsa_jobs_folder()) / f"irsa-job-{job.name}.vot"
+    told = progress or (lambda done, total: None)
     if not refresh and path.is_file():
+        told(3, 3)
         return path
-    data = fetch_result(job, client or _client(settings), cancelled)
+    told(0, 3)
+    data = fetch_result(job, client or _client(settings), cancelled, lambda: told(1, 3))
+    told(2, 3)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -60,6 +66,7 @@ def fetch_irsa_job(address, folder=None, *, client=None, refresh=False, cancelle
     except (OSError, TableFileError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArchiveError(f"{path}: the result of the job cannot be kept there: {reason}.") from error
+    told(3, 3)
     return path
 
 

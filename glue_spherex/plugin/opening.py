@@ -27,6 +27,22 @@ def require_file(path, what):
         )
 
 
+def is_from(data, path):
+    """Whether a dataset was loaded from a file.
+
+    Parameters
+    ----------
+    data : glue.core.Data
+    path : path-like
+
+    Returns
+    -------
+    bool
+    """
+    log = getattr(data, "_load_log", None)
+    return log is not None and os.path.realpath(log.path) == os.path.realpath(path)
+
+
 def component_of(column):
     """A column of a table as a glue component.
 

@@ -10,6 +10,7 @@ from .arrange import arrange_viewers
 from .check_up import check_up_dialog
 from .cutout_viewer import SpherexCutoutViewer
 from .flag_subsets import flag_subsets_dialog
+from .irsa_job import irsa_job_dialog
 from .job_monitor import job_monitor
 from .measure_dialog import measure_dialog
 from .spectrum_viewer import SpherexSpectrumViewer
@@ -31,6 +32,13 @@ def arrange(session, data_collection):
 def measure(session, data_collection):
     """Measure spectra on Level-2 images."""
     return measure_dialog(session)
+
+
+@menubar_plugin("SPHEREx: Open IRSA job…")
+@messagebox_on_error("The dialog for IRSA's jobs cannot be opened")
+def open_irsa_job(session, data_collection):
+    """Open spectra that IRSA's Spectrophotometry Tool has measured."""
+    return irsa_job_dialog(session)
 
 
 @menubar_plugin("SPHEREx: Job monitor")

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from loopback import Answer
+from glue_spherex.images.simulation.archive_server import Answer
 
 JOBS = "/api/spherex/spectrophotometry/async"
 

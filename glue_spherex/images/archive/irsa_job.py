@@ -102,7 +102,7 @@ def _name_of(url):
     return f"{word or 'result'}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
 
-def fetch_result(address, client, cancelled=None):
+def fetch_result(address, client, cancelled=None, progress=None):
     """The result of a job, as it comes.
 
     Parameters
@@ -111,6 +111,8 @@ def fetch_result(address, client, cancelled=None):
     client : ArchiveClient
     cancelled : callable, optional
         When it says yes, `ArchiveStopped` is raised.
+    progress : callable, optional
+        Called without arguments when the job is known and its result is asked for.
 
     Returns
     -------
@@ -127,6 +129,8 @@ def fetch_result(address, client, cancelled=None):
     root = xml_root(data, address.url)
     if root == "job":
         url = result_url(data, address, client.settings)
+        if progress is not None:
+            progress()
         data = _get(client, url, address, None, cancelled)
         root = xml_root(data, url)
         address = JobAddress(url, address.name)

@@ -9,6 +9,7 @@ from ...jobs import JobError
 from ..columns import kind_of, plugin_meta
 from ..links import link_all
 from ..loader import load_spectrum
+from ..opening import is_from
 from ..target_data import load_targets
 from .replacing import replace_values
 from .row_keys import moved_rows
@@ -114,17 +115,12 @@ def data_of_job(data_collection, job_id, kind="spectrum", path=None):
     """
     ours = [data for data in data_collection if kind_of(data) == kind]
     named = [data for data in ours if plugin_meta(data).get("job") == job_id]
-    return next(iter(named or [data for data in ours if path is not None and _is_from(data, path)]), None)
+    return next(iter(named or [data for data in ours if path is not None and is_from(data, path)]), None)
 
 
 def is_preview(data):
     """Whether a dataset is the spectrum of a job as far as it is measured."""
     return bool(plugin_meta(data).get("running"))
-
-
-def _is_from(data, path):
-    log = getattr(data, "_load_log", None)
-    return log is not None and os.path.realpath(log.path) == os.path.realpath(path)
 
 
 def _load(data_collection, job, kind, path, factory, label, read):
