@@ -1,4 +1,5 @@
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +9,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # read when numpy is imported: matrices this small gain nothing from threads
 for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+# the archive of the tests, with its faults
+sys.path.insert(0, str(Path(__file__).parent / "archive"))
 
 
 def _folder_from(variable, holding):
@@ -81,6 +84,39 @@ def simulated(tmp_path_factory):
         return fields[key]
 
     return make
+
+
+@pytest.fixture
+def loopback():
+    """``loopback(**options)``: an archive on this machine, stopped after the test."""
+    from loopback import LoopbackArchive
+
+    running = []
+
+    def start(**options):
+        running.append(LoopbackArchive(**options).start())
+        return running[-1]
+
+    yield start
+    for archive in running:
+        archive.stop()
+
+
+@pytest.fixture
+def listed_archive(monkeypatch):
+    """``listed_archive(ra, dec)``: a `ListedArchive`, which is the user's archive for this test."""
+    from listed_archive import ListedArchive
+
+    running = []
+
+    def start(ra, dec):
+        running.append(ListedArchive(ra, dec))
+        monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", running[-1].archive.url)
+        return running[-1]
+
+    yield start
+    for listed in running:
+        listed.archive.stop()
 
 
 @pytest.fixture

@@ -57,6 +57,12 @@ class BackgroundReader:
                 self._thread = Thread(target=self._run, name="cutouts", daemon=True)
                 self._thread.start()
 
+    def add(self, request):
+        """Ask for one more cutout, before those that wait."""
+        with self._changed:
+            others = [waiting for waiting in self._waiting if waiting.key != request.key]
+        self.request([request, *others])
+
     def recent(self, request):
         """The view of a request, if it was read not long ago; else None. For the thread that asks."""
         with self._changed:
@@ -106,7 +112,7 @@ class BackgroundReader:
         try:
             if forget and hasattr(self._source, "forget"):
                 self._source.forget()
-            if cached is not None and stamp_of(cached.path) == cached.stamp:
+            if cached is not None and not cached.to_fetch and stamp_of(cached.path) == cached.stamp:
                 return cached
             return self._source(request, self._progress, self._is_closed)
         except Exception as error:  # noqa: BLE001 - the thread must live on; the frame says what happened

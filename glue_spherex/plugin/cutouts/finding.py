@@ -1,4 +1,4 @@
-"""Finding the image that a row was measured on, in the folders that are known."""
+"""Finding the image that a row was measured on: in the folders that are known, and among the cutouts that are kept."""
 
 import os
 import time
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...images import ImageIndex
+from ...images.archive.cutout_store import CutoutStore
 from ...images.astrometry import Astrometry
+from ...images.record import exposure_id
+from .kept_cutouts import is_fetched, kept_cutout, surroundings_px
 
 _SEARCH_AGAIN_S = 2.0  # a folder is not searched again sooner for an image that was not there …
 _SHARE_OF_TIME = 0.05  # … nor for more than this part of the time
+_OF_RESULTS = ("settings.json", "images.ecsv")  # files by which a result's folder is known
+_RANKED_PX = 20  # surroundings that decide between several files of an image
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,15 @@ class FoundImage:
         What must be known about it, such as another release; '' normally.
     problem : str
         Why there is none; '' where there is one.
+    to_fetch : bool
+        Whether the archive may have what is missing: the image, the one of the release that was measured, or more
+        pixels of it.
     """
 
     record: object = None
     note: str = ""
     problem: str = ""
+    to_fetch: bool = False
 
 
 # -- what a dataset remembers ------------------------------------------------------------------------------------------
@@ -44,13 +53,26 @@ def image_folders(data):
     Returns
     -------
     list of str
-        First those that the user named, then those it was measured on. Relative ones are understood from the folder
-        of the dataset's file, or one above it, where they exist there; else from the current folder.
+        First those that the user named, then those it was measured on, then the folder ``images`` of the result that
+        it belongs to, where its cutouts are. Relative ones are understood from the folder of the dataset's file, or
+        one above it, where they exist there; else from the current folder.
     """
     named = _entry(data, "spherex").get("image_folders") or []
     measured = _entry(data, "glue_spherex").get("image_folders") or []
     found = [_resolved(data, str(folder)) for folder in [*named, *measured] if str(folder).strip()]
-    return list(dict.fromkeys(found))
+    store = str(CutoutStore().images)  # it is large, and looked into without searching all of it
+    return [folder for folder in dict.fromkeys([*found, *_own_images(data)]) if folder != store]
+
+
+def _own_images(data):
+    """The folder with the cutouts of the result that a dataset's file belongs to, in a list; none without."""
+    origin = _file_of(data)
+    parent = os.path.dirname(os.path.abspath(origin)) if origin else ""
+    for result in (parent, os.path.dirname(parent)) if parent else ():
+        folder = os.path.join(result, "images")
+        if any(os.path.isfile(os.path.join(result, name)) for name in _OF_RESULTS) and os.path.isdir(folder):
+            return [folder]
+    return []
 
 
 def add_image_folder(data, folder):
@@ -78,6 +100,18 @@ def calibration_folder(data):
     folder = _entry(data, "glue_spherex").get("calibration_folder")
     folder = _resolved(data, str(folder)) if folder else ""
     return folder if os.path.isdir(folder) else ""
+
+
+def calibration_of_fetched(data):
+    """Folder with the calibration files of what was fetched from the archive, for a dataset measured on that here.
+
+    Returns
+    -------
+    str
+        '' for datasets of others, for which images are shown as they are, and where there are no such files.
+    """
+    folder = str(CutoutStore().calibrations)
+    return folder if _entry(data, "glue_spherex") and os.path.isdir(folder) else ""
 
 
 def _entry(data, name):
@@ -117,18 +151,20 @@ class ImageFinder:
     ----------
     index : ImageIndex, optional
         Where headers are remembered; the user's own index by default.
+    store : CutoutStore, optional
+        Where cutouts from the archive are kept; the user's own store by default.
     """
 
-    def __init__(self, index=None):
-        self._index = index
+    def __init__(self, index=None, store=None):
+        self._index, self._store = index, store
         self._lookups = {}
 
     def forget(self):
         """Search all folders again when the next image is asked for."""
         self._lookups.clear()
 
-    def find(self, row, folders, progress=None, cancelled=None):
-        """The image of a row.
+    def find(self, row, folders, progress=None, cancelled=None, reach_px=0):
+        """The image of a row: from the folders or, where they do not have it, from the cutouts that are kept.
 
         Parameters
         ----------
@@ -137,28 +173,41 @@ class ImageFinder:
         progress : callable, optional
             ``progress(done, total)`` while headers are read.
         cancelled : callable, optional
+        reach_px : int
+            How far around the position pixels are wanted.
 
         Returns
         -------
         FoundImage
         """
-        problem = _unfit(row, folders)
+        problem = _unfit(row)
         if problem:
             return FoundImage(problem=problem)
+        record, why_not = self._in_folders(row, folders, progress, cancelled, reach_px)
+        if record is None or _lacks(row, record, reach_px):
+            kept = kept_cutout(row, reach_px, self._store, self._index)
+            if record is None or (kept is not None and not _lacks(row, kept, reach_px)):
+                record = kept or record
+        if record is None:
+            return FoundImage(problem=why_not, to_fetch=exposure_id(row.observation, row.detector) is not None)
+        return FoundImage(record, note=_other_release(row, record), to_fetch=_lacks(row, record, reach_px))
+
+    def _in_folders(self, row, folders, progress, cancelled, reach_px):
+        """The record of a row's image in some folders; None, and why."""
+        if not folders:
+            name = row.image_name
+            return None, f"{name}: no folder with images is known for this dataset. Fetch it, or name the folder."
         present = tuple(folder for folder in folders if os.path.isdir(folder))
         gone = [folder for folder in folders if folder not in present]
         if not present:
             which = "the folder" if len(gone) == 1 else "the folders"
-            return FoundImage(problem=f"{row.image_name}: {which} {_listed(gone)} cannot be found. Name where the "
-                              "images are now.")  # fmt: skip
+            return None, f"{row.image_name}: {which} {_listed(gone)} cannot be found. Name where the images are now."
         lookup = self._lookup(present, progress, cancelled)
-        record = lookup.record(row)
+        record = lookup.record(row, reach_px)
         if record is None and not lookup.fresh:
             lookup = self._lookup(present, progress, cancelled, again=True)
-            record = lookup.record(row)
-        if record is None:
-            return FoundImage(problem=lookup.why_not(row, gone))
-        return FoundImage(record, note=_other_release(row, record))
+            record = lookup.record(row, reach_px)
+        return record, "" if record is not None else lookup.why_not(row, gone)
 
     def _lookup(self, folders, progress, cancelled, again=False):
         known = self._lookups.get(folders)
@@ -172,15 +221,20 @@ class ImageFinder:
         return lookup
 
 
-def _unfit(row, folders):
+def _unfit(row):
     """Why a row cannot have an image, '' where it can."""
     if not row.image_name:
         return f"Row {row.row} does not tell its image: obs_publisher_did, lvf_id and det_id are missing or empty."
     if not (np.isfinite(row.ra) and np.isfinite(row.dec)):
         return f"Row {row.row} has no position: ra is {row.ra:g}, dec {row.dec:g}."
-    if not folders:
-        return f"{row.image_name}: no folder with images is known for this dataset. Name the folder."
     return ""
+
+
+def _lacks(row, record, reach_px):
+    """Whether the archive has more of a row than this: the release that was measured, or pixels cut off from it."""
+    if row.release and row.release != record.release:
+        return True
+    return is_fetched(record) and surroundings_px(row, record) < reach_px
 
 
 def _other_release(row, record):
@@ -215,7 +269,7 @@ class _Lookup:
     def may_be_renewed(self):
         return time.monotonic() - self._made > max(_SEARCH_AGAIN_S, self._seconds / _SHARE_OF_TIME)
 
-    def record(self, row):
+    def record(self, row, reach_px=0):
         """The record of a row's image; if there are several, the one with most pixels around it. None without."""
         exact = self._by_did.get(row.did, [])
         others = [
@@ -229,7 +283,8 @@ class _Lookup:
         others.sort(key=lambda record: record.release != row.release)
         if len(exact) + len(others) <= 1:
             return next(iter((*exact, *others)), None)
-        ranked = sorted([*exact, *others], key=lambda record: (-_margin_px(record, row), record not in exact))
+        most = max(_RANKED_PX, reach_px)
+        ranked = sorted([*exact, *others], key=lambda record: (-_margin_px(record, row, most), record not in exact))
         return ranked[0]
 
     def why_not(self, row, gone):
@@ -248,8 +303,8 @@ class _Lookup:
         return f"{text}. Name the folder that has it."
 
 
-def _margin_px(record, row):
-    """Whole pixels between a position and the nearest edge of an image, up to 20; -1 where it is not on it."""
+def _margin_px(record, row, most):
+    """Whole pixels between a position and the nearest edge of an image, up to `most`; -1 where it is not on it."""
     x, y = (float(value) for value in Astrometry(record.wcs_numbers).to_pixels(row.ra, row.dec))
     margin = min(x + 0.5, y + 0.5, record.nx - 0.5 - x, record.ny - 0.5 - y)
-    return min(int(margin), 20) if margin >= 0 else -1  # NaN is on no image
+    return min(int(margin), most) if margin >= 0 else -1  # NaN is on no image

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...images.record import observation_of
 from ...model import Flag
 from ..columns import column_values, find_column, kind_of
 from ..texts import date_text, with_error
@@ -12,6 +13,7 @@ from ..texts import date_text, with_error
 _DID = re.compile(
     r"ivo://[^?]*?(?:spherex_)?(?P<release>qr\d+)?(?:_deep)?\?(?P<obsid>[^/?]+)(?:/D(?P<detector>[1-6]))?$", re.I
 )
+_COLLECTION = re.compile(r"(?:spherex_)?(qr\d+)(?:_deep)?", re.I)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class MeasuredRow:
     flags : int or None
         None where the dataset does not tell.
     flux_unit : str
+    data_collection : str
+        As ``spherex_qr2_deep``; '' without.
     """
 
     row: int
@@ -50,6 +54,7 @@ class MeasuredRow:
     flux_bkg: float
     flags: int | None
     flux_unit: str = "uJy"
+    data_collection: str = ""
 
     @property
     def obsid(self):
@@ -69,7 +74,15 @@ class MeasuredRow:
     def release(self):
         """Data release, 'qr2' or 'qr3', of the image; '' where the identifier does not tell."""
         found = _DID.match(self.did)
-        return (found["release"] or "").lower() if found else ""
+        if found and found["release"]:
+            return found["release"].lower()
+        found = _COLLECTION.fullmatch(self.data_collection)
+        return found[1].lower() if found else ""
+
+    @property
+    def observation(self):
+        """As `obsid`, from whichever identifier tells it: the number of the exposure does so too."""
+        return self.obsid or observation_of(self.lvf_id)
 
     @property
     def image_name(self):
@@ -120,8 +133,9 @@ def measured_rows(data, rows):
     columns = {name: _floats(column_values(data, source, rows), rows.size) for name, source in _NUMBERS.items()}
     for name in ("lvf_id", "det_id"):
         columns[name] = _integers(column_values(data, name, rows), rows.size)
-    dids = column_values(data, "obs_publisher_did", rows)
-    columns["did"] = [str(value).strip() for value in dids] if dids is not None else [""] * rows.size
+    for name, source in (("did", "obs_publisher_did"), ("data_collection", "data_collection")):
+        texts = column_values(data, source, rows)
+        columns[name] = [str(value).strip() for value in texts] if texts is not None else [""] * rows.size
     flags = column_values(data, "flags", rows)
     columns["flags"] = _flags(flags, rows.size)
     flux = find_column(data, "flux")

@@ -121,9 +121,15 @@ class CutoutPage:
             self._put_compass()
         return changed
 
+    def offer(self, row, label, status=""):
+        """Offer, in the panel of a row, to do something about what is missing; see `Panel.offer`."""
+        for panel in self.panels:
+            if panel.row is not None and panel.row.row == row and panel.offer(label, status):
+                self._dirty.add(panel)
+
     def _fill(self, panel, view):
         if view is None or view.image is None:
-            panel.empty(view.problem if view is not None else "")
+            panel.empty(view.problem if view is not None else "", view is not None and view.to_fetch)
             return
         image, _ = shown_image(view, panel.row, self.state.background)
         panel.put(view, image, self.state.orientation)
@@ -400,6 +406,10 @@ class CutoutPage:
     def panel_at(self, x, y):
         """The panel whose image or texts are at a point of the figure, in pixels; None beside them."""
         return next((panel for panel in self.panels if panel.cell.contains(x, y)), None)
+
+    def button_at(self, x, y):
+        """The panel whose button is at a point of the figure, in pixels; None elsewhere."""
+        return next((panel for panel in self.panels if panel.on_button(x, y)), None)
 
     def flag_counts(self):
         """Number of pixels with each flag in the frames of the cutouts shown, dict of bit to int."""

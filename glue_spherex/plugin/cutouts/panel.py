@@ -19,6 +19,10 @@ from .measured_row import title_lines
 
 TARGET_COLOUR, SOURCES_COLOUR, CATALOGUE_COLOUR = "#00d5ff", "#ffd43b", "#ff6bd6"
 _EMPTY_COLOUR, _HATCH_COLOUR = "#c9ccd1", "#aeb2b9"
+_BUTTON_TEXT_COLOUR = "white"
+_BUTTON = {"boxstyle": "round,pad=0.45", "facecolor": "#1c6fd1", "edgecolor": "#0f4c94", "linewidth": 0.8}
+_OVER_IMAGE = {"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+_BUTTON_LINES, _SENTENCE_FROM_PX = 3.2, 100
 _OUTLINE = [patheffects.withStroke(linewidth=2.2, foreground="black", alpha=0.75)]
 #: x and y of four arms around the target with a gap in the middle, in image pixels; NaN between the arms.
 _CROSS_HAIRS_PX = np.transpose(
@@ -46,6 +50,8 @@ class Panel:
         self.row = None  # MeasuredRow
         self.view = None  # CutoutView, with pixels
         self.problem = ""  # why there are none
+        self.to_fetch = False  # whether the archive may have what is missing
+        self.status = ""  # what is done about it
         self.focused = False
         self.cell = None  # Bbox of panel and texts, pixels
         self.pixels_to_plane = Affine2D()
@@ -75,6 +81,10 @@ class Panel:
         self.message = axes.text(
             0.5, 0.5, "", ha="center", va="center", linespacing=1.3, zorder=9, transform=axes.transAxes, **style
         )
+        self.button = axes.text(0.5, 0, "", ha="center", va="bottom", zorder=9, color=_BUTTON_TEXT_COLOUR,
+                                transform=axes.transAxes + ScaledTranslation(0, 12 / 72, figure.dpi_scale_trans),
+                                bbox=_BUTTON, **style)  # fmt: skip
+        self.button.set_visible(False)
 
     def _marks(self):
         axes, on_pixels = self.axes, self._to_screen
@@ -109,11 +119,12 @@ class Panel:
         """Take the panel off the page."""
         self.axes.set_visible(False)
         self.row = self.view = None
-        self.problem = ""
+        self.problem = self.status = ""
+        self.offer("")
 
-    def empty(self, message=""):
-        """Show no image, but perhaps a sentence."""
-        self.view = None
+    def empty(self, message="", to_fetch=False):
+        """Show no image, but perhaps a sentence; and remember whether the archive may have it."""
+        self.view, self.to_fetch = None, to_fetch
         for artist in (self.image, self.target, self.sources, self.catalogue, self.aperture, self.box):
             artist.set_visible(False)
         self.say(message)
@@ -121,11 +132,54 @@ class Panel:
         self.compass(False)
 
     def say(self, message):
-        """A sentence in the middle of the panel, broken into lines that fit."""
-        side = self.axes.bbox.width
+        """A sentence about what is missing in the middle of the panel, or what is done about it."""
         self.problem = message
-        room = max(int(self.axes.bbox.height / (FONT_PT * self._dpi / 72 * 1.3)) - 1, 1)
-        self.message.set_text(wrapped(message, side - 14, FONT_PT, self._dpi, room) if message else "")
+        self._tell()
+
+    def _tell(self):
+        """Lines that fit; a panel that is too small for a sentence and a button has the button alone."""
+        box, line = self.axes.bbox, FONT_PT * self._dpi / 72 * 1.3
+        offered = self.button.get_visible()
+        room = int((box.height - (_BUTTON_LINES * line if offered else 0)) / line) - 1
+        text = self._without_name(self.status or ("" if self.view is not None else self.problem))
+        fits = box.width > (_SENTENCE_FROM_PX if offered else 0)
+        self.message.set_text(wrapped(text, box.width - 14, FONT_PT, self._dpi, max(room, 1)) if text and fits else "")
+        self.message.set_y(0.5 + (_BUTTON_LINES / 2 * line / box.height if offered else 0))
+        self.message.set_bbox(_OVER_IMAGE if self.view is not None and text else None)
+
+    def _without_name(self, text):
+        """The sentence without the image's name in front: the lines above say of which image it is."""
+        name = f"{self.row.image_name}: " if self.row is not None else ""
+        return text[len(name) :][:1].upper() + text[len(name) + 1 :] if name and text.startswith(name) else text
+
+    def offer(self, label, status=""):
+        """Offer to do something about what is missing.
+
+        Parameters
+        ----------
+        label : str
+            On the button at the lower edge; '' for none.
+        status : str
+            Shown instead of the reason why the image is missing.
+
+        Returns
+        -------
+        bool
+            Whether anything changed.
+        """
+        before = self.button.get_text(), self.status
+        self.button.set_text(label)
+        self.button.set_visible(bool(label))
+        self.status = status
+        if before != (label, status):
+            self._tell()
+        return before != (label, status)
+
+    def on_button(self, x, y):
+        """Whether a point of the figure, in pixels, is on the button."""
+        if not self.button.get_visible() or not self.axes.get_visible():
+            return False
+        return self.button.get_bbox_patch().get_window_extent().contains(x, y)
 
     def write(self, lines, width, caption=None):
         """The lines above the panel, each cut to `width` pixels, and the one below."""
@@ -147,13 +201,12 @@ class Panel:
             What is drawn of it.
         orientation : {"north", "detector"}
         """
-        self.view, self._pixels = view, image
+        self.view, self._pixels, self.to_fetch = view, image, view.to_fetch
         ny, nx = image.shape
         self.pixels_to_plane.set_matrix(view.offsets(orientation))
         self.image.set_extent((-0.5, nx - 0.5, -0.5, ny - 0.5))
         self.image.set_visible(True)
-        self.message.set_text("")
-        self.problem = ""
+        self.say("")
 
     def put_brightness(self, limits, stretch, colour_map):
         """Limits in MJy/sr, stretch and the name of the colour map; `put_mask` then draws it."""
@@ -243,7 +296,7 @@ class Panel:
 
     def about(self):
         """Everything about the row, uncut: str of several lines."""
-        lines = [*title_lines(self.row), self.row.image_name, self.problem]
+        lines = [*title_lines(self.row), self.row.image_name, self.problem, self.status]
         if self.view is not None:
             lines += [self.view.path, self.view.note]
         return "\n".join(line for line in lines if line)

@@ -1,7 +1,7 @@
 """Reading the pixels around a position, and what is known about them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from ...images import CalibrationFolder, ImageFileError, SpectralImage
 from ...model.detectors import PIXEL_SCALE_ARCSEC
 from .finding import ImageFinder
+from .kept_cutouts import is_fetched
 
 #: Pixels beyond the frame are read as well, so that one can pan and zoom out a little: 1.25 of the frame's diagonal.
 _REACH = 1.25 * sqrt(2)
@@ -28,19 +29,23 @@ class CutoutRequest:
         Side of the frame.
     calibration : str
         Folder with calibration files; '' without.
+    of_fetched : str
+        Folder with those of cutouts from the archive, where `calibration` is not given; '' without.
     """
 
     row: object
     folders: tuple
     size_arcmin: float = 1.2
     calibration: str = ""
+    of_fetched: str = ""
 
     @property
     def key(self):
         """Requests with the same key have the same pixels."""
         row = self.row
         position = np.array([row.ra, row.dec]).tobytes()
-        return row.did, row.lvf_id, row.detector, position, self.folders, self.size_arcmin, self.calibration
+        where = self.folders, self.calibration, self.of_fetched
+        return row.did, row.lvf_id, row.detector, row.data_collection, position, self.size_arcmin, where
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,8 @@ class CutoutView:
     stamp : (int, int)
         Size and time of the file that was read.
     note, problem : str
+    to_fetch : bool
+        Whether the archive may have what is missing; see `FoundImage`.
     """
 
     image: np.ndarray | None = None
@@ -82,6 +89,7 @@ class CutoutView:
     stamp: tuple = (0, 0)
     note: str = ""
     problem: str = ""
+    to_fetch: bool = False
 
     @property
     def shape(self):
@@ -125,6 +133,16 @@ class CutoutView:
         return (np.abs(u) <= half_arcsec) & (np.abs(v) <= half_arcsec)
 
 
+def frame_reach_px(size_arcmin):
+    """Pixels from the position to the edge of a frame of this side, as the detector stands."""
+    return ceil(size_arcmin * 60 / 2 / PIXEL_SCALE_ARCSEC)
+
+
+def read_reach_px(size_arcmin):
+    """Pixels from the position to the edge of what is read for a frame of this side, turned as it may be."""
+    return ceil(size_arcmin * 60 / 2 / PIXEL_SCALE_ARCSEC * _REACH) + 1
+
+
 def read_cutout(record, ra, dec, size_arcmin=1.2, calibration=None, note=""):
     """Read the pixels around a position.
 
@@ -155,7 +173,7 @@ def read_cutout(record, ra, dec, size_arcmin=1.2, calibration=None, note=""):
         raise ValueError(f"size of the cutouts: {size_arcmin} arcmin; above 0 and up to {LARGEST_ARCMIN:g} is allowed.")
     with SpectralImage(record, calibration) as image:
         x, y = (float(value) for value in image.to_pixels(ra, dec))
-        half = ceil(size_arcmin * 60 / 2 / PIXEL_SCALE_ARCSEC * _REACH) + 1
+        half = read_reach_px(size_arcmin)
         ny, nx = record.shape
         if not (-half < x < nx - 1 + half and -half < y < ny - 1 + half):
             return CutoutView(path=record.path, problem=_off_image(record, ra, dec))
@@ -200,25 +218,33 @@ class CutoutSource:
             return CutoutView(problem=f"{request.row.image_name}: {error or type(error).__name__}")
 
     def _read(self, request, progress, cancelled):
-        found = self._finder.find(request.row, request.folders, progress, cancelled)
+        found = self._find(request, progress, cancelled)
         if found.record is None:
-            return CutoutView(problem=found.problem)
+            return CutoutView(problem=found.problem, to_fetch=found.to_fetch)
         try:
             return self._pixels(found, request)
         except ImageFileError:
             if stamp_of(found.record.path) == (found.record.size, found.record.mtime_ns):
                 raise
         self._finder.forget()  # the file was replaced or removed since its headers were read
-        found = self._finder.find(request.row, request.folders, progress, cancelled)
-        return self._pixels(found, request) if found.record is not None else CutoutView(problem=found.problem)
+        found = self._find(request, progress, cancelled)
+        if found.record is None:
+            return CutoutView(problem=found.problem, to_fetch=found.to_fetch)
+        return self._pixels(found, request)
+
+    def _find(self, request, progress, cancelled):
+        reach_px = frame_reach_px(request.size_arcmin)
+        return self._finder.find(request.row, request.folders, progress, cancelled, reach_px)
 
     def _pixels(self, found, request):
         row, calibration = request.row, None
-        if request.calibration:
-            if request.calibration not in self._calibration:
-                self._calibration = {request.calibration: CalibrationFolder(request.calibration)}
-            calibration = self._calibration[request.calibration]
-        return read_cutout(found.record, row.ra, row.dec, request.size_arcmin, calibration, found.note)
+        folder = request.calibration or (request.of_fetched if is_fetched(found.record) else "")
+        if folder:
+            if folder not in self._calibration:
+                self._calibration = {folder: CalibrationFolder(folder)}
+            calibration = self._calibration[folder]
+        view = read_cutout(found.record, row.ra, row.dec, request.size_arcmin, calibration, found.note)
+        return replace(view, to_fetch=True) if found.to_fetch else view
 
 
 def stamp_of(path):

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QToolTip
 
 from ...plugin.cutouts.background_reader import BackgroundReader
-from ...plugin.cutouts.finding import add_image_folder, calibration_folder, image_folders
+from ...plugin.cutouts.finding import add_image_folder, calibration_folder, calibration_of_fetched, image_folders
 from ...plugin.cutouts.layers import CutoutLayerArtist, marked_rows
 from ...plugin.cutouts.measured_row import has_images, measured_rows
 from ...plugin.cutouts.page import CutoutPage
@@ -23,6 +23,7 @@ from ...plugin.row_order import step
 from . import tools  # noqa: F401 - registers them
 from .canvas import CutoutCanvas, told
 from .delivery import Delivery
+from .fetching import PageFetching
 from .mouse import FocusClick
 from .options_widget import CutoutOptions
 
@@ -50,8 +51,8 @@ class SpherexCutoutViewer(DataViewer):
     _subset_artist_cls = CutoutLayerArtist
     _default_mouse_mode_cls = FocusClick
     _close_on_last_layer_removed = False
-    tools: ClassVar = ["mpl:home", "mpl:pan", "mpl:zoom", "spherex:previous", "spherex:next", "spherex:image_folder",
-                       "spherex:measure"]  # fmt: skip
+    tools: ClassVar = ["mpl:home", "mpl:pan", "mpl:zoom", "spherex:previous", "spherex:next", "spherex:fetch",
+                       "spherex:image_folder", "spherex:measure"]  # fmt: skip
     subtools: ClassVar = {"save": ["mpl:save"]}
 
     def __init__(self, session, parent=None, state=None):
@@ -69,16 +70,18 @@ class SpherexCutoutViewer(DataViewer):
         self.folder_button.setToolTip("Name a folder with the images that were not found")
         self.folder_button.clicked.connect(self.ask_for_folder)
         self.folder_button.hide()
+        self.delivery = Delivery()
+        self.fetching = PageFetching(self)
+        self.statusBar().addPermanentWidget(self.fetching.button)
         self.statusBar().addPermanentWidget(self.folder_button)
         self._removed, self._ended = "", False
         self._pending = False
         self._drawing = QTimer(self)
         self._drawing.setInterval(0)
         self._drawing.timeout.connect(self._draw_next)
-        self._delivery = Delivery()
-        self._delivery.arrived.connect(self._on_arrived)
-        self._delivery.progressed.connect(self._on_progress)
-        self._reader = BackgroundReader(self._delivery.arrived.emit, self._delivery.progressed.emit)
+        self.delivery.arrived.connect(self._on_arrived)
+        self.delivery.progressed.connect(self._on_progress)
+        self._reader = BackgroundReader(self.delivery.arrived.emit, self.delivery.progressed.emit)
         self._last = self.state.as_dict()
         self.state.add_global_callback(self._on_state)
         for event, handler in (
@@ -191,7 +194,9 @@ class SpherexCutoutViewer(DataViewer):
     def focus_panel_at(self, event):
         """Choosing the row of a cutout."""
         panel = self.page.panel_at(event.x, event.y)
-        if panel is not None and panel.row is not None:
+        if (pressed := self.page.button_at(event.x, event.y)) is not None:
+            self.fetching.press(pressed)
+        elif panel is not None and panel.row is not None:
             focus_row(self.session, self.state.focus_data, panel.row.row)
 
     @told
@@ -233,10 +238,10 @@ class SpherexCutoutViewer(DataViewer):
             self.page.restyle_mask()
         elif changed == {"view"}:
             self.page.apply_view()
-            self._tell_problems()
+            self.tell_problems()
         elif changed - {"layers", "title"}:
             self.page.restyle()
-            self._tell_problems()
+            self.tell_problems()
             self._show_counts()
         self.draw_soon()
 
@@ -253,11 +258,12 @@ class SpherexCutoutViewer(DataViewer):
         """
         data, row = self.state.focus_data, self.state.focus_row
         rows = measured_rows(data, self.state.shown_rows()) if data is not None else []
+        requests = self._requests(rows) if rows else []
+        self.fetching.page_changed(requests)
         if not rows:  # the first cutout is read all the same, so that the folders are known at the first click
             self._reader.request(self._requests(measured_rows(data, [0])) if data is not None and data.size else [])
             self.page.say(self._why_nothing())
         else:
-            requests = self._requests(rows)
             self.page.show(rows, row, [self._reader.recent(request) for request in requests], moved)
             self._mark_subsets()
             place = next((k for k, each in enumerate(rows) if each.row == row), 0)
@@ -268,8 +274,13 @@ class SpherexCutoutViewer(DataViewer):
 
     def _requests(self, rows):
         data = self.state.focus_data
-        folders, calibration = tuple(image_folders(data)), calibration_folder(data)
-        return [CutoutRequest(row, folders, self.state.allowed_size, calibration) for row in rows]
+        where = (
+            tuple(image_folders(data)),
+            self.state.allowed_size,
+            calibration_folder(data),
+            calibration_of_fetched(data),
+        )
+        return [CutoutRequest(row, *where) for row in rows]
 
     def _why_nothing(self):
         data, row = self.state.focus_data, self.state.focus_row
@@ -297,12 +308,26 @@ class SpherexCutoutViewer(DataViewer):
         """Counting flags."""
         self._pending = False
         if not self._ended:
-            self._tell_problems()
+            self.fetching.update()
+            self.tell_problems()
             self._show_counts()
 
-    def _tell_problems(self):
-        problems = self.page.problems
-        self.folder_button.setVisible(bool(problems))
+    def read_again(self, request):
+        """Read a cutout that came from the archive."""
+        self._reader.add(request)
+
+    @property
+    def has_ended(self):
+        """Whether the viewer was closed."""
+        return self._ended
+
+    def tell_problems(self):
+        """Say what is fetched, else what could not be, else what is missing."""
+        self.folder_button.setVisible(bool(self.page.problems))
+        if self.fetching.state.busy:
+            self.tell(self.fetching.state.progress)
+            return
+        problems = self.fetching.failures or self.page.problems
         first = " ".join(problems[:1]) + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
         self.tell(first or self.state.box_note)
 
@@ -366,6 +391,8 @@ class SpherexCutoutViewer(DataViewer):
     def _on_hover(self, event):
         """Describing a pixel."""
         panel = self.page.panel_of(event.inaxes)
+        over_button = self.page.button_at(event.x, event.y) is not None
+        self.canvas.setCursor(Qt.PointingHandCursor) if over_button else self.canvas.unsetCursor()
         text = panel.describe(event.xdata, event.ydata) if panel is not None else ""
         self.statusBar().showMessage(text) if text else self.statusBar().clearMessage()
         around = self.page.panel_at(event.x, event.y)
@@ -421,6 +448,7 @@ class SpherexCutoutViewer(DataViewer):
 
     def _end(self):
         self._ended = True
+        self.fetching.close()
         self._reader.close()
         self.state.remove_global_callback(self._on_state)
 

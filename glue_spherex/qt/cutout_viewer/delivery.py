@@ -1,10 +1,10 @@
-"""From the reader's thread to the window's."""
+"""From the threads that read and fetch to the window's."""
 
 from qtpy.QtCore import QObject, Signal
 
 
 class Delivery(QObject):
-    """Hands what the reader read over to the thread of the window.
+    """Hands what was read or fetched over to the thread of the window.
 
     Attributes
     ----------
@@ -12,7 +12,10 @@ class Delivery(QObject):
         A `CutoutRequest` and its `CutoutView`.
     progressed : Signal(int, int)
         Headers read, and how many there are.
+    fetched : Signal(object, object)
+        A `CutoutRequest` and its `FetchOutcome`.
     """
 
     arrived = Signal(object, object)
     progressed = Signal(int, int)
+    fetched = Signal(object, object)

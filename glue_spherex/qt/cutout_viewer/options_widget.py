@@ -55,6 +55,8 @@ class CutoutOptions(QTabWidget):
     def viewer_ready(self, viewer):
         """The viewer that the button belongs to."""
         self._viewer = viewer
+        self.bool_by_itself.setChecked(viewer.fetching.state.by_itself)
+        self.bool_by_itself.clicked.connect(viewer.fetching.choose)
 
     def _cutouts(self):
         page, form = _page()
@@ -67,6 +69,9 @@ class CutoutOptions(QTabWidget):
         self.bool_wcs_locked = self._check(
             form, "Lock pan and zoom on the sky", "wcs_locked", "Pan and zoom all cutouts together"
         )
+        self.bool_by_itself = QCheckBox("Fetch missing cutouts by themselves")
+        self.bool_by_itself.setToolTip("From IRSA's archive, as soon as they are to be shown; remembered")
+        form.addRow(self.bool_by_itself)
         self.button_folder = QPushButton("Name the folder…")
         self.button_folder.setToolTip("Name a folder with SPHEREx images; it is remembered with the dataset")
         self.button_folder.clicked.connect(lambda: self._viewer.ask_for_folder())

@@ -35,6 +35,20 @@ class NameFolderTool(_StandardIconTool):
 
 
 @viewer_tool
+class FetchTool(_StandardIconTool):
+    """Fetch what is missing."""
+
+    tool_id = "spherex:fetch"
+    standard_icon = QStyle.StandardPixmap.SP_ArrowDown
+    action_text = "Fetch missing cutouts of this page"
+    tool_tip = "Fetch missing cutouts of this page from the archive"
+
+    def activate(self):
+        """Fetch."""
+        self.viewer.fetching.fetch_page()
+
+
+@viewer_tool
 class PreviousTool(_StandardIconTool):
     """Step back."""
 

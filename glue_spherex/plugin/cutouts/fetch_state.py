@@ -1,0 +1,176 @@
+"""What the cutout viewer fetches from the archive, what it offers to fetch, and what the user chose about it."""
+
+import json
+from typing import NamedTuple
+
+from echo import CallbackProperty
+from glue.core.state_objects import State
+
+from ...io.files import replacing
+from ...jobs.store import default_home
+from .background_fetcher import BackgroundFetcher, FetchOutcome
+
+_NAME = "cutout-viewer.json"
+FETCHING = "Fetching from the archive…"
+
+
+class Offer(NamedTuple):
+    """What a frame offers about what is missing in it.
+
+    Parameters
+    ----------
+    label : str
+        On its button; '' for none.
+    status : str
+        What is done, or what came of it; '' while nothing was tried.
+    """
+
+    label: str = ""
+    status: str = ""
+
+
+class FetchState(State):
+    """Cutouts that are fetched for a viewer.
+
+    Parameters
+    ----------
+    deliver : callable
+        ``deliver(request, outcome)``, called in another thread; `ended` must then be called in the viewer's own.
+    fetcher : BackgroundFetcher, optional
+
+    Attributes
+    ----------
+    by_itself : bool
+        Whether missing cutouts are fetched without being asked for. It is the user's choice, remembered for all
+        viewers to come, and no part of a session.
+    """
+
+    by_itself = CallbackProperty(False, docstring="Fetch missing cutouts without being asked")
+
+    def __init__(self, deliver, fetcher=None):
+        super().__init__()
+        self.by_itself = remembered_choice()
+        self._fetcher = fetcher or BackgroundFetcher(deliver)
+        self._tried = {}
+        self._asked = self._ended = 0
+
+    def choose(self, by_itself):
+        """Fetch by itself from now on, or no more; remembered for the viewers to come.
+
+        Parameters
+        ----------
+        by_itself : bool
+
+        Raises
+        ------
+        OSError
+            If it cannot be remembered; it holds for this viewer.
+        """
+        self.by_itself = bool(by_itself)
+        remember_choice(self.by_itself)
+
+    def fetch(self, requests):
+        """Fetch cutouts; where only another release can be had, and that was said before, that one.
+
+        Parameters
+        ----------
+        requests : iterable of CutoutRequest
+        """
+        for request in requests:
+            if request.key in self._fetcher.under_way:
+                continue
+            if not self.busy:
+                self._asked = self._ended = 0
+            outcome = self._tried.pop(request.key, None)
+            self._asked += 1
+            self._fetcher.fetch(request, other_release=bool(outcome and outcome.instead))
+
+    def fetch_untried(self, requests):
+        """As `fetch`, those that were not tried before: what cannot be had is not asked for again and again."""
+        self.fetch([request for request in requests if request.key not in self._tried])
+
+    def cancel(self, requests=None):
+        """Give up some requests, or all of them; they count as tried."""
+        under_way = self._fetcher.under_way
+        given_up = under_way if requests is None else {request.key for request in requests}.intersection(under_way)
+        self._fetcher.cancel(set(under_way).difference(given_up))
+        self._tried.update(dict.fromkeys(given_up, FetchOutcome()))
+        self._asked -= len(given_up)
+
+    def keep_only(self, requests):
+        """Give up what is fetched by itself for frames that are not shown any more."""
+        if self.by_itself:
+            before = self._fetcher.under_way
+            keep = {request.key for request in requests}
+            self._fetcher.cancel(keep)
+            self._asked -= sum(key not in keep for key in before)
+
+    def ended(self, request, outcome):
+        """Note how fetching a cutout ended."""
+        self._tried[request.key] = outcome
+        self._ended += 1
+
+    def offer(self, request, to_fetch):
+        """What the frame of a request offers.
+
+        Parameters
+        ----------
+        request : CutoutRequest
+        to_fetch : bool
+            Whether the archive may have what is missing in it.
+
+        Returns
+        -------
+        Offer
+        """
+        if request.key in self._fetcher.under_way:
+            return Offer("Cancel", FETCHING)
+        outcome = self._tried.get(request.key)
+        if not to_fetch:
+            return Offer()
+        if outcome is None or not outcome.problem:
+            return Offer("Fetch")
+        return Offer(f"Fetch {outcome.instead.upper()}" if outcome.instead else "Try again", outcome.problem)
+
+    @property
+    def busy(self):
+        """Whether anything is fetched."""
+        return bool(self._fetcher.under_way)
+
+    @property
+    def progress(self):
+        """A sentence about what is fetched; '' while nothing is."""
+        if not self.busy:
+            return ""
+        return f"Fetching from the archive: {self._ended} of {max(self._asked, self._ended + 1)} cutouts are here."
+
+    @property
+    def alive(self):
+        """Whether a transfer still ends."""
+        return self._fetcher.alive
+
+    def close(self):
+        """Give up everything."""
+        self._fetcher.close()
+
+
+def remembered_choice():
+    """Whether the user chose that missing cutouts are fetched by themselves; no where nothing is remembered."""
+    try:
+        return json.loads((default_home() / _NAME).read_text(encoding="utf-8"))["fetch_by_itself"] is True
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def remember_choice(by_itself):
+    """Keep the choice for the next viewers.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    home = default_home()
+    home.mkdir(parents=True, exist_ok=True)
+    with replacing(home / _NAME) as part, open(part, "w", encoding="utf-8") as file:
+        json.dump({"fetch_by_itself": by_itself}, file)

@@ -1,0 +1,132 @@
+"""Fetching the missing cutouts of a page: the buttons in the frames and at the foot, and what they do."""
+
+from qtpy.QtWidgets import QPushButton
+
+from ...plugin.cutouts.fetch_state import FetchState
+from .canvas import told
+
+
+class PageFetching:
+    """What the cutout viewer does about missing cutouts.
+
+    Parameters
+    ----------
+    viewer : SpherexCutoutViewer
+    """
+
+    def __init__(self, viewer):
+        self._viewer = viewer
+        self._requests = {}  # by row
+        self.state = FetchState(viewer.delivery.fetched.emit)
+        viewer.delivery.fetched.connect(self._on_fetched)
+        self.button = QPushButton()
+        self.button.clicked.connect(self.press_foot)
+        self.button.hide()
+
+    def tell(self, text):
+        """Say something at the foot of the viewer."""
+        self._viewer.tell(text)
+
+    def page_changed(self, requests):
+        """The page has other frames now.
+
+        Parameters
+        ----------
+        requests : list of CutoutRequest
+        """
+        self._requests = {request.row.row: request for request in requests}
+        self.state.keep_only(requests)
+
+    def missing(self):
+        """The requests of the page whose image, or a part of it, is missing and not under way."""
+        return [
+            self._requests[panel.row.row]
+            for panel in self._viewer.page.panels
+            if panel.to_fetch and panel.row.row in self._requests and not self._is_under_way(panel)
+        ]
+
+    def _is_under_way(self, panel):
+        return self.state.offer(self._requests[panel.row.row], False).label != ""
+
+    def update(self):
+        """Let frames and foot offer what can be done now; fetch it, if that is to happen by itself."""
+        if self.state.by_itself:
+            self.state.fetch_untried(self.missing())
+        page = self._viewer.page
+        for panel in page.panels:
+            request = self._requests.get(panel.row.row)
+            page.offer(panel.row.row, *(self.state.offer(request, panel.to_fetch) if request else ("",)))
+        count = len(self.missing())
+        cutouts = "1 cutout" if count == 1 else f"{count} cutouts"
+        self.button.setText("Cancel" if self.state.busy else f"Fetch {cutouts}")
+        self.button.setToolTip("Stop fetching" if self.state.busy else "Fetch what is missing here from the archive")
+        self.button.setVisible(self.state.busy or count > 0)
+        self._viewer.draw_soon()
+
+    @property
+    def failures(self):
+        """Why cutouts of the page could not be fetched, each sentence once."""
+        offers = [self.state.offer(self._requests[p.row.row], p.to_fetch) for p in self._viewer.page.panels
+                  if p.row.row in self._requests]  # fmt: skip
+        return list(dict.fromkeys(offer.status for offer in offers if offer.status and offer.label != "Cancel"))
+
+    @told
+    def fetch_page(self):
+        """Fetching the missing cutouts of this page."""
+        missing = self.missing()
+        if not missing and not self.state.busy:
+            self.tell("Nothing that the archive may have is missing on this page.")
+            return
+        self.state.fetch(missing)
+        self._changed()
+
+    @told
+    def press_foot(self, *args):
+        """Fetching or giving up."""
+        if self.state.busy:
+            self.state.cancel()
+            self._changed()
+        else:
+            self.fetch_page()
+
+    @told
+    def press(self, panel):
+        """Fetching or giving up a cutout.
+
+        Parameters
+        ----------
+        panel : Panel
+            Whose button was pressed.
+        """
+        request = self._requests[panel.row.row]
+        if self._is_under_way(panel):
+            self.state.cancel([request])
+        else:
+            self.state.fetch([request])
+        self._changed()
+
+    @told
+    def choose(self, by_itself):
+        """Choosing whether missing cutouts are fetched by themselves."""
+        try:
+            self.state.choose(by_itself)
+        finally:
+            self._changed()
+
+    @told
+    def _on_fetched(self, request, outcome):
+        """Showing a cutout that was fetched."""
+        if self._viewer.has_ended:
+            return
+        self.state.ended(request, outcome)
+        if not outcome.problem and (shown := self._requests.get(request.row.row)) and shown.key == request.key:
+            self._viewer.read_again(shown)
+        self._changed()
+
+    def _changed(self):
+        self.update()
+        self._viewer.tell_problems()
+
+    def close(self):
+        """Give up everything."""
+        self.state.close()
