@@ -38,8 +38,8 @@ class SkyService(LoopbackArchive):
         self.services[PATH] = self.draw
 
     def settings(self, **values):
-        quick = {"connect_s": 2.0, "timeout_s": 5.0, "hips": ("CDS/P/2MASS/color", "CDS/P/DSS2/color")}
-        return SkySettings(hips2fits=self.url + PATH, **(quick | values))
+        quick = {"hips2fits": self.url + PATH, "connect_s": 2.0, "timeout_s": 5.0, "hips": ("CDS/P/2MASS/color", "CDS/P/DSS2/color")}
+        return SkySettings(**(quick | values))
 
     def draw(self, request):
         [cards], [name], [kind] = (request.query[key] for key in ("wcs", "hips", "format"))

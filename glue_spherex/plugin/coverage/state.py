@@ -92,7 +92,7 @@ class CoverageState(State, HubListener):
         for name in ("hips", "view"):
             self.add_callback(name, self._forget_pause if name == "hips" else self._view_changed)
         for name in ("show_survey", "show_deep", "show_map"):
-            self.add_callback(name, lambda value: self._read_maps())
+            self.add_callback(name, lambda value: self.read_maps())
         self.add_callback("show_answers", lambda value: value and self._read_answers())
         for kind in DATA_MESSAGES:
             session.hub.subscribe(self, kind, handler=self._hear)
@@ -344,7 +344,7 @@ class CoverageState(State, HubListener):
         self.maps = {name: moc for name, moc in self.maps.items() if name != "images"}
         if found.problem:
             self.tell(found.problem, failed=True)
-        self._read_maps()
+        self.read_maps()
 
     def _read_answers(self):
         self._run("answers", lambda *calls: footprints_of_answers(), self._take_answers)
@@ -362,7 +362,7 @@ class CoverageState(State, HubListener):
         """Why there are no coverage maps; '' if there can be."""
         return "" if has_maps() else "Coverage maps need mocpy: pip install 'glue-spherex[archive]'"
 
-    def _read_maps(self):
+    def read_maps(self):
         """Read the maps that are to be shown and are not there yet."""
         wanted = {}
         if self.show_survey and self.settings.survey_moc:

@@ -1,0 +1,323 @@
+"""The sky coverage panel with its window: mouse, buttons, pictures from a service on this machine."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("glue_qt")
+pytest.importorskip("requests")
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugin"))
+
+from glue.core import Data
+from glue_qt.utils import process_events
+from qtpy import QtCore, QtGui, QtWidgets
+from sky_service import PATH, SkyService
+
+from glue_spherex.plugin.columns import spectra_in
+from glue_spherex.plugin.coverage.footprints import footprints_of
+from glue_spherex.plugin.coverage.settings import SkySettings
+from glue_spherex.plugin.focus import focused_row
+from glue_spherex.qt.coverage import sky_coverage
+
+
+@pytest.fixture
+def sky():
+    with SkyService() as service:
+        yield service
+
+
+@pytest.fixture
+def panel(application, small_field, measured_spectra):
+    """The panel beside the spectra of the small field, without network."""
+    application.load_data(str(measured_spectra))
+    return opened(application)
+
+
+def opened(application, settings=None):
+    panel = sky_coverage(application.session, settings or SkySettings(hips2fits=""))
+    panel.resize(900, 620)
+    process_events()
+    settled(panel)
+    return panel
+
+
+def settled(panel):
+    """Let what has changed be drawn."""
+    process_events()
+    panel.canvas._settle()
+    panel.canvas.draw_now()
+    panel.canvas.draw()
+
+
+def at(panel, ra, dec):
+    """The place of a position, in Qt's pixels of the canvas."""
+    x, y = panel.state.view.pixels(ra, dec)
+    ratio = panel.canvas.device_pixel_ratio
+    return QtCore.QPoint(round(float(x) / ratio), round((panel.state.view.ny - 1 - float(y)) / ratio))
+
+
+def wheel(canvas, point, steps):
+    event = QtGui.QWheelEvent(
+        QtCore.QPointF(point), canvas.mapToGlobal(QtCore.QPointF(point)), QtCore.QPoint(0, 0),
+        QtCore.QPoint(0, 120 * steps), QtCore.Qt.NoButton, QtCore.Qt.NoModifier, QtCore.Qt.NoScrollPhase, False,
+    )  # fmt: skip
+    QtWidgets.QApplication.sendEvent(canvas, event)
+
+
+def move(canvas, point):
+    """Move the mouse without a button to a place of the canvas."""
+    event = QtGui.QMouseEvent(
+        QtCore.QEvent.MouseMove, QtCore.QPointF(point), canvas.mapToGlobal(QtCore.QPointF(point)), QtCore.Qt.NoButton,
+        QtCore.Qt.NoButton, QtCore.Qt.NoModifier,
+    )  # fmt: skip
+    QtWidgets.QApplication.sendEvent(canvas, event)
+
+
+def test_menu_opens_one_panel(application):
+    [action] = [
+        action
+        for menu in application.menuBar().actions()
+        if menu.text().replace("&", "") == "Plugins"
+        for action in menu.menu().actions()
+        if action.text() == "SPHEREx: Sky coverage"
+    ]
+    assert action.isEnabled()
+    first = opened(application)
+    assert first.isVisible()
+    first.close()
+    assert opened(application) is first
+    assert first.isVisible()
+
+
+def test_click_on_a_target_shows_its_spectrum(panel, qtbot, application):
+    [spectra] = spectra_in(application.data_collection)
+    [places] = panel.state.places
+    for number in (2, 4, 0):
+        panel.state.view = panel.state.view.on(places.ra[number], places.dec[number], 0.002)
+        settled(panel)
+        qtbot.mouseClick(panel.canvas, QtCore.Qt.LeftButton, pos=at(panel, places.ra[number], places.dec[number]))
+        data, row = focused_row(application.session)
+        assert data is spectra
+        assert spectra["source_id"][row] == places.ids[number]
+        assert panel.state.focused() == (places, number)
+        assert panel.status_label.text().startswith(places.name(number))
+    qtbot.mouseClick(panel.canvas, QtCore.Qt.LeftButton, pos=QtCore.QPoint(3, 3))
+    assert panel.state.focused() == (places, 0)  # a click beside all targets chooses nothing
+
+
+def test_mouse_over_a_target_tells_about_it(panel, wait_for):
+    wait_for(lambda: "images" not in panel.work.busy, process_events)
+    assert len(panel.state.images) == 18
+    [places] = panel.state.places
+    panel.state.view = panel.state.view.on(places.ra[0], places.dec[0], 0.01)
+    settled(panel)
+    move(panel.canvas, at(panel, places.ra[0], places.dec[0]) + QtCore.QPoint(60, 0))
+    assert panel.canvas._hovered is None
+    move(panel.canvas, at(panel, places.ra[0], places.dec[0]))
+    ra, dec = (float(word.rstrip("°")) for word in panel.position_label.text().split())
+    assert (ra, dec) == pytest.approx((places.ra[0], places.dec[0]), abs=2 * panel.state.view.scale_deg)
+    text = panel.state.describe(*panel.canvas._hovered)
+    assert places.name(0) in text
+    assert f"{places.ra[0]:.5f}° {places.dec[0]:+.5f}°" in text
+    assert "18 images in the folders (D1: 3, D2: 3, D3: 3, D4: 3, D5: 3, D6: 3)" in text
+
+
+def test_wheel_zooms_about_the_mouse(panel, application):
+    panel.buttons["all_sky"].click()
+    settled(panel)
+    place = at(panel, panel.state.view.ra + 20, 15)
+    there = panel.state.view.sky(place.x(), panel.state.view.ny - 1 - place.y())
+    for _ in range(12):
+        wheel(panel.canvas, place, 1)
+    view = panel.state.view
+    assert view.width_deg < 40
+    now = view.sky(place.x(), view.ny - 1 - place.y())
+    assert np.subtract(there, now) == pytest.approx([0, 0], abs=3)
+    wheel(panel.canvas, place, -40)
+    assert panel.state.view.all_sky
+    settled(panel)
+
+
+def test_drag_moves_the_sky_and_chooses_nothing(panel, qtbot, application):
+    [places] = panel.state.places
+    panel.state.show_all_targets()
+    settled(panel)
+    start = at(panel, places.ra[1], places.dec[1])
+    before = focused_row(application.session)
+    qtbot.mousePress(panel.canvas, QtCore.Qt.LeftButton, pos=start)
+    for step in range(1, 6):
+        qtbot.mouseMove(panel.canvas, start + QtCore.QPoint(14 * step, -6 * step))
+        process_events()
+    qtbot.mouseRelease(panel.canvas, QtCore.Qt.LeftButton, pos=start + QtCore.QPoint(70, -30))
+    moved = at(panel, places.ra[1], places.dec[1]) - start
+    assert (moved.x(), moved.y()) == pytest.approx((70, -30), abs=2)
+    assert focused_row(application.session) == before
+
+
+def test_buttons_and_keys(panel, qtbot):
+    width = panel.state.view.width_deg
+    panel.buttons["nearer"].click()
+    assert panel.state.view.width_deg == pytest.approx(width / 2)
+    panel.buttons["farther"].click()
+    panel.buttons["farther"].click()
+    assert panel.state.view.width_deg == pytest.approx(2 * width)
+    qtbot.keyClick(panel.canvas, QtCore.Qt.Key_Plus)
+    assert panel.state.view.width_deg < 2 * width
+    ra = panel.state.view.ra
+    qtbot.keyClick(panel.canvas, QtCore.Qt.Key_Right)  # westwards: the sky moves to the left
+    assert panel.state.view.ra < ra
+    panel.layers_button.click()
+    assert not panel.controls.isVisible()
+    panel.buttons["target"].click()
+    panel.place_edit.setText("83.633 22.0145")
+    panel.go_button.click()
+    settled(panel)
+    assert (panel.state.view.ra, panel.state.view.dec) == pytest.approx((83.633, 22.0145))
+
+
+def test_layers_can_be_switched_off(panel, wait_for):
+    wait_for(lambda: "images" not in panel.work.busy, process_events)
+    panel.state.show_all_targets()
+    settled(panel)
+    groups = panel.canvas._groups
+    for name, group in (("show_grid", "grid"), ("show_images", "images")):
+        assert groups[group]
+        panel.controls.boxes[name].click()
+        settled(panel)
+        assert not groups[group]
+    item = panel.controls.target_list.item(0)
+    assert item.text().endswith("(7)")
+    shown = len(groups["targets"])
+    item.setCheckState(QtCore.Qt.Unchecked)
+    settled(panel)
+    assert panel.state.shown_places == []
+    assert len(groups["targets"]) < shown
+    pytest.importorskip("mocpy")
+    panel.controls.boxes["show_map"].click()
+    wait_for(lambda: "images" in panel.state.maps, process_events)
+    settled(panel)
+    assert len(groups["masks"]) == 1
+
+
+def test_subsets_are_drawn_in_their_colours(panel, application):
+    from matplotlib.colors import to_rgb
+
+    [spectra] = spectra_in(application.data_collection)
+    group = application.data_collection.new_subset_group("one", spectra.id["source_id"] == 2)
+    group.style.color = "#00aa33"
+    panel.state.show_all_targets()
+    settled(panel)
+    colours = [to_rgb(artist.get_color()) for artist in panel.canvas._groups["targets"] if hasattr(artist, "get_xdata")]
+    assert to_rgb("#00aa33") in colours
+
+
+def test_picture_arrives_and_is_in_its_place(application, sky, wait_for):
+    application.data_collection.append(Data(label="stars", ra=[150.0, 151.0], dec=[2.0, 2.5], name=["a", "b"]))
+    sky.stars = [(150.0, 2.0, 0.1)]
+    panel = opened(application, sky.settings())
+    wait_for(lambda: panel.state.picture is not None and not panel.state.loading, process_events)
+    wait_for(lambda: panel.state.picture.view == panel.state.view, process_events)
+    settled(panel)
+    assert panel.picture_label.isHidden()
+    pixels = np.asarray(panel.canvas.buffer_rgba())
+    red = (pixels[..., 0] > 200) & (pixels[..., 1] < 60) & (pixels[..., 2] < 60)
+    rows, columns = np.nonzero(red)
+    place = at(panel, 150.0, 2.0)
+    assert (columns.mean(), rows.mean()) == pytest.approx((place.x(), place.y()), abs=4)
+    panel.controls.hips_combo.setCurrentIndex(2)  # none
+    settled(panel)
+    assert panel.state.picture is None
+
+
+def test_service_that_answers_nonsense_is_told_and_retried(application, sky, wait_for):
+    sky.fault(PATH, "page", times=1)
+    panel = opened(application, sky.settings())
+    wait_for(lambda: panel.state.picture_problem, process_events)
+    assert "the answer is no picture" in panel.picture_label.text()
+    assert panel.retry_button.isVisible()
+    panel.retry_button.click()
+    wait_for(lambda: panel.state.picture is not None, process_events)
+    assert panel.retry_button.isHidden()
+    assert panel.picture_label.isHidden()
+
+
+def test_silent_service_blocks_nothing(application, sky, wait_for):
+    """While a picture does not come, the sky is drawn and moved; the newest view is what comes in the end."""
+    sky.fault(PATH, "silence", times=2)
+    panel = opened(application, sky.settings(timeout_s=0.5))
+    wait_for(lambda: sky.requests, process_events)
+    for _ in range(3):
+        panel.buttons["nearer"].click()
+        settled(panel)
+    assert panel.canvas._groups["grid"]
+    wait_for(lambda: panel.state.picture is not None and panel.state.picture.view == panel.state.view, process_events)
+
+
+def test_offline_is_one_line(application, wait_for):
+    panel = opened(application, SkySettings(hips2fits="http://127.0.0.1:9/hips2fits", connect_s=1.0))
+    wait_for(lambda: panel.state.picture_problem, process_events)
+    settled(panel)
+    assert panel.picture_label.text().startswith("No picture of the sky: 127.0.0.1 cannot be reached")
+    assert panel.canvas._groups["grid"]
+
+
+def test_name_offline_is_a_clear_answer(panel, monkeypatch, wait_for):
+    from glue_spherex.io import TargetListError
+
+    def offline(name):
+        raise TargetListError("the position of 'M 31' cannot be looked up: the name service does not answer.")
+
+    monkeypatch.setattr("glue_spherex.plugin.coverage.state.targets_of_name", offline)
+    panel.place_edit.setText("M 31")
+    panel.place_edit.returnPressed.emit()
+    wait_for(lambda: panel.state.failed, process_events)
+    assert panel.status_label.text().startswith("The position of 'M 31' cannot be looked up")
+
+
+def test_failure_while_taking_a_result_is_told(panel, wait_for):
+    def then(result, error):
+        raise RuntimeError("the disk is upside down")
+
+    panel.work("other", lambda *calls: 1, then)
+    wait_for(lambda: panel.state.failed, process_events)
+    assert "the disk is upside down" in panel.status_label.text()
+
+
+def test_closing_glue_ends_the_panel(application, sky, wait_for):
+    sky.fault(PATH, "silence")
+    panel = opened(application, sky.settings(timeout_s=0.5))
+    wait_for(lambda: sky.requests, process_events)
+    application.close()
+    process_events()
+    assert panel.work._closed
+
+
+class _Record:
+    nx = ny = 2040
+
+    def __init__(self, number, corners):
+        self.detector, self.corners, self.mjd = number % 6 + 1, corners.tobytes(), 61000.0
+
+
+def test_thousands_of_targets_and_images(application, qtbot):
+    """All of them are drawn, and a click finds its target."""
+    rng = np.random.default_rng(3)
+    ra, dec = rng.uniform(0, 360, 20_000), np.degrees(np.arcsin(rng.uniform(-1, 1, 20_000)))
+    application.data_collection.append(Data(label="many", ra=ra, dec=dec))
+    panel = opened(application)
+    centres = np.column_stack([rng.uniform(0, 360, 5000), rng.uniform(-80, 80, 5000)])
+    square = np.array([(-1.7, -1.7), (1.7, -1.7), (1.7, 1.7), (-1.7, 1.7)])
+    corners = centres[:, None] + square / np.array([1, 1])
+    corners[..., 0] = (centres[:, :1] + square[:, 0] / np.cos(np.radians(centres[:, 1:]))) % 360
+    panel.state.images = footprints_of([_Record(k, image) for k, image in enumerate(corners)])
+    panel.buttons["all_sky"].click()
+    settled(panel)
+    [lines] = panel.canvas._groups["images"]
+    assert len(lines.get_segments()) >= 5000
+    panel.state.view = panel.state.view.on(ra[123], dec[123], 0.5)
+    settled(panel)
+    qtbot.mouseClick(panel.canvas, QtCore.Qt.LeftButton, pos=at(panel, ra[123], dec[123]))
+    assert panel.state.chosen[1] == 123
+    assert "no spectrum of this target is loaded" in panel.status_label.text()
