@@ -111,6 +111,9 @@ def listed_archive(monkeypatch):
 
     def start(ra, dec):
         running.append(ListedArchive(ra, dec))
+        home = Path(os.environ["GLUE_SPHEREX_HOME"])
+        home.mkdir(exist_ok=True)
+        (home / "archive.toml").write_text("backoff_s = 0.01\npatience_s = 0.1\n")  # does not wait long
         monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", running[-1].archive.url)
         return running[-1]
 

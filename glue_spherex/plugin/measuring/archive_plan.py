@@ -1,11 +1,12 @@
 """What the archive has of some targets, before anything of it is fetched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from ...images import ImageFileError
 
 _NEEDED = ("pyvo", "requests")
+_PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class ArchivePart:
     notes : tuple of str
         What it told beside the images.
     images, local, kept : int
-        All images; those in the folders; those of which nothing has to be fetched because their cutouts are kept.
+        All images that are known; those in the folders; those of which nothing has to be fetched, because their
+        cutouts are kept.
     megabytes : float
         To move, MB.
     seconds : float
@@ -104,7 +106,12 @@ def ask_archive(
     from ...images.archive.errors import ArchiveStopped, NotAsked
 
     try:
-        archive = choice.collection(local, background_box=settings.background_box, flux_correction=flux_correction)
+        archive = choice.collection(
+            local,
+            client=_impatient_client(),
+            background_box=settings.background_box,
+            flux_correction=flux_correction,
+        )
         answer = archive.search(sources, ask=ask, refresh=refresh, progress=progress, cancelled=cancelled)
     except ArchiveStopped:
         return None, None
@@ -113,6 +120,14 @@ def ask_archive(
     except ImageFileError as error:
         return None, ArchivePart(fault=str(error))
     return ImagesToCome(archive, answer), ArchivePart(answer.date, notes=tuple(answer.notes))
+
+
+def _impatient_client():
+    """A client of the user's archive that soon gives up where nobody answers: somebody waits in front of a window."""
+    from ...images.archive import ArchiveClient, ArchiveSettings
+
+    settings = ArchiveSettings.load()
+    return ArchiveClient(replace(settings, patience_s=min(settings.patience_s, _PATIENCE_S)))
 
 
 def archive_available():

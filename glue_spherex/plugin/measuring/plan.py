@@ -205,6 +205,8 @@ def _plan(targets, images, part, settings, workers, scheduler, cancelled):
         outlook = images.outlook(sources, matches, cancelled)
         to_fetch = {match.record.exposure for match in outlook.missing}
         part = replace(part, **{name: getattr(outlook, name) for name in _OUTLOOK})
+    elif part is not None:
+        part = replace(part, images=len(matches), local=len(matches))
     coverage = coverage_of(matches, sources, to_fetch, cancelled)
     if stop():
         return None

@@ -136,7 +136,8 @@ def archive_text(part):
     if part.fault:
         return f"The archive could not be asked: {part.fault}"
     if part.asked is None:
-        return "The archive has not been asked about these targets yet: only images on this computer are counted."
+        only = "; only images in the folders are counted" if part.local else ""
+        return f"The archive has not been asked about these targets yet{only}."
     date = datetime.fromtimestamp(part.asked).strftime("%Y-%m-%d")
     parts = [f"{_spaced(part.local)} in the folders"] if part.local else []
     parts += [f"{_spaced(part.kept)} kept from earlier"] if part.kept else []

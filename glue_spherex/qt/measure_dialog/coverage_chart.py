@@ -119,10 +119,8 @@ class CoverageChart(FigureCanvasQTAgg):
         self._bars(centres, numbers, 0.8 * widths, [DETECTORS[channel.detector].colour for channel in CHANNELS])
         self.axes.set_xscale("log")
         self.axes.set_xlim(0.73, 5.12)
-        self.axes.set_xticks(_MICRONS, labels=[f"{micron:g}" for micron in _MICRONS])
+        self.axes.set_xticks(_MICRONS, labels=[*(f"{micron:g}" for micron in _MICRONS[:-1]), "5 µm"])
         self.axes.set_xticks([], minor=True)
-        self.axes.annotate("µm", (1, 0), (0, -3), xycoords="axes fraction", textcoords="offset points", ha="right",
-                           va="top", fontsize=8, color=_colour("windowText"))  # fmt: skip
         self._whole_numbers()
 
     def _dates(self, numbers):
@@ -167,7 +165,7 @@ class CoverageChart(FigureCanvasQTAgg):
         what = _TITLES[view]
         if view == "dates" and len(plan.coverage.edges) > 1:
             step = plan.coverage.step_days
-            what += " per day" if step == 1 else f" in {step:g} days"
+            what += " per day" if step == 1 else f" per {step:g} days"
         whose = "all targets"
         if lines:
             whose = lines[0].label[:40] if len(lines) == 1 else f"{len(lines)} targets"

@@ -32,8 +32,8 @@ class RequestForm(Form):
         self.add_row("", self.add_folder_button, name="add folder")
         self._archive()
         tip = (
-            "Folder with the archive's calibration files: solid-angle maps and spectral WCS. Without it wavelengths "
-            "are good to 1 nm and fluxes to 2 %"
+            "Folder with the archive's calibration files, for images in folders: solid-angle maps and spectral WCS. "
+            "Without it wavelengths are good to 1 nm and fluxes to 2 %. Images of the archive come with theirs"
         )
         line = self.line(self.request, "calibration", tip, placeholder="none: from the headers of the images")
         self.add_row("Ca&libration", line, push_button("Browse…", self._browse("calibration", "Calibration files")),
@@ -51,11 +51,10 @@ class RequestForm(Form):
         tip = (
             "Images of the targets are found in the public archive of SPHEREx, and only the pixels around them fetched"
         )
-        box = self.check(request, "use_archive", "Archive (IRSA)", note or f"{tip}; images in the folders go first")
-        box.setEnabled(not note)
+        text = "fetch what is needed from IRSA"
+        box = self.check(request, "use_archive", text, note or f"{tip}; images in the folders go first")
         self.add_row("Archi&ve", box, tip=tip, name="use_archive")
-        if note:
-            self.mark({}, {"use_archive": note})
+        self.mark({})
         tip = "Images that were processed for several data releases are taken from the newest one, or from one alone"
         self.add_row("  release", self.combo(request, "archive_release", tip), tip=tip, name="archive_release")
         tip = "The wide survey covers the whole sky; the deep fields are at the poles of the ecliptic"
@@ -68,6 +67,7 @@ class RequestForm(Form):
 
     def refresh(self, *args):
         """Show the fields that count."""
+        self.fields["use_archive"].setEnabled(not self.request.archive_note or self.request.use_archive)
         for name in ("archive_release", "archive_fields", "keep_cutouts"):
             self.show_row(name, bool(self.request.use_archive))
 
