@@ -8,6 +8,7 @@ from ..plugin.columns import kind_of
 from ..plugin.links import link_all
 from .arrange import arrange_viewers
 from .check_up import check_up_dialog
+from .coverage import sky_coverage
 from .cutout_viewer import SpherexCutoutViewer
 from .flag_subsets import flag_subsets_dialog
 from .irsa_job import irsa_job_dialog
@@ -46,6 +47,13 @@ def open_irsa_job(session, data_collection):
 def show_jobs(session, data_collection):
     """The jobs that wait, run or have ended."""
     return job_monitor(session)
+
+
+@menubar_plugin("SPHEREx: Sky coverage")
+@messagebox_on_error("The sky coverage cannot be shown")
+def show_sky(session, data_collection):
+    """Targets, images and deep fields on the sky."""
+    return sky_coverage(session)
 
 
 @menubar_plugin("SPHEREx: Flag subsets…")
