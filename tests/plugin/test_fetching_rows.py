@@ -12,7 +12,7 @@ from loopback_services import SearchServices
 
 from glue_spherex.images.archive import ArchiveSettings
 from glue_spherex.images.archive.cutout_store import CutoutStore
-from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped, NothingThere
+from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere
 from glue_spherex.plugin.cutouts.background_fetcher import BackgroundFetcher, FetchOutcome
 from glue_spherex.plugin.cutouts.fetch_state import FetchState, remembered_choice
 from glue_spherex.plugin.cutouts.fetching import ArchiveCutouts, OtherRelease, reason_of
@@ -172,8 +172,11 @@ def test_the_measured_release_comes_first(field, archive, cutouts):
 
 def test_no_network(field, archive, cutouts):
     archive.stop()
-    with pytest.raises(ArchiveError, match="cannot be reached"):
-        cutouts.fetch(row_of(field.images[0]))
+    row = row_of(field.images[0])
+    with pytest.raises(ArchiveUnreachable) as raised:
+        cutouts.fetch(row)
+    text = f"{row.image_name}: the archive cannot be reached; is this computer connected?"
+    assert reason_of(raised.value, row) == text
 
 
 def test_a_file_that_was_replaced_since_the_search(field, archive, cutouts):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ...images import ImageFileError
 from ...images.archive.boxes import REACH_PX
 from ...images.archive.cutout_store import CutoutStore
-from ...images.archive.errors import ArchiveError, ArchiveStopped, NotAsked, NothingThere
+from ...images.archive.errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NotAsked, NothingThere
 from ...images.archive.settings import ArchiveSettings
 from ...model import Source
 from .reading import read_reach_px
@@ -181,6 +181,8 @@ def reason_of(error, row):
         Of an address, the host alone: the image is named.
     """
     text = _ADDRESS.sub(r"\1", str(error)) or type(error).__name__
+    if isinstance(error, ArchiveUnreachable):
+        text = "the archive cannot be reached; is this computer connected?"
     if not isinstance(error, ImageFileError | OSError):
         text = f"fetching failed ({type(error).__name__}: {text})"
     return text if text.startswith(row.image_name) else f"{row.image_name}: {text}"
