@@ -4,6 +4,7 @@ Sources: the band limits and resolving powers that IRSA's archive lists for the 
 ``em_max``, ``em_res_power``); the spectral-channel calibration product ``spectral_channels_spx_cal-sch-v1-2026-106``.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -106,9 +107,14 @@ def mean_wavelength(detector, x, y):
     """
     across = (np.asarray(x, float) - _MIDDLE_PX) / _MIDDLE_PX
     channel = (_CHANNEL_ZERO_PX + _BEND_PX * across**2 - np.asarray(y, float)) / _CHANNEL_PX
-    centres = np.log([c.wavelength_um for c in CHANNELS if c.detector == detector])
+    centres = _log_centres(detector)
     low = np.clip(np.floor(channel).astype(int) - 1, 0, len(centres) - 2)  # beyond the outer ones as between them
     return np.exp(centres[low] + (channel - 1 - low) * (centres[low + 1] - centres[low]))
+
+
+@cache
+def _log_centres(detector):
+    return np.log([c.wavelength_um for c in CHANNELS if c.detector == detector])
 
 
 def ujy_per_mjy_sr(omega_arcsec2):

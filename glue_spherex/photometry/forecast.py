@@ -6,8 +6,8 @@ from time import perf_counter
 import numpy as np
 
 from ..images.astrometry import Astrometry
-from ..images.frame_pixels import frame_pixels
-from ..model import sky_positions
+from ..images.frame_pixels import at_directions, frame_matrices
+from ..model import sky_positions, unit_vectors
 from .image_flow import find
 from .pipeline import checked_sources, measure_match
 from .settings import Settings
@@ -108,6 +108,8 @@ def sources_held(matches, sources, cancelled=None):
     ra, dec = sky_positions(sources)
     moving = np.array([bool(source.pmra or source.pmdec) for source in sources], dtype=bool)
     companion = np.array([source.companion for source in sources], dtype=bool)
+    listed = [match.record for match in matches if not hasattr(match.record, "wcs_numbers")]
+    matrices = iter(frame_matrices(listed))
     for match in matches:
         if cancelled is not None and cancelled():
             break
@@ -117,16 +119,13 @@ def sources_held(matches, sources, cancelled=None):
         if len(on_the_way):
             moved = sky_positions([sources[k] for k in numbers[on_the_way]], record.mjd)
             at_ra[on_the_way], at_dec[on_the_way] = moved
-        x, y = _pixels(record, at_ra, at_dec)
+        if hasattr(record, "wcs_numbers"):
+            x, y = Astrometry(record.wcs_numbers).to_pixels(at_ra, at_dec)
+        else:
+            x, y = at_directions(next(matrices), unit_vectors(at_ra, at_dec))
         held = (x >= -0.5) & (x < record.nx - 0.5) & (y >= -0.5) & (y < record.ny - 0.5)
         if not companion[numbers[held]].all():
             yield record, numbers[held], x[held], y[held]
-
-
-def _pixels(record, ra, dec):
-    if hasattr(record, "wcs_numbers"):
-        return Astrometry(record.wcs_numbers).to_pixels(ra, dec)
-    return frame_pixels(record, ra, dec)
 
 
 def _trial(sources, images, matches, settings):
