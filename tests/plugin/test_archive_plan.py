@@ -61,7 +61,6 @@ def test_counts_are_those_of_the_images(listed, one):
     assert coverage.edges[0] <= min(mjds)
     assert max(mjds) < coverage.edges[-1]
     assert coverage.of("dates")[:, 1].tolist() == np.histogram(mjds, coverage.edges)[0].tolist()
-    assert coverage.estimated
     assert f"60 to fetch · {part.megabytes:.0f} MB to move · about " in archive_text(part)
 
 

@@ -27,16 +27,17 @@ class Coverage:
     dates : ndarray of int, shape (n, k, 2)
     edges : ndarray, shape (k + 1,), MJD
         Of the steps of `dates`.
-    estimated : bool
-        Whether wavelengths of images to be fetched are known from the corners of the images and the mean law of the
-        detectors alone.
+
+    Notes
+    -----
+    Wavelengths are those of the files' own tables; of images to be fetched those that follow from the corners of the
+    images and the mean law of the detectors, to 1 or 2 nm.
     """
 
     detectors: np.ndarray
     wavelengths: np.ndarray
     dates: np.ndarray
     edges: np.ndarray
-    estimated: bool = False
 
     @property
     def counts(self):
@@ -86,15 +87,14 @@ def coverage_of(matches, sources, to_fetch=frozenset(), cancelled=None):
     n = len(sources)
     tables = [np.zeros((n, k, 2), dtype=np.uint16) for k in (len(DETECTORS), len(CHANNELS), len(edges) - 1)]
     detectors, wavelengths, dates = tables
-    limits, estimated = _limits(), False
+    limits = _limits()
     for record, held, x, y in sources_held(matches, sources, cancelled):
         away = int((record.obsid, record.detector) in to_fetch)
-        estimated |= bool(away)
         detectors[held, record.detector - 1, away] += 1
         dates[held, _place(edges, record.mjd), away] += 1
         first, inner = limits[record.detector]
         wavelengths[held, first + np.searchsorted(inner, _wavelengths(record, x, y)), away] += 1
-    return Coverage(detectors, wavelengths, dates, edges, estimated)
+    return Coverage(detectors, wavelengths, dates, edges)
 
 
 def _wavelengths(record, x, y):
