@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from contextlib import ExitStack
 
 from ._version import __version__
 from .cli_archive import add_archive
@@ -90,22 +91,31 @@ def _add_demo(commands):
     command = _command(commands, "demo", _demo, "simulate a field, measure it, and open glue on it")
     command.add_argument("--output", default="glue-spherex-demo", metavar="DIR", help="default: %(default)s")
     command.add_argument("--no-gui", action="store_true", help="write the result and a PNG, do not open glue")
+    command.add_argument(
+        "--archive",
+        action="store_true",
+        help="fetch the images from an archive, which this command runs on this computer until its end",
+    )
 
 
 def _demo(options):
-    from .demo import make_demo, show
+    from .demo import archive_demo, make_demo, show
     from .qt.application import can_show
 
-    with progress_bar("images") as progress:
-        demo = make_demo(options.output, progress=progress)
-    print(demo.summary)
-    if options.no_gui:
-        return DONE
-    reason = can_show()
-    if reason:
-        print(f"glue is not opened: {reason}", file=sys.stderr)
-        return DONE
-    return show(demo)
+    with ExitStack() as until_the_end:
+        with progress_bar("images") as progress:
+            if options.archive:
+                demo = until_the_end.enter_context(archive_demo(options.output, progress=progress))
+            else:
+                demo = make_demo(options.output, progress=progress)
+        print(demo.summary)
+        if options.no_gui:
+            return DONE
+        reason = can_show()
+        if reason:
+            print(f"glue is not opened: {reason}", file=sys.stderr)
+            return DONE
+        return show(demo)
 
 
 def _add_simulate(commands):

@@ -1,12 +1,18 @@
 """The demonstration: a simulated field, its spectra with the truth beside them, and glue opened on the result."""
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .images import FolderCollection, simulate
+from .images.archive.choice import ArchiveChoice
+from .images.archive.cutout_store import CutoutStore
+from .images.simulation import LoopbackArchive, SearchServices
 from .io import read_targets
+from .jobs import Request
 from .model import CLEAN_MASK, DETECTORS
 from .photometry.output import result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
@@ -14,6 +20,11 @@ from .photometry.settings import Settings
 
 IMAGES = 120
 SEED = 7
+SETTINGS = Settings(extent="infinite")  # as the truth
+#: The archive of the demonstration is as slow as the real one.
+LATENCY_S, BYTES_PER_S = 0.1, 20e6
+#: In the folder of the demonstration: what glue-spherex keeps for itself while it runs with an archive.
+HOME_NAME = "glue-spherex-home"
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,7 @@ class Demo:
     Attributes
     ----------
     folder : Path
-        Holds ``field/`` (images, calibration, truth) and ``result/``.
+        Holds ``field/`` (images, calibration, truth; ``archive/`` where an archive offers them) and ``result/``.
     spectra : Path
         The spectra of all sources.
     targets : Path
@@ -61,22 +72,85 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
     -------
     Demo
     """
-    from astropy.table import Table
-
     folder = Path(output)
     with result_folder(folder):
         field = simulate(folder / "field", scene="field", images=images, seed=seed, progress=progress)
-        targets = read_targets(field.targets)
         collection = FolderCollection(field.folder / "images", field.calibration)
-        result = run(targets.sources, collection, Settings(extent="infinite"), progress=progress)  # as the truth
-        with result_folder(folder / "result") as result_path:
-            write_result(result, result_path, targets=target_outcomes(targets, result.targets))
-        truth = Table.read(field.truth)
-        figure = folder / "spectra.png"
-        draw_spectra(result.spectra, truth, figure)
-    spectra = folder / "result" / "spectra.vot"
+        return _measured(folder, field, collection, progress)
+
+
+@contextmanager
+def archive_demo(output, *, images=IMAGES, seed=SEED, progress=None):
+    """The same demonstration without a folder of images: what is needed is fetched from an archive on this computer.
+
+    Until the end of the block the archive answers, and is the only one that this process knows; what glue-spherex
+    keeps for itself is in the folder of the demonstration. What was fetched for the spectra stays with them.
+
+    Parameters
+    ----------
+    output, images, seed, progress
+        As in `make_demo`.
+
+    Yields
+    ------
+    Demo
+    """
+    folder = Path(output)
+    with result_folder(folder):
+        _forget_earlier(folder)
+        home = folder.absolute() / HOME_NAME
+        with (
+            LoopbackArchive(LATENCY_S, BYTES_PER_S) as archive,
+            _environment(GLUE_SPHEREX_ARCHIVE=archive.url, GLUE_SPHEREX_HOME=str(home)),
+        ):
+            request = Request.of((), None, SETTINGS, origin=folder / "archive" / "targets.csv", archive=ArchiveChoice())
+            collection = request.collection(folder / "result")
+            field = simulate(folder / "archive", scene="field", images=images, seed=seed, progress=progress)
+            SearchServices().join(archive).add_field(archive, field)
+            yield _measured(folder, field, collection, progress, request)
+
+
+@contextmanager
+def _environment(**values):
+    """Environment variables of this process that are set for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _forget_earlier(folder):
+    """Remove what an earlier demonstration has fetched into this folder: it would not be fetched again."""
+    home = folder / HOME_NAME
+    if home.is_dir():
+        CutoutStore(home / "cutouts").clear(pinned=True)
+        for path in (folder / "result" / "images").rglob("*.fits"):
+            path.unlink()
+
+
+def _measured(folder, field, collection, progress, request=None):
+    """Measure the field on the images of a collection, and write down what came of it."""
+    from astropy.table import Table
+
+    targets = read_targets(field.targets)
+    result = run(targets.sources, collection, SETTINGS, progress=progress)
+    with result_folder(folder / "result") as path:
+        outcomes = target_outcomes(targets, result.targets)
+        write_result(result, path, targets=outcomes, request=request and request.described(collection))
+    truth = Table.read(field.truth)
+    figure, spectra = folder / "spectra.png", folder / "result" / "spectra.vot"
+    draw_spectra(result.spectra, truth, figure)
     lines = [_summary(result.spectra, truth), _spoiled(truth)]
-    lines += [f"images:    {field.folder / 'images'}", f"spectra:   {spectra}"]
+    if request is not None:
+        client = collection.client
+        lines.append(f"fetched:   {client.moved / 1e6:.0f} MB in {client.requests} requests from {client.settings.ibe}")
+    lines += [f"images:    {collection.folders[-1]}", f"spectra:   {spectra}"]
     lines += [f"catalogue: {field.catalogue}", f"picture:   {figure}"]
     return Demo(folder, spectra, folder / "result" / "targets.ecsv", field.catalogue, figure, "\n".join(lines))
 
@@ -97,12 +171,16 @@ def _summary(spectra, truth):
         here = (spectra["label"] == label) & np.isfinite(flux)
         clean = here & ((flags & ~CLEAN_MASK) == 0)
         pull = (flux - true)[clean] / error[clean]
-        scatter = 1.4826 * np.median(np.abs(pull - np.median(pull)))
+        scatter = 1.4826 * _median(np.abs(pull - _median(pull)))
         lines.append(
-            f"{label:<16} {here.sum():>6} {clean.sum():>6} {np.median(flux[clean] / error[clean]):>10.1f} "
-            f"{np.median(flux[clean] / true[clean]):>10.4f} {scatter:>12.2f}"
+            f"{label:<16} {here.sum():>6} {clean.sum():>6} {_median(flux[clean] / error[clean]):>10.1f} "
+            f"{_median(flux[clean] / true[clean]):>10.4f} {scatter:>12.2f}"
         )
     return "\n".join(lines)
+
+
+def _median(values):
+    return np.median(values) if len(values) else np.nan
 
 
 def _spoiled(truth):

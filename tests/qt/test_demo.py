@@ -1,11 +1,20 @@
 """The demonstration from the command line to the window."""
 
+import json
+import os
+import re
+import shutil
+
 import numpy as np
+import pytest
+import requests
 from glue_qt.app import GlueApplication
 
+from glue_spherex import FolderCollection, measure, read_targets
 from glue_spherex.cli import main
-from glue_spherex.demo import make_demo
+from glue_spherex.demo import _forget_earlier, archive_demo, make_demo
 from glue_spherex.plugin.columns import spectra_in
+from glue_spherex.plugin.cutouts.finding import image_folders
 from glue_spherex.qt.arrange import PLACES
 
 
@@ -26,3 +35,61 @@ def test_demo(tmp_path, monkeypatch, capsys, qtbot):
     told = capsys.readouterr().out
     assert "hot-star has a point to look at, at " in told
     assert (tmp_path / "demo" / "spectra.png").stat().st_size > 10_000
+
+
+def test_demo_from_an_archive(tmp_path, monkeypatch, capsys, qtbot):
+    """Fetched while the archive runs, measured, shown; afterwards neither the archive nor its files are needed."""
+    windows, seen = [], {}
+
+    def start(window, **options):
+        windows.append(window)
+        seen.update(url=os.environ["GLUE_SPHEREX_ARCHIVE"], home=os.environ["GLUE_SPHEREX_HOME"])
+        seen["listing"] = requests.get(f"{seen['url']}/ibe/dir/list/spherex/", timeout=60).text
+
+    monkeypatch.setitem(archive_demo.__wrapped__.__kwdefaults__, "images", 2)
+    monkeypatch.setattr("glue_spherex.demo.LATENCY_S", 0.0)
+    monkeypatch.setattr(GlueApplication, "start", start)
+    home, output = os.environ["GLUE_SPHEREX_HOME"], tmp_path / "demo"
+    assert main(["demo", "--archive", "--output", str(output)]) == 0
+    told = capsys.readouterr().out
+    (fetched,) = re.findall(r"fetched: +(\d+) MB in (\d+) requests from http://127", told)
+    assert int(fetched[0]) >= 50  # the maps of a detector
+    assert seen["home"] == str(output / "glue-spherex-home")
+    assert '"qr2"' in seen["listing"]
+    assert os.environ["GLUE_SPHEREX_HOME"] == home
+    assert "GLUE_SPHEREX_ARCHIVE" not in os.environ
+    assert not os.path.exists(os.path.join(home, "cutouts"))
+    with pytest.raises(requests.ConnectionError):
+        requests.get(seen["url"], timeout=60)
+
+    shutil.rmtree(output / "archive" / "images")
+    shutil.rmtree(output / "archive" / "calibration")
+    (window,) = windows
+    try:
+        (spectra,) = spectra_in(window.data_collection)
+        assert image_folders(spectra) == [str(output / "result" / "images")]
+        calibration = json.loads((output / "result" / "settings.json").read_text())["request"]["archive"]["calibration"]
+        again = measure(
+            read_targets(output / "archive" / "targets.csv").sources,
+            FolderCollection(output / "result" / "images", calibration),
+            extent="infinite",
+        )
+        assert len(set(again["lvf_id"])) == 2
+        np.testing.assert_array_equal(again["flux"].value, spectra["flux"])
+    finally:
+        window.close()
+    assert (output / "spectra.png").stat().st_size > 10_000
+
+
+def test_a_second_demo_fetches_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("glue_spherex.demo.LATENCY_S", 0.0)
+    summaries = []
+    for _ in range(2):
+        with archive_demo(tmp_path / "demo", images=1) as demo:
+            summaries.append(re.findall(r"fetched: .* MB", demo.summary))
+    assert summaries[0] == summaries[1] != []
+    (tmp_path / "other" / "result" / "images").mkdir(parents=True)
+    mine = tmp_path / "other" / "result" / "images" / "mine.fits"
+    mine.write_bytes(b"")
+    _forget_earlier(tmp_path / "other")  # where no demonstration was
+    assert mine.exists()

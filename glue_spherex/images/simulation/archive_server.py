@@ -308,7 +308,7 @@ class LoopbackArchive:
 
     def listing(self, path):
         """Names directly below a folder of the IBE side, as lines of JSON; None where there is none."""
-        folder = IBE + path.removeprefix(LISTING).strip("/") + "/"
+        folder = f"{IBE}{path.removeprefix(LISTING)}".rstrip("/") + "/"
         below = {}
         for key in self.files:
             if key.startswith(folder):
