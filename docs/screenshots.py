@@ -88,9 +88,11 @@ def bad_row(data, demo):
 def pictures(window, demo):
     """Names and what to take a picture of, after bringing the window into the state for it."""
     from glue_spherex.plugin.columns import find_column, spectra_in
+    from glue_spherex.plugin.coverage.settings import SkySettings
     from glue_spherex.plugin.flag_subsets import FlagSubsetState
     from glue_spherex.plugin.focus import focus_row, focus_source
     from glue_spherex.qt.check_up import check_up_dialog
+    from glue_spherex.qt.coverage import sky_coverage
     from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
     from glue_spherex.qt.flag_subsets import flag_subsets_dialog
     from glue_spherex.qt.spectrum_viewer import SpherexSpectrumViewer
@@ -114,6 +116,10 @@ def pictures(window, demo):
     check_up = check_up_dialog(session, data, int(data["source_id"][row]))
     yield "check-up", lambda: check_up
     check_up.close()
+    sky = sky_coverage(session, SkySettings(hips2fits=""))  # without the network
+    wait(3.0)
+    yield "coverage", lambda: sky
+    sky.close()
     state = FlagSubsetState(find_column(data, "flags"), 1, "any")
     window.data_collection.new_subset_group("TRANSIENT", state)
     yield "flag-subset-shown", lambda: window

@@ -345,10 +345,26 @@ def test_folder_is_shown(opened, field):
     assert "18 images in the folders (D1: 3" in state.images_text(*state.images.corners[0].mean(axis=0))
 
 
+def test_what_is_said_about_a_place_follows_the_images(opened, field):
+    later = Later()
+    state = opened(run=later)
+    state.add_folder(field.folder / "images")
+    ra, dec = footprints_in(state.folders).corners[0].mean(axis=0)
+    state.go_to(f"{ra} {dec}")
+    assert state.status.endswith("no images known")
+    at_once(*later.asked[0])
+    assert "18 images in the folders" in state.status
+
+
 def test_folders_of_the_spectra_are_shown(opened, made_spectrum, field):
     table = made_spectrum()
     table.meta["glue_spherex"]["image_folders"] = [str(field.folder / "images"), "/no/such/folder"]
     assert opened(spectrum_data(table)).folders == (str(field.folder / "images"),)
+    state = opened()
+    assert state.folders == ()
+    state.session.data_collection.append(spectrum_data(table))
+    assert state.folders == (str(field.folder / "images"),)
+    assert len(state.images) == 18
 
 
 def test_map_of_the_images(opened, field, tmp_path):

@@ -54,7 +54,16 @@ def graticule(view):
         found = in_sight(view, *view.pixels(np.full(_POINTS, ra), np.linspace(*ends, _POINTS)))
         lines += found
         labels += _label(view, found, _ra_text(ra, ra_step), "ra")
-    return Graticule(lines, labels)
+    return Graticule(lines, _legible(labels))
+
+
+def _legible(labels):
+    """Without those that would cover an earlier one."""
+    kept = []
+    for label in labels:
+        if not any(abs(label[1] - x) < 46 and abs(label[2] - y) < 14 for _, x, y, _ in kept):
+            kept.append(label)
+    return kept
 
 
 def _ranges(view):
@@ -99,17 +108,19 @@ def _ra_text(ra, step):
 
 
 def _label(view, found, text, kind):
-    """Where the text of a line goes: on the left for a declination, at the bottom for a right ascension."""
+    """Where the text of a line goes.
+
+    On the left for a declination; for a right ascension at the bottom, and on the equator of the whole sky.
+    """
     points = np.concatenate(found) if found else np.zeros((0, 2))
-    if view.all_sky:
-        inside = np.abs(points[:, 1] - (view.ny - 1) / 2) < (1 if kind == "ra" else np.inf)
-        points = points[inside | (kind == "dec")]
-    else:
-        room = np.array([view.nx - (60, 6)[kind == "dec"], view.ny - 18])  # for the text
-        points = points[((points > 6) & (points < room)).all(axis=1)]
+    room = np.array([view.nx - (60, 6)[kind == "dec"], view.ny - 18])  # for the text
+    points = points[((points > 6) & (points < room)).all(axis=1)]
     if not len(points):
         return []
-    place = points[np.argmin(points[:, 0 if kind == "dec" else 1])]
+    if kind == "dec":
+        place = points[np.argmin(points[:, 0])]
+    else:
+        place = points[np.argmin(np.abs(points[:, 1] - (view.ellipse[1] if view.all_sky else 0)))]
     return [(text, float(place[0]), float(place[1]), kind)]
 
 

@@ -8,7 +8,8 @@ from glue.core.message import ApplicationClosedMessage
 from glue_qt.utils import messagebox_on_error
 from qtpy import QtCore, QtWidgets
 
-from ...plugin.coverage.state import CoverageState, position_text
+from ...plugin.coverage.sky_layers import position_text
+from ...plugin.coverage.state import CoverageState
 from ..job_monitor.elided_label import ElidedLabel
 from ..open_dialogs import push_button, window_of
 from .canvas import SkyCanvas
@@ -71,6 +72,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
             self._float_beside(window)
         self._show_texts()
         self.state.read_images()
+        self.state.read_maps()
         if self.state.places:
             self.state.show_all_targets()
 
@@ -202,7 +204,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
             self.status_label.setText(loading)
 
     def _show_progress(self, kind, done, total):
-        if kind == "images" and kind in self.work.busy:
+        if kind == "images" and kind in self.work.busy and not self.state.status:
             self.status_label.setText(f"Headers of images are being read: {done} of {total}")
 
     def _show_pointed(self, ra, dec):

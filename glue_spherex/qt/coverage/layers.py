@@ -196,19 +196,21 @@ def draw_names(axes, many):
 
 def draw_focus(axes, view, focused, chosen, marked):
     """Rings around the source that is looked at and around the target that was clicked, and a cross."""
-    artists = []
-    for found, colour, size in ((chosen, "white", 15), (focused, FOCUS_COLOUR, 19)):
+    marks = []
+    for found, colour in ((focused, FOCUS_COLOUR), (chosen, "white")):
         if found is not None:
             places, number = found
-            x, y = view.pixels(places.ra[number], places.dec[number])
-            artists += axes.plot([float(x)], [float(y)], "o", markersize=size, markerfacecolor="none", zorder=7,
-                                 markeredgecolor=colour, markeredgewidth=2, scalex=False, scaley=False)  # fmt: skip
+            marks.append((places.name(number), places.ra[number], places.dec[number], "o", colour))
     if marked is not None:
-        name, ra, dec = marked
+        marks.append((*marked, "+", _MARK))
+    artists, taken = [], []
+    for name, ra, dec, shape, colour in marks:
         x, y = (float(value) for value in view.pixels(ra, dec))
-        artists += axes.plot([x], [y], "+", markersize=18, markeredgewidth=2, color=_MARK, zorder=7, scalex=False,
-                             scaley=False)  # fmt: skip
-        if 0 <= x < view.nx and 0 <= y < view.ny:
-            artists.append(axes.annotate(name, (x, y), xytext=(8, -12), textcoords="offset points", color=_MARK,
-                                         fontsize=8, zorder=8, path_effects=_HALO, parse_math=False))  # fmt: skip
+        if not (0 <= x < view.nx and 0 <= y < view.ny) or any(abs(x - u) + abs(y - v) < 4 for u, v in taken):
+            continue
+        taken.append((x, y))
+        artists += axes.plot([x], [y], shape, markersize=19, markerfacecolor="none", zorder=7, markeredgecolor=colour,
+                             markeredgewidth=2, scalex=False, scaley=False)  # fmt: skip
+        artists.append(axes.annotate(name, (x, y), xytext=(11, -13), textcoords="offset points", color=colour,
+                                     fontsize=8, zorder=9, path_effects=_HALO, parse_math=False))  # fmt: skip
     return artists
