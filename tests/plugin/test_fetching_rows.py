@@ -14,7 +14,7 @@ from glue_spherex.images.archive import ArchiveSettings
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere
 from glue_spherex.plugin.cutouts.background_fetcher import BackgroundFetcher, FetchOutcome
-from glue_spherex.plugin.cutouts.fetch_state import FetchState, remembered_choice
+from glue_spherex.plugin.cutouts.fetch_state import FetchState, Offer, remembered_choice
 from glue_spherex.plugin.cutouts.fetching import ArchiveCutouts, OtherRelease, reason_of
 from glue_spherex.plugin.cutouts.kept_cutouts import kept_cutout, surroundings_px
 from glue_spherex.plugin.cutouts.measured_row import MeasuredRow
@@ -279,24 +279,25 @@ def test_what_a_frame_offers(field, archive, cutouts, wait_for):
     ended = []
     state = FetchState(None, BackgroundFetcher(lambda *given: ended.append(given), cutouts))
     request = CutoutRequest(row_of(field.images[0]), ())
-    assert state.offer(request, False) == ("", "")
-    assert state.offer(request, True) == ("Fetch", "")
+    assert state.offer(request, False) == Offer()
+    assert state.offer(request, True) == Offer("Fetch")
     archive.fault("/level2/", "status", status=500)
     state.fetch([request])
-    assert state.offer(request, True) == ("Cancel", "Fetching from the archive…")
+    assert state.offer(request, True) == Offer("Cancel", "Fetching from the archive…", busy=True)
     assert state.progress == "Fetching from the archive: 0 of 1 cutouts are here."
     wait_for(lambda: ended)
     state.ended(*ended.pop())
-    label, status = state.offer(request, True)
-    assert label == "Try again"
-    assert "the archive has a fault (status 500)" in status
+    offer = state.offer(request, True)
+    assert offer.label == "Try again"
+    assert "the archive has a fault (status 500)" in offer.status
+    assert not offer.busy
     state.fetch_untried([request])
     assert not state.busy
     archive.faults.clear()
     state.fetch([request])
     wait_for(lambda: ended)
     state.ended(*ended.pop())
-    assert state.offer(request, False) == ("", "")
+    assert state.offer(request, False) == Offer()
     assert state.progress == ""
     state.close()
 

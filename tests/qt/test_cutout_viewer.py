@@ -23,6 +23,7 @@ from glue_spherex.plugin.cutouts.reading import CutoutRequest
 from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.row_order import ordered_rows
 from glue_spherex.qt.cutout_viewer import SpherexCutoutViewer
+from glue_spherex.qt.cutout_viewer.mouse import describe_pixel
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_hover_tells_the_pixel(viewer, qtbot):
 
 def test_hover_over_a_title_tells_all_of_it(viewer, qtbot, monkeypatch):
     told = []
-    monkeypatch.setattr("glue_spherex.qt.cutout_viewer.data_viewer.QToolTip.showText", lambda *a: told.append(a[1]))
+    monkeypatch.setattr(QToolTip, "showText", lambda *a: told.append(a[1]))
     panel = viewer.page.panels[1]
     qtbot.mouseMove(viewer.canvas, screen(viewer, panel, (0.5, 1.1)))
     process_events()
@@ -183,7 +184,7 @@ def test_hover_over_a_small_cutout_tells_its_row(viewer, monkeypatch, settled):
     place = QPointF(screen(viewer, panel))
     middle = panel.axes.bbox.x0 + panel.axes.bbox.width / 2, panel.axes.bbox.y0 + panel.axes.bbox.height / 2
     gui = QMouseEvent(QEvent.MouseMove, place, place, Qt.NoButton, Qt.NoButton, Qt.NoModifier)
-    viewer._on_hover(MouseEvent("motion_notify_event", viewer.canvas, *middle, guiEvent=gui))
+    describe_pixel(viewer, MouseEvent("motion_notify_event", viewer.canvas, *middle, guiEvent=gui))
     assert told[-1].startswith("x ")
     assert title_lines(panel.row)[0] in told[-1]
 

@@ -323,7 +323,7 @@ def test_rows_that_tell_no_image_offer_nothing(archive, application, spectrum, o
 
 @pytest.fixture
 def session(archive, application, small_field, tmp_path, settled):
-    """A session with spectra measured from the archive: its file in the result's folder, rows, fluxes and pixels shown."""
+    """A session with spectra measured from the archive, in the result's folder: file, row, fluxes, pixels shown."""
     archive.add_calibration(small_field.calibration)
     source = read_targets(small_field.targets).sources[0]
     folder = tmp_path / "result"

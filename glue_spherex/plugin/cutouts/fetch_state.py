@@ -22,11 +22,14 @@ class Offer(NamedTuple):
     label : str
         On its button; '' for none.
     status : str
-        What is done, or what came of it; '' while nothing was tried.
+        What is done, or why it failed; '' while nothing was tried.
+    busy : bool
+        Whether it is fetched now.
     """
 
     label: str = ""
     status: str = ""
+    busy: bool = False
 
 
 class FetchState(State):
@@ -124,7 +127,7 @@ class FetchState(State):
         Offer
         """
         if request.key in self._fetcher.under_way:
-            return Offer("Cancel", FETCHING)
+            return Offer("Cancel", FETCHING, busy=True)
         outcome = self._tried.get(request.key)
         if not to_fetch:
             return Offer()

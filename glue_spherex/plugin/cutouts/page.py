@@ -121,11 +121,16 @@ class CutoutPage:
             self._put_compass()
         return changed
 
-    def offer(self, row, label, status=""):
-        """Offer, in the panel of a row, to do something about what is missing; see `Panel.offer`."""
-        for panel in self.panels:
-            if panel.row is not None and panel.row.row == row and panel.offer(label, status):
-                self._dirty.add(panel)
+    def offer(self, panel, offer):
+        """Offer, in a panel, to do something about what is missing in it.
+
+        Parameters
+        ----------
+        panel : Panel
+        offer : Offer
+        """
+        if panel.offer(*offer):
+            self._dirty.add(panel)
 
     def _fill(self, panel, view):
         if view is None or view.image is None:

@@ -51,7 +51,8 @@ class Panel:
         self.view = None  # CutoutView, with pixels
         self.problem = ""  # why there are none
         self.to_fetch = False  # whether the archive may have what is missing
-        self.status = ""  # what is done about it
+        self.status = ""  # what is done about it, or why that failed
+        self.busy = False  # whether it is done now
         self.focused = False
         self.cell = None  # Bbox of panel and texts, pixels
         self.pixels_to_plane = Affine2D()
@@ -141,7 +142,8 @@ class Panel:
         box, line = self.axes.bbox, FONT_PT * self._dpi / 72 * 1.3
         offered = self.button.get_visible()
         room = int((box.height - (_BUTTON_LINES * line if offered else 0)) / line) - 1
-        text = self._without_name(self.status or ("" if self.view is not None else self.problem))
+        text = self.status or self.problem if self.view is None or self.busy else ""
+        text = self._without_name(text)
         fits = box.width > (_SENTENCE_FROM_PX if offered else 0)
         self.message.set_text(wrapped(text, box.width - 14, FONT_PT, self._dpi, max(room, 1)) if text and fits else "")
         self.message.set_y(0.5 + (_BUTTON_LINES / 2 * line / box.height if offered else 0))
@@ -152,7 +154,7 @@ class Panel:
         name = f"{self.row.image_name}: " if self.row is not None else ""
         return text[len(name) :][:1].upper() + text[len(name) + 1 :] if name and text.startswith(name) else text
 
-    def offer(self, label, status=""):
+    def offer(self, label, status="", busy=False):
         """Offer to do something about what is missing.
 
         Parameters
@@ -161,6 +163,8 @@ class Panel:
             On the button at the lower edge; '' for none.
         status : str
             Shown instead of the reason why the image is missing.
+        busy : bool
+            Whether something is done about it now, which is shown over an image as well.
 
         Returns
         -------
@@ -170,7 +174,7 @@ class Panel:
         before = self.button.get_text(), self.status
         self.button.set_text(label)
         self.button.set_visible(bool(label))
-        self.status = status
+        self.status, self.busy = status, busy
         if before != (label, status):
             self._tell()
         return before != (label, status)

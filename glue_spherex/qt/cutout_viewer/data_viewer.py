@@ -1,5 +1,6 @@
 """The window of the cutout viewer."""
 
+from functools import partial
 from typing import ClassVar
 
 from glue.core import Subset
@@ -8,7 +9,7 @@ from glue_qt.utils import messagebox_on_error
 from glue_qt.viewers.common.data_viewer import DataViewer
 from glue_qt.viewers.matplotlib import toolbar  # noqa: F401 - registers the tools for pan, zoom and save
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QToolTip
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton
 
 from ...plugin.cutouts.background_reader import BackgroundReader
 from ...plugin.cutouts.finding import add_image_folder, calibration_folder, calibration_of_fetched, image_folders
@@ -24,12 +25,11 @@ from . import tools  # noqa: F401 - registers them
 from .canvas import CutoutCanvas, told
 from .delivery import Delivery
 from .fetching import PageFetching
-from .mouse import FocusClick
+from .mouse import FocusClick, describe_pixel, zoom_by_wheel
 from .options_widget import CutoutOptions
 
 _ROWS_CHANGE = {"focus_data", "focus_row", "n_cutouts", "order", "size_arcmin"}
 _MASK_CHANGES = {"show_mask", "mask_bits", "mask_alpha"}
-_WHEEL_STEP = 1.2
 _START_TEXT = "Drag a SPHEREx spectrum onto this viewer, or select a point in a spectrum viewer, to see its image."
 
 
@@ -86,9 +86,9 @@ class SpherexCutoutViewer(DataViewer):
         self.state.add_global_callback(self._on_state)
         for event, handler in (
             ("resize_event", self._on_resize),
-            ("motion_notify_event", self._on_hover),
-            ("scroll_event", self._on_wheel),
-            ("figure_leave_event", self._on_leave),
+            ("motion_notify_event", partial(describe_pixel, self)),
+            ("scroll_event", partial(zoom_by_wheel, self)),
+            ("figure_leave_event", lambda event: self.statusBar().clearMessage()),
             ("draw_event", lambda event: self.page.drawn()),
         ):
             self.canvas.mpl_connect(event, handler)
@@ -378,33 +378,6 @@ class SpherexCutoutViewer(DataViewer):
         if not self._ended:
             self.page.settle()
             self.draw_soon()
-
-    @told
-    def _on_wheel(self, event):
-        """Zooming the cutouts."""
-        panel = self.page.panel_of(event.inaxes)
-        if panel is not None:
-            self.page.zoom(panel, _WHEEL_STEP**-event.step, event.xdata, event.ydata)
-            self.draw_soon()
-
-    @told
-    def _on_hover(self, event):
-        """Describing a pixel."""
-        panel = self.page.panel_of(event.inaxes)
-        over_button = self.page.button_at(event.x, event.y) is not None
-        self.canvas.setCursor(Qt.PointingHandCursor) if over_button else self.canvas.unsetCursor()
-        text = panel.describe(event.xdata, event.ydata) if panel is not None else ""
-        self.statusBar().showMessage(text) if text else self.statusBar().clearMessage()
-        around = self.page.panel_at(event.x, event.y)
-        if around is not None and not (text and self.page.has_texts):  # over a title, which may be cut, an empty frame
-            text = "\n".join(part for part in (text, around.about()) if part)
-        if text and event.guiEvent is not None:
-            QToolTip.showText(self.canvas.mapToGlobal(event.guiEvent.pos()), text, self.canvas)
-        else:
-            QToolTip.hideText()
-
-    def _on_leave(self, event):
-        self.statusBar().clearMessage()
 
     # -- folders -------------------------------------------------------------------------------------------------------
 

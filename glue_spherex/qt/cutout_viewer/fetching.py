@@ -37,38 +37,34 @@ class PageFetching:
         self._requests = {request.row.row: request for request in requests}
         self.state.keep_only(requests)
 
+    def _offered(self):
+        """(panel, request, offer) of each frame of the page."""
+        for panel in self._viewer.page.panels:
+            request = self._requests.get(panel.row.row)
+            if request is not None:
+                yield panel, request, self.state.offer(request, panel.to_fetch)
+
     def missing(self):
         """The requests of the page whose image, or a part of it, is missing and not under way."""
-        return [
-            self._requests[panel.row.row]
-            for panel in self._viewer.page.panels
-            if panel.to_fetch and panel.row.row in self._requests and not self._is_under_way(panel)
-        ]
+        return [request for panel, request, offer in self._offered() if panel.to_fetch and not offer.busy]
 
-    def _is_under_way(self, panel):
-        return self.state.offer(self._requests[panel.row.row], False).label != ""
+    @property
+    def failures(self):
+        """Why cutouts of the page could not be fetched, each sentence once."""
+        return list(dict.fromkeys(offer.status for *_, offer in self._offered() if offer.status and not offer.busy))
 
     def update(self):
         """Let frames and foot offer what can be done now; fetch it, if that is to happen by itself."""
         if self.state.by_itself:
             self.state.fetch_untried(self.missing())
-        page = self._viewer.page
-        for panel in page.panels:
-            request = self._requests.get(panel.row.row)
-            page.offer(panel.row.row, *(self.state.offer(request, panel.to_fetch) if request else ("",)))
-        count = len(self.missing())
+        for panel, _, offer in self._offered():
+            self._viewer.page.offer(panel, offer)
+        count, busy = len(self.missing()), self.state.busy
         cutouts = "1 cutout" if count == 1 else f"{count} cutouts"
-        self.button.setText("Cancel" if self.state.busy else f"Fetch {cutouts}")
-        self.button.setToolTip("Stop fetching" if self.state.busy else "Fetch what is missing here from the archive")
-        self.button.setVisible(self.state.busy or count > 0)
+        self.button.setText("Cancel" if busy else f"Fetch {cutouts}")
+        self.button.setToolTip("Stop fetching" if busy else "Fetch what is missing here from the archive")
+        self.button.setVisible(busy or count > 0)
         self._viewer.draw_soon()
-
-    @property
-    def failures(self):
-        """Why cutouts of the page could not be fetched, each sentence once."""
-        offers = [self.state.offer(self._requests[p.row.row], p.to_fetch) for p in self._viewer.page.panels
-                  if p.row.row in self._requests]  # fmt: skip
-        return list(dict.fromkeys(offer.status for offer in offers if offer.status and offer.label != "Cancel"))
 
     @told
     def fetch_page(self):
@@ -99,7 +95,7 @@ class PageFetching:
             Whose button was pressed.
         """
         request = self._requests[panel.row.row]
-        if self._is_under_way(panel):
+        if panel.busy:
             self.state.cancel([request])
         else:
             self.state.fetch([request])
