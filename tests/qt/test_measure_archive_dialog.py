@@ -166,20 +166,21 @@ def test_asking_can_be_stopped(qtbot, opened, listed, wait_for):
 def test_the_chart_shows_wavelengths_and_dates(qtbot, opened, listed, wait_for):
     dialog = opened(text=f"{RA} {DEC} star\n{RA + 30} {DEC} elsewhere")
     line = with_archive(qtbot, dialog, wait_for)
+    assert not dialog.chart_switch.key.isVisible()
     assert [text.get_text() for text in dialog.chart.axes.texts] == [
-        "the images of the archive are shown here, as soon as it has been asked"
+        "the images of the archive are shown here,\nas soon as it has been asked"
     ]
     click(qtbot, line.button)
     settled(dialog, wait_for)
     buttons = dialog.chart_switch.buttons
+    assert dialog.chart_switch.key.text() == "pale: to be fetched"
     assert buttons["detectors"].isChecked()
     click(qtbot, buttons["wavelengths"])
     assert not buttons["detectors"].isChecked()
     assert len(dialog.chart.counts) == 102
     assert sum(dialog.chart.counts) == 30
-    assert dialog.chart.axes.get_title(loc="left") == (
-        "Measurements in each spectral channel, all targets; pale: to be fetched"
-    )
+    assert dialog.chart.axes.get_title(loc="left") == "Measurements in each spectral channel, all targets"
+    assert dialog.chart_switch.key.isVisible()
     click(qtbot, buttons["dates"])
     assert sum(dialog.chart.counts) == 30
     assert "per 5 days" in dialog.chart.axes.get_title(loc="left")

@@ -30,8 +30,8 @@ class Coverage:
 
     Notes
     -----
-    Wavelengths are those of the files' own tables; of images to be fetched those that follow from the corners of the
-    images and the mean law of the detectors, to 1 or 2 nm.
+    Wavelengths are those of the files' own tables; of images of the archive, also of those that are kept, those that
+    follow from the corners of the images and the mean law of the detectors, to 1 or 2 nm.
     """
 
     detectors: np.ndarray

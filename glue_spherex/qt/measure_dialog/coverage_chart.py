@@ -80,7 +80,7 @@ class CoverageChart(FigureCanvasQTAgg):
         plan = self._state.plan
         text = "images are being counted…" if self._state.planning else "the images of the targets are shown here"
         if plan is not None and not plan.is_complete:
-            text = "the images of the archive are shown here, as soon as it has been asked"
+            text = "the images of the archive are shown here,\nas soon as it has been asked"
         self.axes.set_axis_off()
         self.axes.text(0.5, 0.5, text, ha="center", va="center", color=_colour("windowText"), alpha=0.7, fontsize=9)
 
@@ -169,11 +169,11 @@ class CoverageChart(FigureCanvasQTAgg):
         whose = "all targets"
         if lines:
             whose = lines[0].label[:40] if len(lines) == 1 else f"{len(lines)} targets"
-        return f"{what}, {whose}" + ("; pale: to be fetched" if any(self.to_fetch) else "")
+        return f"{what}, {whose}"
 
 
 class CoverageSwitch(QtWidgets.QWidget):
-    """Three buttons: what the chart shows.
+    """Three buttons: what the chart shows; and what pale bars mean.
 
     Parameters
     ----------
@@ -181,6 +181,7 @@ class CoverageSwitch(QtWidgets.QWidget):
 
     Attributes
     ----------
+    key : QLabel
     buttons : dict of str to QToolButton
     """
 
@@ -190,6 +191,9 @@ class CoverageSwitch(QtWidgets.QWidget):
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
+        self.key = QtWidgets.QLabel("pale: to be fetched")
+        self.key.setStyleSheet("color: gray")
+        row.addWidget(self.key)
         row.addStretch(1)
         for view in VIEWS:
             button = QtWidgets.QToolButton()
@@ -201,11 +205,14 @@ class CoverageSwitch(QtWidgets.QWidget):
             button.clicked.connect(lambda checked=False, view=view: self._choose(view))
             row.addWidget(button)
             self.buttons[view] = button
-        state.add_callback("coverage_view", self.refresh)
+        for attribute in ("plan", "coverage_view"):
+            state.add_callback(attribute, self.refresh)
         self.refresh()
 
     def refresh(self, *args):
         """Show what is chosen."""
+        numbers = self._state.coverage()
+        self.key.setVisible(numbers is not None and bool(numbers[:, 1].any()))
         for view, button in self.buttons.items():
             button.setChecked(view == self._state.coverage_view)
 
