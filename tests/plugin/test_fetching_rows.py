@@ -2,20 +2,24 @@
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from glue.core.data_factories import load_data
 from loopback_services import SearchServices
 
+from glue_spherex import write_spectra
 from glue_spherex.images.archive import ArchiveSettings
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere
 from glue_spherex.plugin.cutouts.background_fetcher import BackgroundFetcher, FetchOutcome
 from glue_spherex.plugin.cutouts.fetch_state import FetchState, Offer, remembered_choice
 from glue_spherex.plugin.cutouts.fetching import ArchiveCutouts, OtherRelease, reason_of
+from glue_spherex.plugin.cutouts.finding import calibration_of_fetched, image_folders
 from glue_spherex.plugin.cutouts.kept_cutouts import kept_cutout, surroundings_px
 from glue_spherex.plugin.cutouts.measured_row import MeasuredRow
 from glue_spherex.plugin.cutouts.reading import CutoutRequest, CutoutSource, frame_reach_px
@@ -137,6 +141,52 @@ def test_the_result_of_the_archives_own_folder_comes_before_the_store(field, cut
     cutouts.fetch(row)
     view = CutoutSource()(CutoutRequest(row, (str(field.folder / "images"),)))
     assert view.path == str(field.images[0])
+
+
+def test_where_a_result_looks_for_its_images(made_spectrum, tmp_path):
+    """In the folder beside its files; the store, which is large, is looked into without being searched."""
+    result = tmp_path / "result"
+    for folder in ("images", "spectra"):
+        (result / folder).mkdir(parents=True)
+    table = made_spectrum()
+    table.meta["glue_spherex"]["image_folders"] = [str(CutoutStore().images), "/gone"]
+    for path in (result / "spectra.vot", result / "spectra" / "star.vot"):
+        write_spectra(table, path)
+        assert image_folders(load_data(str(path))) == ["/gone"]  # any folder may have one that is called images
+    (result / "settings.json").write_text("{}")
+    for path in (result / "spectra.vot", result / "spectra" / "star.vot"):
+        assert image_folders(load_data(str(path))) == ["/gone", str(result / "images")]
+
+
+def test_a_spectrum_measured_on_the_archive_is_shown_on_the_same_gain(simulated, loopback, tmp_path, made_spectrum):
+    """Images of QR2 are brought to the gain of QR3 for fluxes that are so; IRSA's are shown as they are."""
+    field = simulated("field", images=1, size=60, detectors=(3,), flux_correction=True)
+    archive = loopback()
+    services = SearchServices().join(archive)
+    services.add_image(archive, archive.add_image(field.images[0]))
+    row = row_of(field.images[0])
+    ArchiveCutouts(settings_of(archive)).fetch(row)
+    plain = CutoutSource()(CutoutRequest(row, ()))
+    check_pixels(plain, field.images[0])
+    data = load_data(str(write(made_spectrum(), tmp_path / "spectra.vot")))
+    assert calibration_of_fetched(data) == ""  # there is none yet
+    CutoutStore().calibrations.mkdir(parents=True)
+    shutil.copytree(field.calibration, CutoutStore().calibration("qr2"))
+    corrected = CutoutSource()(CutoutRequest(row, (), of_fetched=calibration_of_fetched(data)))
+    (path,) = field.calibration.glob("l3_flux_corrections*")
+    with fits.open(path) as hdus:
+        (plane,) = [hdu.data for hdu in hdus if hdu.data is not None and hdu.data.shape == (2040, 2040)]
+    y, x = plain.y0_det, plain.x0_det
+    factor = plane[y : y + plain.shape[0], x : x + plain.shape[1]]
+    assert np.abs(factor - 1).max() > 1e-3
+    np.testing.assert_allclose(corrected.image, plain.image * factor, rtol=1e-5)
+    data.meta.clear()
+    assert calibration_of_fetched(data) == ""
+
+
+def write(table, path):
+    write_spectra(table, path)
+    return path
 
 
 # -- what cannot be had ------------------------------------------------------------------------------------------------
