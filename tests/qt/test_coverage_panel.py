@@ -276,6 +276,17 @@ def test_name_offline_is_a_clear_answer(panel, monkeypatch, wait_for):
     assert panel.status_label.text().startswith("The position of 'M 31' cannot be looked up")
 
 
+def test_map_that_cannot_be_written_is_told(panel, wait_for, monkeypatch, tmp_path):
+    pytest.importorskip("mocpy")
+    wait_for(lambda: "images" not in panel.work.busy, process_events)
+    for path, says in ((tmp_path / "none" / "map.fits", "Saving the map of what the images cover failed: "),
+                       (tmp_path / "map.fits", "18 images cover")):  # fmt: skip
+        monkeypatch.setattr(QtWidgets.QFileDialog, "getSaveFileName", lambda *args, path=path: (str(path), ""))
+        panel.controls.save_button.click()
+        assert says in panel.status_label.text()
+    assert (tmp_path / "map.fits").stat().st_size > 2880
+
+
 def test_failure_while_taking_a_result_is_told(panel, wait_for):
     def then(result, error):
         raise RuntimeError("the disk is upside down")

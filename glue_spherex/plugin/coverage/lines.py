@@ -120,7 +120,10 @@ def _label(view, found, text, kind):
     if kind == "dec":
         place = points[np.argmin(points[:, 0])]
     else:
-        place = points[np.argmin(np.abs(points[:, 1] - (view.ellipse[1] if view.all_sky else 0)))]
+        level = min(max(view.ellipse[1], 6), room[1]) if view.all_sky else 6
+        place = points[np.argmin(np.abs(points[:, 1] - level))]
+        if view.all_sky and abs(place[1] - level) > 20:
+            return []
     return [(text, float(place[0]), float(place[1]), kind)]
 
 

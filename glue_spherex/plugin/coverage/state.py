@@ -82,6 +82,8 @@ class CoverageState(SkyLayers):
         self.places = sorted(found, key=lambda places: places.ids is not None)
         present = {id(data) for data in self.session.data_collection}
         self.hidden = tuple(data for data in self.hidden if id(data) in present)
+        if self.chosen is not None and id(self.chosen[0].data) not in present:
+            self.chosen = None
         self._touch()
 
     def _hear(self, news):

@@ -1,12 +1,12 @@
 """The view of the sky: draws what the state has, and turns wheel, drags and clicks into other views and choices."""
 
-from glue_qt.utils import messagebox_on_error
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from qtpy import QtCore, QtGui, QtWidgets
 
 from ...plugin.coverage.maps import mask_of
 from ...plugin.coverage.places import in_view, nearest
+from ..cutout_viewer.canvas import told
 from . import layers
 
 _STILL_PX = 4  # a mouse that moved less between press and release clicked
@@ -86,8 +86,13 @@ class SkyCanvas(FigureCanvasQTAgg):
             self.state.view = self.state.view.resized(nx, ny)
             self.refresh(*_DRAW)
 
-    @messagebox_on_error("The sky cannot be drawn")
+    def tell(self, text):
+        """Say what failed."""
+        self.state.tell(text, failed=True)
+
+    @told
     def _draw_dirty(self):
+        """Drawing the sky."""
         self.draw_now()
 
     def draw_now(self):
@@ -136,8 +141,9 @@ class SkyCanvas(FigureCanvasQTAgg):
             return []
         return layers.draw_masks(self.axes, view, self._masked[1])
 
-    @messagebox_on_error("The coverage cannot be shown")
+    @told
     def _settle(self):
+        """Filling the coverage maps."""
         state = self.state
         shown = {"survey": state.show_survey, "deep": state.show_deep, "images": state.show_map}
         maps = {name: moc for name, moc in state.maps.items() if shown[name]}
@@ -152,7 +158,9 @@ class SkyCanvas(FigureCanvasQTAgg):
         """The target at a place of the window, as (Places, number); None without one."""
         return nearest(self._in_view[::-1], x, y)
 
+    @told
     def _on_scroll(self, event):
+        """Zooming."""
         if event.inaxes is self.axes:
             self.state.view = self.state.view.zoomed(_ZOOM**event.step, event.xdata, event.ydata)
 
@@ -161,7 +169,9 @@ class SkyCanvas(FigureCanvasQTAgg):
             self._pressed = event.x, event.y, event.xdata, event.ydata, self.state.view
             self._dragged = False
 
+    @told
     def _on_move(self, event):
+        """Following the mouse."""
         if event.inaxes is not self.axes:
             return
         if self._pressed is None:
@@ -173,8 +183,9 @@ class SkyCanvas(FigureCanvasQTAgg):
             self.setCursor(QtCore.Qt.ClosedHandCursor)
             self.state.view = view.dragged(from_x, from_y, event.xdata, event.ydata)
 
-    @messagebox_on_error("The target cannot be looked at")
+    @told
     def _on_release(self, event):
+        """Looking at the target."""
         pressed, self._pressed = self._pressed, None
         self.setCursor(QtCore.Qt.CrossCursor)
         if pressed is None or self._dragged or event.inaxes is not self.axes:

@@ -5,11 +5,11 @@ from weakref import WeakKeyDictionary
 
 from glue.core.hub import HubListener
 from glue.core.message import ApplicationClosedMessage
-from glue_qt.utils import messagebox_on_error
 from qtpy import QtCore, QtWidgets
 
 from ...plugin.coverage.sky_layers import position_text
 from ...plugin.coverage.state import CoverageState
+from ..cutout_viewer.canvas import told
 from ..job_monitor.elided_label import ElidedLabel
 from ..open_dialogs import push_button, window_of
 from .canvas import SkyCanvas
@@ -57,7 +57,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
         super().__init__("SPHEREx: Sky coverage", window)
         self.setObjectName("spherex-sky-coverage")
         self.session = session
-        self.work = PanelWork(lambda text: self.state.tell(text, failed=True), self)
+        self.work = PanelWork(self.tell, self)
         self.state = CoverageState(session, self.work, settings)
         self.canvas = SkyCanvas(self.state)
         self.controls = SkyControls(self.state, self.choose_folder, self.save_map)
@@ -128,7 +128,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
             ("nearer", "+", "Nearer; so does the wheel of the mouse", lambda: self._zoom(0.5)),
             ("farther", "−", "Farther", lambda: self._zoom(2.0)),
         ):
-            button = self.buttons[name] = push_button(text, self._wrapped(action))
+            button = self.buttons[name] = push_button(text, lambda checked=False, act=action: self._act(act))
             button.setToolTip(hint)
             row.addWidget(_narrow(button))
         self.layers_button = _narrow(push_button("Layers", self.controls.setVisible))
@@ -137,13 +137,6 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
         self.layers_button.setChecked(True)
         row.addWidget(self.layers_button)
         return row
-
-    def _wrapped(self, action):
-        @messagebox_on_error("The view cannot be changed")
-        def act(checked=False):
-            action()
-
-        return act
 
     def _picture_row(self):
         row = QtWidgets.QHBoxLayout()
@@ -167,25 +160,34 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
 
     # -- what the user does -------------------------------------------------------------------------------------------
 
+    def tell(self, text):
+        """Say what failed."""
+        self.state.tell(text, failed=True)
+
+    @told
+    def _act(self, action):
+        """Changing the view."""
+        action()
+
     def _zoom(self, factor):
         self.state.view = self.state.view.zoomed(factor)
 
-    @messagebox_on_error("The position cannot be shown")
+    @told
     def go_to(self):
-        """Show what is typed."""
+        """Going to what is typed."""
         self.state.go_to(self.place_edit.text())
 
-    @messagebox_on_error("The folder cannot be shown")
+    @told
     def choose_folder(self):
-        """Ask for a folder with images."""
+        """Showing the images in a folder that the user is asked for."""
         start = self.state.folders[-1] if self.state.folders else ""
         folder = QtWidgets.QFileDialog.getExistingDirectory(self, "Folder with Level-2 images", start)
         if folder:
             self.state.add_folder(folder)
 
-    @messagebox_on_error("The map cannot be saved")
+    @told
     def save_map(self):
-        """Ask for a file, and write what the images cover."""
+        """Saving the map of what the images cover."""
         path, _ = QtWidgets.QFileDialog.getSaveFileName(self, "Save map of the images", "coverage.fits", "MOC (*.fits)")
         if path:
             self.state.save_map(path)
