@@ -1,11 +1,10 @@
 """Opening a job of IRSA's tool: typed, clicked, fetched from a server on this computer, shown."""
 
-import sys
-from pathlib import Path
 from threading import Event
 
 import pytest
 from glue_qt.utils import get_qapp
+from loopback_jobs import JOBS, JobService, answer, spectra
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -15,10 +14,6 @@ from glue_spherex.plugin.columns import kind_of, spectra_in
 from glue_spherex.plugin.irsa_job_state import IrsaJobState
 from glue_spherex.qt.arrange import PLACES
 from glue_spherex.qt.irsa_job import irsa_job_dialog
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "archive"))
-
-from loopback_jobs import JOBS, JobService, answer, spectra
 
 ID = "1763600000-ab12"
 
@@ -206,3 +201,16 @@ def test_broken_settings_are_told(application, archive, tmp_path, monkeypatch):
     assert state.start() is None
     assert "uws is 3" in state.status
     assert state.failed
+
+
+@pytest.mark.parametrize("width", [520, 900])
+def test_long_reasons_are_seen_in_full(dialog, archive, until, width):
+    archive.jobs.add("failed", phase="ERROR", message="The reason is told in many words. " * 10)
+    dialog.resize(width, 100)
+    typed(dialog, "failed")
+    click(dialog.open_button)
+    until(lambda: not dialog.state.working)
+    label = dialog.status_label
+    until(lambda: label.height() >= label.heightForWidth(label.width()))
+    assert label.geometry().bottom() < dialog.open_button.geometry().top()
+    assert dialog.height() < 400

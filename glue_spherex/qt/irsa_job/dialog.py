@@ -60,6 +60,7 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
         column.addWidget(self._progress_bar())
         self.status_label = status_line()
         self.status_label.setAlignment(QtCore.Qt.AlignTop)
+        self._lines = self.status_label.minimumHeight()
         column.addWidget(self.status_label, 1)
         column.addLayout(self._button_row())
         state.add_callback("address", self._show_address)
@@ -167,9 +168,20 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
         self.open_button.setEnabled(state.working or bool(state.address.strip()))
         self.status_label.setText(state.status)
         self.status_label.setStyleSheet(f"color: {red()}" if state.failed else "")
-        lacking = self.status_label.heightForWidth(self.status_label.width()) - self.status_label.height()
-        if lacking > 0 and self.isVisible():  # what an archive says may be long
-            self.resize(self.width(), self.height() + lacking)
+        self._make_room()
+
+    def _make_room(self):
+        """Let the whole sentence be seen: what an archive says may be long."""
+        needed = self.status_label.heightForWidth(self.status_label.width())
+        self.status_label.setMinimumHeight(max(self._lines, needed))
+        needed = self.layout().totalHeightForWidth(self.width())
+        if needed > self.height():
+            self.resize(self.width(), needed)
+
+    def resizeEvent(self, event):
+        """Text needs more lines where there is less room."""
+        super().resizeEvent(event)
+        self._make_room()
 
     def _on_finished(self, result):
         self._work.close()
