@@ -23,6 +23,7 @@ MAX_HDUS = 64
 DTYPES = {8: np.dtype("u1"), 16: np.dtype(">i2"), 32: np.dtype(">i4"), 64: np.dtype(">i8"),
           -32: np.dtype(">f4"), -64: np.dtype(">f8")}  # fmt: skip
 _READ_AHEAD = 8 * BLOCK
+_CARDS = re.compile(r"(.{8})= (.{0,70})|.{1,80}", re.DOTALL)  # name and value; both empty for other lines
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'")
 
 
@@ -35,24 +36,27 @@ class Header:
     __slots__ = ("_cards",)
 
     def __init__(self, text):
-        cards = self._cards = {}
-        for start in range(0, len(text), 80):
-            card = text[start : start + 80]
-            if card[8:10] == "= ":
-                cards.setdefault(card[:8].rstrip(), card[10:])
-            elif card.startswith("HIERARCH") and "=" in card:
-                name, _, rest = card[8:].partition("=")
-                cards.setdefault(name.strip(), rest)
+        found = _CARDS.findall(text)
+        found.reverse()
+        cards = {}
+        if "HIERARCH" in text:
+            for start in range(len(text) // 80 * 80, -80, -80):
+                if text.startswith("HIERARCH", start) and "=" in (card := text[start + 8 : start + 80]):
+                    name, _, rest = card.partition("=")
+                    cards[name.strip().ljust(8)] = rest
+        cards.update(found)  # names are filled up to eight letters, as they are in the file: that saves half the time
+        cards.pop("", None)
+        self._cards = cards
 
     def __contains__(self, keyword):
-        return keyword in self._cards
+        return keyword.ljust(8) in self._cards
 
     def __iter__(self):
-        return iter(self._cards)
+        return iter([keyword.rstrip() for keyword in reversed(self._cards)])
 
     def get(self, keyword, default=None):
         """Value of a card (str, bool, int or float), or `default` where it is missing or cannot be read."""
-        rest = self._cards.get(keyword)
+        rest = self._cards.get(keyword.ljust(8))
         if rest is None:
             return default
         match = _STRING.match(rest)
@@ -72,7 +76,7 @@ class Header:
 
     def number(self, keyword, default=None):
         """Value of a card as a float; a number in quotes counts, anything else gives `default`."""
-        rest = self._cards.get(keyword)
+        rest = self._cards.get(keyword.ljust(8))
         if rest is None:
             return default
         try:
@@ -86,7 +90,7 @@ class Header:
 
     def integer(self, keyword, default=None):
         """Value of a card as an int (15 digits stay exact); anything that is not whole gives `default`."""
-        rest = self._cards.get(keyword)
+        rest = self._cards.get(keyword.ljust(8))
         if rest is None:
             return default
         try:
@@ -254,7 +258,7 @@ def _read_header(fd, offset, path, first):
         if position == offset and not first and not chunk.startswith(b"XTENSION="):
             return None
         text += chunk
-        end = _end_card(text, max(0, position - offset))
+        end = end_card(text, max(0, position - offset))
         if end is not None:
             break
         position += len(chunk)
@@ -271,8 +275,8 @@ def _parsed(text):
     return Header(text.decode("ascii", "replace"))
 
 
-def _end_card(text, start):
-    """Position of the END card at or after `start`, or None."""
+def end_card(text, start=0):
+    """Position of the END card at or after `start` in the bytes of a header, or None."""
     found = text.find(b"END" + b" " * 77, start)
     while found >= 0 and found % 80:
         found = text.find(b"END" + b" " * 77, found + 1)

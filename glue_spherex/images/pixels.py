@@ -45,22 +45,27 @@ class PixelPlane:
     def box(self, fd, path, x_lo, x_hi, y_lo, y_hi):
         """Read the half-open box ``[y_lo:y_hi, x_lo:x_hi]``, which must lie inside the image.
 
-        All bytes from its first to its last pixel are read at once: that takes a third of the time of a read for each
-        of 40 rows of a full frame.
-
         Returns
         -------
         ndarray, shape (y_hi - y_lo, x_hi - x_lo)
             float64, or int64 for an unscaled integer image.
         """
+        return self._values(self.stored(fd, path, x_lo, x_hi, y_lo, y_hi))
+
+    def stored(self, fd, path, x_lo, x_hi, y_lo, y_hi):
+        """As `box`: the numbers as they are in the file, before BSCALE and BZERO.
+
+        All bytes from the first to the last pixel are read at once: that takes a third of the time of a read for each
+        of 40 rows of a full frame.
+        """
         if self.compressed:
             from .tiles import unpack_rows
 
-            return self._values(unpack_rows(fd, path, self, y_lo, y_hi)[:, x_lo:x_hi])
+            return unpack_rows(fd, path, self, y_lo, y_hi)[:, x_lo:x_hi]
         dtype, nx = DTYPES[self.bitpix], self.shape[1]
         rows, width, size = y_hi - y_lo, x_hi - x_lo, dtype.itemsize
         data = read_bytes(fd, ((rows - 1) * nx + width) * size, self.data_offset + (y_lo * nx + x_lo) * size, path)
-        return self._values(np.ndarray((rows, width), dtype, data, strides=(nx * size, size)))
+        return np.ndarray((rows, width), dtype, data, strides=(nx * size, size))
 
     def _values(self, stored):
         if self.bscale == 1.0 and self.bzero == 0.0:

@@ -18,10 +18,9 @@ from glue_spherex.model import sky_positions
 
 
 @pytest.fixture(params=["qr2", "qr3", "erratum"])
-def field(request, simulated):
+def field(request, full_frames):
     """Full frames of a release."""
-    options = {"release": "qr2", "psf_erratum": True} if request.param == "erratum" else {"release": request.param}
-    return simulated("field", images=2, full=True, detectors=(3,), calibration=False, n_sources=6, **options)
+    return full_frames(request.param)
 
 
 def cut_from_disk(path, box):
@@ -106,9 +105,8 @@ def test_the_zones_of_a_cutout_are_those_of_the_full_frame(field, tmp_path):
                         np.testing.assert_array_equal(nearest, whole.psf(whole.psf_zones(x, y)[0]).kernel)
 
 
-def test_transposed_zones_are_right_in_a_cutout_and_said_to_be(simulated, tmp_path):
-    options = {"images": 2, "full": True, "detectors": (3,), "calibration": False, "n_sources": 6}
-    field = simulated("field", release="qr2", psf_erratum=True, **options)
+def test_transposed_zones_are_right_in_a_cutout_and_said_to_be(full_frames, tmp_path):
+    field = full_frames("erratum")
     (tmp_path / "cutout.fits").write_bytes(cut_from_disk(field.images[0], PixelBox(150, 220, 1500, 1560)))
     record = read_record(tmp_path / "cutout.fits")
     assert read_record(field.images[0]).psf_fixed

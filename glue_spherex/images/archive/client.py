@@ -1,5 +1,6 @@
 """Asking the archive politely: limits, waits, checks of what comes back."""
 
+import os
 import random
 import re
 import threading
@@ -69,7 +70,7 @@ class ArchiveClient:
         self.settings = settings or ArchiveSettings.load()
         self.moved = self.requests = 0
         self._lock = threading.Lock()
-        self._hosts = {}
+        self._hosts, self._proxies = {}, {}
         self._session = None
 
     def __reduce__(self):
@@ -228,13 +229,19 @@ class ArchiveClient:
         first = url == request.url  # what a service sends on to is a finished answer
         data = request.parameters if first and request.post else None
         params = request.parameters if first and not request.post else None
-        # a proxy cannot reach what is named 127.0.0.1 here
-        proxies = {"http": None, "https": None, "all": None} if is_loopback(urlsplit(url).hostname) else None
         return session.request(
             "POST" if first and request.post else "GET", url, params=params, data=data, headers=request.headers,
-            stream=True, allow_redirects=False, proxies=proxies,
+            stream=True, allow_redirects=False, proxies=self._proxies_of(url),
             timeout=(self.settings.connect_s, self._silence_s(request)),
         )  # fmt: skip
+
+    def _proxies_of(self, url):
+        """The proxies of the environment for a host, looked up once: that takes as long as a request."""
+        host = origin(url)
+        if host not in self._proxies:  # a proxy cannot reach what is named 127.0.0.1 here
+            here = is_loopback(urlsplit(url).hostname)
+            self._proxies[host] = {} if here else requests.utils.get_environ_proxies(url)
+        return self._proxies[host]
 
     def _read(self, response, request, most, stop, began):
         """The content of an answer, after checks that it is what was asked for."""
@@ -324,7 +331,8 @@ def _new_session(at_once):
     """A session that keeps connections open, but neither cookies nor passwords of the user."""
     session = requests.Session()
     session.headers["User-Agent"] = f"glue-spherex/{__version__}"
-    session.auth = lambda request: request  # otherwise passwords are looked up in ~/.netrc
+    session.trust_env = False  # it would be searched anew for each request, and passwords be looked up in ~/.netrc
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=at_once, max_retries=0))

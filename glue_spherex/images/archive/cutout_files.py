@@ -17,19 +17,24 @@ from ..fits_file import DTYPES, HDU, header_at, read_bytes
 from ..pixels import PixelPlane
 from ..psf_zones import ERRATUM_FIXED_TAG, PSFZones
 from ..record import CUT_FROM, PLANES
-from ..tiles import TileTable, table_rows, unpack_rows
+from ..tiles import TileTable, table_rows
 from .boxes import PixelBox
-from .fits_cards import card, cards_of, changed, hdu_bytes, history, keyword_of
+from .fits_cards import card, cards_of, changed, hdu_bytes, history
 
 #: Sources this far beside a box may be fitted along: their PSF zones are copied too.
 BESIDE_PX = 8
-_SUMS = re.compile(r"CHECKSUM|DATASUM")
 _COMPRESSION = re.compile(
     r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|TTYPE\d+|TFORM\d+|THEAP|CHECKSUM|DATASUM|ZIMAGE|ZSIMPLE|ZTENSION|"
     r"ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZNAME\d+|ZVAL\d+|ZCMPTYPE|ZQUANTIZ|ZDITHER0|ZBLANK|ZHECKSUM|"
     r"ZDATASUM|ZMASKCMP|ZBLOCKED"
 )
 _ZONE = re.compile(r"[XY](CTR|WID)_\d+")
+_is_sum = frozenset({"CHECKSUM", "DATASUM"}).__contains__
+
+
+@lru_cache(maxsize=4096)  # the files of a detector have the same keywords
+def _is_of_compression(keyword):
+    return _COMPRESSION.fullmatch(keyword) is not None
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def cut(fd, hdus, box, origin, psf, name, parent=None):
             if psf is not None and hdu.name == psf.hdu.name:
                 parts.append(_psf(psf, box))
         elif hdu.name == "WCS-WAVE":
-            cards = changed(_cards(fd, hdu), {}, _SUMS)
+            cards = changed(_cards(fd, hdu), {}, _is_sum)
             parts.append(hdu_bytes(cards, _bytes(fd, hdu.data_offset, hdu.data_size, name)))
         done.add(hdu.name)
     return b"".join(parts)
@@ -153,7 +158,7 @@ def _primary_cards(fd, hdu, psf):
     version = hdu.header.text("VERSION")
     if psf is not None and psf.mended:
         values["VERSION"] = version + ("." if "+" in version else "+") + ERRATUM_FIXED_TAG + "1"
-    return changed(_cards(fd, hdu), values, _SUMS)
+    return changed(_cards(fd, hdu), values, _is_sum)
 
 
 def _plane(fd, hdu, detector_box, origin, name, parent):
@@ -166,18 +171,16 @@ def _plane(fd, hdu, detector_box, origin, name, parent):
             reference = hdu.header.number(f"CRPIX{axis}{suffix}")
             if reference is not None:
                 values[f"CRPIX{axis}{suffix}"] = reference - start
+    pixels = plane.stored(fd, name, *box).astype(DTYPES[plane.bitpix], copy=False).tobytes()
     if plane.compressed:
-        dtype = DTYPES[plane.bitpix]
-        pixels = unpack_rows(fd, name, plane, y_lo, y_hi)[:, x_lo:x_hi].astype(dtype).tobytes()
-        cards = [*_image_cards(plane.bitpix, values), *changed(_cards(fd, hdu), values, _COMPRESSION)]
+        cards = [*_image_cards(plane.bitpix, values), *changed(_cards(fd, hdu), values, _is_of_compression)]
     else:
-        pixels = b"".join(_bytes(fd, start, stop - start, name) for start, stop in pixel_spans(fd, name, plane, box))
-        cards = changed(_cards(fd, hdu), values, _SUMS)
+        cards = changed(_cards(fd, hdu), values, _is_sum)
     if hdu.name == "IMAGE":
         (x0, y0), (ny, nx) = origin, plane.shape
         parent = parent or PixelBox(x0, x0 + nx, y0, y0 + ny)
         held = f"{parent.x_lo}:{parent.x_hi},{parent.y_lo}:{parent.y_hi}"
-        cards = [line for line in cards if keyword_of(line) != CUT_FROM]
+        cards = [line for line in cards if not line.startswith(f"{CUT_FROM:<8}=")]
         cards += [card(CUT_FROM, held, "detector pixels of the image it is cut from"), *history(f"Cut out of {name}")]
     return hdu_bytes(cards, pixels)
 
@@ -201,20 +204,27 @@ def _psf(psf, box):
     )
     step, hdu = psf.zones.step, psf.hdu
     data = b"".join(_bytes(psf.fd, hdu.data_offset + int(k) * step, step, psf.path) for k in kept)
+    raw = _bytes(psf.fd, hdu.header_offset, hdu.data_offset - hdu.header_offset, psf.path)
+    return hdu_bytes(_psf_cards(raw, hdu, psf.zones, tuple(kept.tolist())), data)
+
+
+@lru_cache(maxsize=64)  # the library of PSFs gives the same zones again and again
+def _psf_cards(raw, hdu, zones, kept):
+    """The cards of the PSF HDU with some of its zones."""
+    cards = cards_of(raw)
     if hdu.is_table:
-        return hdu_bytes(changed(_cards(psf.fd, hdu), {"NAXIS2": len(kept)}, _SUMS), data)
-    cards = _cards(psf.fd, hdu)
-    zones = _zone_cards(psf, kept)
+        return changed(cards, {"NAXIS2": len(kept)}, _is_sum)
+    renumbered = _zone_cards(hdu, zones, kept)
     place = next((k for k, line in enumerate(cards) if _ZONE.match(line)), len(cards))
     others = [line for line in cards[place:] if not _ZONE.match(line)]
-    cards = changed([*cards[:place], *zones, *others], {"NAXIS3": len(kept)}, _SUMS)
-    whole = f"{len(psf.zones.x)} zones of the detector"
-    return hdu_bytes([*cards, *history(f"Planes {', '.join(str(k + 1) for k in kept)} of the {whole}")], data)
+    cards = changed([*cards[:place], *renumbered, *others], {"NAXIS3": len(kept)}, _is_sum)
+    whole = f"{len(zones.x)} zones of the detector"
+    return [*cards, *history(f"Planes {', '.join(str(k + 1) for k in kept)} of the {whole}")]
 
 
-def _zone_cards(psf, kept):
+def _zone_cards(hdu, zones, kept):
     """XCTR, YCTR, XWID and YWID of zones, numbered anew."""
-    zones, widths = psf.zones, _zone_widths(psf.hdu.header, len(psf.zones.x))
+    widths = _zone_widths(hdu.header, len(zones.x))
     cards = []
     for i, k in enumerate(kept, start=1):
         for axis, centre in (("X", float(zones.x[k])), ("Y", float(zones.y[k]))):
@@ -225,7 +235,6 @@ def _zone_cards(psf, kept):
     return cards
 
 
-@lru_cache(maxsize=32)  # the library of PSFs gives the same header again and again
 def _zone_widths(header, count):
     """Width of the zones by ("X" or "Y", centre): the cards of a zone belong together, transposed or not."""
     widths = {}

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from ..fits_file import BLOCK
+from ..fits_file import BLOCK, end_card
 
 _VALUE = re.compile(r"\s*(?:'(?:[^']|'')*'|[^/]*)")
 _NOT_IN_CHECKSUM = frozenset(b":;<=>?@[\\]^_`")
@@ -23,10 +23,9 @@ def cards_of(raw):
     list of str
         80 characters each.
     """
-    text = raw.decode("ascii", "replace")
-    cards = [text[start : start + 80] for start in range(0, len(text), 80)]
-    end = next((k for k, card in enumerate(cards) if card.rstrip() == "END"), len(cards))
-    return cards[:end]
+    end = end_card(raw)
+    text = raw[:end].decode("ascii", "replace")
+    return [text[start : start + 80] for start in range(0, len(text), 80)]
 
 
 def keyword_of(card):
@@ -52,7 +51,7 @@ def card(keyword, value, comment=""):
     return f"{keyword:<8}= {shown}{' / ' + comment if comment else ''}".ljust(80)[:80]
 
 
-def changed(cards, values, dropped=None):
+def changed(cards, values, dropped):
     """Cards with other values in some of them, which keep their comments and places.
 
     Parameters
@@ -60,8 +59,8 @@ def changed(cards, values, dropped=None):
     cards : list of str
     values : dict of str to value
         Keywords that are not there are left out.
-    dropped : re.Pattern, optional
-        Keywords that match it as a whole are left out.
+    dropped : callable
+        ``dropped(keyword)`` says whether a card is left out.
 
     Returns
     -------
@@ -69,13 +68,12 @@ def changed(cards, values, dropped=None):
     """
     result = []
     for line in cards:
-        keyword = keyword_of(line)
-        if dropped is not None and dropped.fullmatch(keyword):
+        name = line[:8].rstrip() if line[8:10] == "= " else keyword_of(line)
+        if dropped(name):
             continue
-        if keyword in values:
+        if name in values:
             rest = line[10:]
-            comment = rest[_VALUE.match(rest).end() :].lstrip(" /").rstrip()
-            line = card(keyword, values[keyword], comment)
+            line = card(name, values[name], rest[_VALUE.match(rest).end() :].lstrip(" /").rstrip())
         result.append(line)
     return result
 

@@ -16,14 +16,13 @@ import numpy as np
 
 from ..astrometry import Astrometry, pack_wcs
 from ..errors import ImageFileError
-from ..fits_file import BLOCK, DTYPES, MAX_HDUS, check_start, hdu_at
+from ..fits_file import BLOCK, DTYPES, MAX_HDUS, check_start, end_card, hdu_at
 from ..record import PLANES, detector_origin
 from .boxes import PixelBox, turned
 from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable
 
 _HEADER_BLOCKS = (16, 1000)  # read where nothing is known of a header; the longest real one has 15
 _PSF = ("PSF", "EPSF")
-_END = b"END" + b" " * 77
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,7 @@ def _fetch_header(remote, offset):
         header = remote.read(offset, remote.here_until(offset))
         if header and not header.startswith((b"XTENSION=", b"SIMPLE  =")):
             return
-        if any(header.startswith(_END, place) for place in range(0, len(header), 80)):
+        if end_card(header) is not None:
             return
 
 

@@ -5,11 +5,13 @@ ranges in one request, they all come in one; else neighbouring pieces are fetche
 A server that answers a request for several ranges with the whole file is noticed before anything of it is read.
 """
 
+import mmap
 import os
 import re
 import tempfile
 from bisect import bisect_right
 from dataclasses import dataclass
+from math import inf
 from weakref import WeakKeyDictionary
 
 from .errors import FileChanged, RangeRefused
@@ -24,7 +26,7 @@ CLOSE_BYTES_SINGLE = 1 << 16
 MOST_RANGES, LONGEST_LINE = 190, 7000
 _PART_OVERHEAD = 512  # bytes of headers in front of each part of an answer, at most
 _ASKED_SINGLY = WeakKeyDictionary()  # client: addresses that do not answer several ranges
-_RANGE = re.compile(rb"(?im)^content-range:\s*bytes\s+(\d+)-(\d+)/(\d+)\s*$")
+_RANGE = re.compile(rb"(?im)^content-range:[ \t]*bytes[ \t]+(\d+)-(\d+)/(\d+)\s*$")
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
 
 
@@ -51,15 +53,17 @@ class RemoteFile:
     def __init__(self, client, url, cancelled=None):
         self.url, self.size, self.version = url, None, ""
         self._client, self._cancelled = client, cancelled
-        self._file = tempfile.TemporaryFile(prefix="glue-spherex-")  # noqa: SIM115 - closed with this object
-        self.fd = self._file.fileno()
+        self.fd = _file_with_holes()
+        self._bytes = b""  # of the file, to write into: a call of the system for each part would be slower
         self._held = []  # spans, in order, apart from each other
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self._file.close()
+        if self._bytes:
+            self._bytes.close()
+        os.close(self.fd)
 
     def need(self, spans):
         """Fetch what is not here yet.
@@ -93,19 +97,19 @@ class RemoteFile:
 
     def here_until(self, offset):
         """End of the bytes from a place on that were fetched; the place itself if it was not."""
-        return next((stop for start, stop in self._held if start <= offset < stop), offset)
+        place = bisect_right(self._held, (offset, inf)) - 1
+        return max(self._held[place][1], offset) if place >= 0 else offset
 
     def read(self, start, stop):
         """Bytes that were fetched."""
-        return os.pread(self.fd, stop - start, start)
+        return self._bytes[start:stop]
 
     def _is_asked_singly(self):
         return origin(self.url) in _ASKED_SINGLY.get(self._client, ())
 
     def _missing(self, spans):
-        end = self.size
-        wanted = [(start, stop if end is None else min(stop, end)) for start, stop in spans]
-        wanted = [(start, stop) for start, stop in wanted if start < stop]
+        end = inf if self.size is None else self.size
+        wanted = [(start, min(stop, end)) for start, stop in spans if start < min(stop, end)]
         return [piece for span in joined(wanted, 0) for piece in _without(span, self._held)]
 
     def _fetch_several(self, spans):
@@ -127,8 +131,9 @@ class RemoteFile:
         if self.size is None:
             self.size, self.version = size, version
             os.ftruncate(self.fd, size)
+            self._bytes = mmap.mmap(self.fd, size)
         for start, data in parts:
-            os.pwrite(self.fd, data, start)
+            self._bytes[start : start + len(data)] = data
         self._held = joined([*self._held, *((start, start + len(data)) for start, data in parts)], 0)
 
 
@@ -200,15 +205,15 @@ def parts_of(received, url):
     boundary = _BOUNDARY.search(kind) if kind.lower().startswith("multipart/byteranges") else None
     if boundary is None:  # the server has joined them into one
         line = b"content-range: " + received.headers.get("content-range", "").encode("latin-1", "replace")
-        size, part, _ = _part(line, received.data, 0, len(received.data), url)
+        size, part, _ = _part(_RANGE.search(line), received.data, 0, len(received.data), url)
         return size, [part]
     mark, data = b"--" + boundary.group(1).encode("latin-1", "replace"), received.data
     sizes, parts, place = set(), [], data.find(mark)
-    while place >= 0 and data[place + len(mark) : place + len(mark) + 2] != b"--":
+    while place >= 0 and not data.startswith(b"--", place + len(mark)):
         end = data.find(b"\r\n\r\n", place)
         if end < 0:
             raise RangeRefused(f"{url}: the answer to a request for several parts ends in a header.")
-        size, part, stop = _part(data[place:end], data, end + 4, None, url)
+        size, part, stop = _part(_RANGE.search(data, place, end), data, end + 4, None, url)
         sizes.add(size)
         parts.append(part)
         place = data.find(mark, stop)
@@ -217,12 +222,11 @@ def parts_of(received, url):
     return sizes.pop(), parts
 
 
-def _part(header, data, begin, stop, url):
-    """(size of the file, (first byte, content), end in `data`) of one part."""
-    said = _RANGE.search(header.replace(b"\r\n", b"\n"))
+def _part(said, data, begin, stop, url):
+    """(size of the file, (first byte, content), end in `data`) of one part, whose header says which it is."""
     if said is None:
         raise RangeRefused(f"{url}: a part of the answer does not say which bytes it holds.")
-    first, last, size = (int(number) for number in said.groups())
+    first, last, size = map(int, said.groups())
     end = begin + last + 1 - first
     if last < first or last >= size or end > len(data) or (stop is not None and end != stop):
         raise RangeRefused(f"{url}: a part of the answer holds other bytes than {first} to {last}, as it says.")
@@ -243,8 +247,10 @@ def joined(spans, gap):
 def _without(span, held):
     """The pieces of a span that are not in `held`, spans in order and apart from each other."""
     start, stop = span
+    place = max(bisect_right(held, (start, inf)) - 1, 0)
+    if place < len(held) and held[place][0] <= start and stop <= held[place][1]:
+        return ()
     pieces = []
-    place = max(bisect_right(held, (start,)) - 1, 0)
     while place < len(held) and held[place][0] < stop:
         low, high = held[place]
         if high > start:
@@ -253,6 +259,14 @@ def _without(span, held):
             start = high
         place += 1
     return [*pieces, (start, stop)] if start < stop else pieces
+
+
+def _file_with_holes():
+    """Descriptor of a nameless file, in memory where the system can do that: little of it is ever filled."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("glue-spherex", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile(prefix="glue-spherex-") as file:
+        return os.dup(file.fileno())
 
 
 def _batches(spans):

@@ -1,0 +1,148 @@
+"""Cutouts from parts of the archive's files, in as few round trips as possible."""
+
+from ..astrometry import Astrometry, pack_wcs
+from ..errors import ImageFileError
+from ..fits_file import scan_hdus
+from ..pixels import PixelPlane
+from ..record import PLANES, detector_origin
+from .boxes import FULL_FRAME, PixelBox
+from .cutout_files import cut, pixel_spans, tile_spans
+from .layouts import Layout, begin, locate_hdus, psf_hdu, read_layout
+from .products import psf_products
+from .psf_library import probe_spans, psf_key, psf_source
+from .ranges import RemoteFile
+from .wanted import FetchedCutout
+
+
+def layout_file(image, store):
+    """Where the store keeps what is known of the files of a detector and release."""
+    return store.layouts / f"{image.release}_D{image.detector}.json"
+
+
+def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
+    """Fetch the bytes of an image that are needed, and keep cutouts made of them.
+
+    Parameters
+    ----------
+    image : ArchiveImage
+    url : str
+        Where its file is.
+    wanted : WantedBoxes or WantedTargets
+    store, client, cancelled
+        As in `glue_spherex.images.archive.fetch.fetch_cutout`.
+
+    Returns
+    -------
+    list of FetchedCutout
+
+    Raises
+    ------
+    RangeRefused
+        If the server does not answer ranges.
+    FileChanged
+        If the file was replaced meanwhile.
+    ArchiveError, ImageFileError
+        As in `glue_spherex.images.archive.fetch.fetch_cutout`.
+    """
+    with RemoteFile(client, url, cancelled) as remote:
+        layout = read_layout(layout_file(image, store))
+        _fetch_guessed(remote, layout, wanted, image, store)
+        hdus = locate_hdus(remote)
+        astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
+        boxes = wanted.exact(astrometry, origin, held)
+        _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
+        name = url.rpartition("/")[2]
+        with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
+            found = [
+                FetchedCutout(store.put(image, box, cut(remote.fd, hdus, box, origin, psf, name)), box, targets)
+                for box, targets in boxes
+            ]
+            if psf is None:
+                psf_products(image.detector, image.release, store, client, cancelled)
+        _learn(layout, remote, hdus, image, store)
+        return found
+
+
+def _fetch_guessed(remote, layout, wanted, image, store):
+    """Fetch what is probably needed, if a file of this kind is known; else the beginning."""
+    if layout is None or layout.held != FULL_FRAME:
+        begin(remote)
+        return
+    boxes = wanted.guess(layout, image)
+    remote.need(_spans(layout, None, boxes, store))
+    if any(place.moves for place in layout.places):  # now the header with the exact places is here, and the size
+        hdus = {hdu.name: hdu for hdu in scan_hdus(remote.fd, remote.size, remote.url)}
+        tiles = []
+        if {"IMAGE", "FLAGS"} <= set(hdus) and hdus["FLAGS"].is_compressed:
+            astrometry, origin, held = geometry(hdus, image, remote.url, ("IMAGE",))
+            boxes = [box for box, _ in wanted.exact(astrometry, origin, held)]
+            flags = PixelPlane.of(hdus["FLAGS"])
+            remote.need([s for box in boxes for s in pixel_spans(remote.fd, remote.url, flags, box.in_file(origin))])
+            tiles = [s for box in boxes for s in tile_spans(remote.fd, remote.url, flags, box.in_file(origin))]
+        remote.need(_spans(layout, remote.size, boxes, store) + tiles)
+
+
+def _spans(layout, size, boxes, store):
+    """What a known layout says is needed, with bytes of the PSFs to compare."""
+    spans, psfs = layout.spans(boxes, size), layout.psf_data(size)
+    return spans if psfs is None else spans + probe_spans(store, layout.psf_key, layout.version, psfs, boxes)
+
+
+def geometry(named, image, url, needed=("IMAGE", "FLAGS", "VARIANCE")):
+    """What the headers of an image tell, once it is known to be the one that was asked for.
+
+    Parameters
+    ----------
+    named : dict of str to HDU
+    image : ArchiveImage
+    url : str
+        For messages.
+    needed : tuple of str
+        Names of HDUs that must be there.
+
+    Returns
+    -------
+    astrometry : Astrometry
+    origin : (int, int)
+        Detector pixel of the file's pixel (0, 0).
+    held : PixelBox
+        Detector pixels in the file.
+    """
+    missing = [name for name in needed if name not in named]
+    if missing:
+        raise ImageFileError(f"{url}: there is no HDU named {', '.join(missing)}; it is not used.")
+    shapes = {named[name].shape for name in PLANES if name in named}
+    header, shape = named["IMAGE"].header, named["IMAGE"].shape
+    if len(shapes) != 1 or len(shape) != 2:
+        raise ImageFileError(f"{url}: its images have the shapes {sorted(shapes)}; they must agree.")
+    found = header.text("OBSID"), header.integer("DETECTOR")
+    if found != (image.obsid, image.detector):
+        raise ImageFileError(
+            f"{url}: holds {found[0]!r} of detector {found[1]}, but {image.obsid} of detector {image.detector} was "
+            "asked for; it is not used."
+        )
+    origin = detector_origin(header, shape, url)
+    held = PixelBox(origin[0], origin[0] + shape[1], origin[1], origin[1] + shape[0])
+    return Astrometry(pack_wcs(header, url), origin), origin, held
+
+
+def _fetch_pixels(remote, hdus, boxes):
+    spans, planes = [], []
+    for hdu in hdus:
+        if hdu.name in PLANES:
+            planes.append(PixelPlane.of(hdu))
+            spans += [s for box in boxes for s in pixel_spans(remote.fd, remote.url, planes[-1], box)]
+        elif hdu.name == "WCS-WAVE":
+            spans.append((hdu.data_offset, hdu.data_offset + hdu.data_size))
+    remote.need(spans)
+    remote.need([s for plane in planes for box in boxes for s in tile_spans(remote.fd, remote.url, plane, box)])
+
+
+def _learn(layout, remote, hdus, image, store):
+    """Remember the layout of a file, if it was not known."""
+    psf, key = psf_hdu(hdus), ""
+    if psf is not None:
+        key = psf_key(remote.read(psf.header_offset, psf.data_offset), hdus[0].header.text("VERSION"))
+    if layout is None or (layout.held == FULL_FRAME and not layout.fits(hdus, remote.size, key)):
+        new = Layout.of(hdus, remote.size, remote.url, image.footprint, key)
+        store.write(layout_file(image, store), new.to_json().encode())

@@ -1,0 +1,81 @@
+"""What is wanted of an image: boxes, or the surroundings of positions; and what came of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageFileError
+from .boxes import FULL_FRAME, PixelBox, target_boxes
+
+#: A guess of where a target is may be wrong by this much without costing a further round trip.
+_GUESS_MARGIN_PX = 1
+_SERVICE_MARGIN_PX = 12
+
+
+@dataclass(frozen=True)
+class FetchedCutout:
+    """A cutout that is on disk now.
+
+    Attributes
+    ----------
+    path : Path
+    box : PixelBox
+        What was asked for; the file may hold more.
+    targets : ndarray of int
+        Places in the list of sources of the targets that it was asked for.
+    """
+
+    path: Path
+    box: PixelBox
+    targets: np.ndarray
+
+
+class WantedBoxes:
+    """Boxes that are wanted."""
+
+    def __init__(self, boxes):
+        self.boxes = boxes
+
+    def guess(self, layout, image):
+        """Boxes on an image like one that is known."""
+        return self.boxes
+
+    def exact(self, astrometry, origin, held):
+        """(PixelBox, places of targets) on an image."""
+        for box in self.boxes:
+            if not held.holds(box):
+                raise ImageFileError(f"{box} is not on the image, which holds {held}.")
+        return [(box, np.zeros(0, int)) for box in self.boxes]
+
+    def centres(self, image):
+        """(ra, dec, pixels) of squares that hold the boxes, roughly."""
+        corners = image.footprint
+        for box in self.boxes:
+            fx, fy = (box.x_lo + box.x_hi) / 2 / FULL_FRAME.x_hi, (box.y_lo + box.y_hi) / 2 / FULL_FRAME.y_hi
+            weights = np.array([(1 - fx) * (1 - fy), fx * (1 - fy), fx * fy, (1 - fx) * fy])
+            ra, dec = np.radians(corners).T
+            x, y, z = weights @ np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+            yield np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y))), max(box.shape) + 40
+
+
+class WantedTargets:
+    """Surroundings of positions that are wanted."""
+
+    def __init__(self, ra, dec, reach):
+        self.ra, self.dec, self.reach = ra, dec, reach
+
+    def guess(self, layout, image):
+        """Boxes on an image like one that is known."""
+        x, y = layout.positions(self.ra, self.dec, image.footprint)
+        return [box for box, _ in target_boxes(x, y, self.reach + _GUESS_MARGIN_PX, layout.held)]
+
+    def exact(self, astrometry, origin, held):
+        """(PixelBox, places of targets) on an image."""
+        x, y = astrometry.to_pixels(self.ra, self.dec)
+        return target_boxes(x + origin[0], y + origin[1], self.reach, held)
+
+    def centres(self, image):
+        """(ra, dec, pixels) of squares that hold the boxes."""
+        for ra, dec, reach in zip(self.ra, self.dec, self.reach):
+            yield ra, dec, 2 * int(reach) + _SERVICE_MARGIN_PX
