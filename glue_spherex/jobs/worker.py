@@ -156,7 +156,7 @@ class Run:
             with executor_of(request.workers, request.scheduler) as executor:
                 measurement = run_stored(
                     targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
-                    cancelled=self.stop, begun=self._begun,
+                    cancelled=self.stop, begun=self._begun, idle=self._idle,
                 )  # fmt: skip
             results.set_unreadable(images.failures)  # with those that could not be fetched
             self._counts["failures"] = len(results.failures())  # with those whose files are no longer there
@@ -202,6 +202,9 @@ class Run:
         self._done_before, self._measuring_since = done, time.monotonic()
         _LOG.info("%d images to measure, %d are done", total - done, done)
         self._report(message=self._doing, force=True)
+
+    def _idle(self):
+        self._report(message=self._doing)
 
     def _progress(self, done, total, result):
         self._counts["images_done"] = done

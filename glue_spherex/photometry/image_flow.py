@@ -49,6 +49,8 @@ class ImageFlow:
     cancelled : callable() -> bool, optional
     known : collection of str
         Paths of images that are left out.
+    idle : callable(), optional
+        Called now and then while nothing is ready.
 
     Yields
     ------
@@ -63,8 +65,8 @@ class ImageFlow:
         If the archive cannot be searched.
     """
 
-    def __init__(self, sources, images, settings, cancelled=None, known=()):
-        self._sources, self._images, self._known = sources, images, frozenset(known)
+    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None):
+        self._sources, self._images, self._known, self._idle = sources, images, frozenset(known), idle
         self._given = self._passed = 0
         _check(images)
         if hasattr(images, "stream"):
@@ -78,6 +80,8 @@ class ImageFlow:
         is_target = _is_target(self._sources)
         for match in self._matches:
             if match is None:
+                if self._idle is not None:
+                    self._idle()
                 yield None
             elif match.record.path in self._known or not is_target[match.sources].any():
                 self._passed += 1

@@ -72,9 +72,14 @@ def _calibrations(request):
 def _files(folder):
     """The calibration files in a folder: path, size in bytes, time of change in ns since 1970."""
     from ..images.calibration import as_calibration
+    from ..images.errors import ImageFileError
 
     found = []
-    for file in as_calibration(folder).files:
+    try:
+        files = as_calibration(folder).files
+    except ImageFileError:  # nothing was fetched
+        return found
+    for file in files:
         try:
             status = os.stat(file.path)
         except OSError:  # gone since it was used

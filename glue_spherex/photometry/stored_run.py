@@ -14,7 +14,9 @@ from .result_tables import image_table, provenance_of, spectra_of, target_table
 BLOCK_ROWS = 200_000
 
 
-def run_stored(sources, images, settings, results, *, executor=None, progress=None, cancelled=None, begun=None):
+def run_stored(
+    sources, images, settings, results, *, executor=None, progress=None, cancelled=None, begun=None, idle=None
+):
     """Measure what is not yet in a store of results.
 
     Parameters
@@ -27,6 +29,8 @@ def run_stored(sources, images, settings, results, *, executor=None, progress=No
         Called after each image, with its `ImageResult`.
     begun : callable(done, total), optional
         Called before the first image.
+    idle : callable(), optional
+        Called now and then while no image is ready to be measured; all results are written then.
 
     Returns
     -------
@@ -35,7 +39,13 @@ def run_stored(sources, images, settings, results, *, executor=None, progress=No
     sources = checked_sources(sources)
     check_engine(settings)
     known = results.measured_paths()
-    flow, done = ImageFlow(sources, images, settings, cancelled, known), len(known)
+
+    def wait():
+        results.flush()
+        if idle is not None:
+            idle()
+
+    flow, done = ImageFlow(sources, images, settings, cancelled, known, wait), len(known)
     if begun is not None:
         begun(done, done + flow.total)
     for _, result in measured_images(sources, images, flow, settings, executor, cancelled):

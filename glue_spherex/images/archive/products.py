@@ -35,8 +35,16 @@ _LOCKS, _LOCK = {}, threading.Lock()
 
 def has_products(detector, release, store):
     """Whether the products that fluxes need are in a store."""
+    return all(_find(kind, detector, release, store) for kind in NEEDED)
+
+
+def _find(kind, detector, release, store):
+    """The file of a product in a store; None if it is not there."""
     folder = store.calibration(release)
-    return folder.is_dir() and all(CalibrationFolder(folder).find(kind, detector, release) for kind in NEEDED)
+    try:
+        return CalibrationFolder(folder).find(kind, detector, release)
+    except ImageFileError:  # no folder, or nothing in it
+        return None
 
 
 def products(detector, release, store, client, cancelled=None, refresh=False):
@@ -80,9 +88,8 @@ def _none(kind, detector, release, store):
 
 def _has_useful(detector, release, store):
     """Whether it is known which of the useful products there are."""
-    folder = CalibrationFolder(store.calibration(release))
     return all(
-        folder.find(kind, detector, release) or _none(kind, detector, release, store).exists() for kind in USEFUL
+        _find(kind, detector, release, store) or _none(kind, detector, release, store).exists() for kind in USEFUL
     )
 
 
@@ -106,7 +113,7 @@ def psf_products(detector, release, store, client, cancelled=None):
     """As `products`: the PSFs for images that have none of their own."""
     folder = store.calibration(release)
     with _one_at_a_time(store, detector, release):
-        if not folder.is_dir() or CalibrationFolder(folder).psf_planes(detector, release) is None:
+        if not _has_psfs(detector, release, store):
             kinds = ("average_psf", "epsf") if release == "qr2" else ("epsf",)
             for kind in kinds:
                 try:
@@ -118,6 +125,14 @@ def psf_products(detector, release, store, client, cancelled=None):
                     if kind == kinds[-1]:
                         raise
     return folder
+
+
+def _has_psfs(detector, release, store):
+    folder = store.calibration(release)
+    try:
+        return CalibrationFolder(folder).psf_planes(detector, release) is not None
+    except ImageFileError:  # no folder, or nothing in it
+        return False
 
 
 def _one_at_a_time(store, detector, release):
