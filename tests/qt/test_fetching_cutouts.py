@@ -133,13 +133,9 @@ def test_the_button_of_a_frame(archive, open_viewer, qtbot, settled, small_field
     assert len(kept()) == 1
 
 
-@pytest.mark.parametrize("way", ["toolbar", "foot"])
-def test_the_whole_page(archive, open_viewer, qtbot, settled, small_field, way):
+def test_the_whole_page(archive, open_viewer, settled, small_field):
     viewer = open_viewer()
-    if way == "toolbar":
-        viewer.toolbar.actions["spherex:fetch"].trigger()
-    else:
-        qtbot.mouseClick(viewer.fetching.button, Qt.LeftButton)
+    viewer.toolbar.actions["spherex:fetch"].trigger()
     assert labels(viewer) == ["Cancel"] * 3
     assert viewer.fetching.button.text() == "Cancel"
     settled(viewer, lambda: all(panel.view is not None for panel in viewer.page.panels))
@@ -160,7 +156,7 @@ def test_cancelled_in_the_middle(archive, open_viewer, qtbot, settled, wait_for)
     """Over at once, although the archive never answers; nothing is half kept, and a second try succeeds."""
     viewer = open_viewer()
     archive.fault("/level2/", "silence")
-    viewer.toolbar.actions["spherex:fetch"].trigger()
+    qtbot.mouseClick(viewer.fetching.button, Qt.LeftButton)
     wait_for(lambda: any("/level2/" in seen.path for seen in archive.requests), meanwhile=process_events)
     click_button(qtbot, viewer, viewer.page.panels[0])
     settled(viewer)
@@ -211,17 +207,6 @@ def test_a_fault_and_a_second_try(archive, open_viewer, qtbot, settled, monkeypa
     click_button(qtbot, viewer, panel)
     settled(viewer, lambda: panel.view is not None)
     assert viewer._notice.text() == ""
-
-
-def test_an_image_that_the_archive_does_not_have(archive, open_viewer, qtbot, settled):
-    archive.search.rows.clear()
-    viewer = open_viewer(count=1)
-    viewer.toolbar.actions["spherex:fetch"].trigger()
-    settled(viewer, fetched(viewer))
-    assert labels(viewer) == ["Try again"]
-    text = viewer.page.panels[0].status
-    assert text.endswith("the archive has no image of this exposure and detector there.")
-    assert viewer._notice.text() == text
 
 
 def test_another_release_is_offered(archive, open_viewer, qtbot, settled, small_field):
@@ -289,7 +274,7 @@ def test_cancelled_while_they_come_by_themselves(archive, open_viewer, qtbot, se
     archive.stopping.set()
 
 
-def test_small_frames_have_the_button_alone(archive, open_viewer, settled):
+def test_small_frames_have_the_button_alone_and_frames_without_image_none(archive, spectrum, open_viewer, settled):
     viewer = open_viewer(count=25)
     viewer.viewer_size = (700, 300)
     settled(viewer)
@@ -297,6 +282,10 @@ def test_small_frames_have_the_button_alone(archive, open_viewer, settled):
     assert panel.message.get_text() == ""
     assert panel.button.get_text() == "Fetch"
     assert panel.problem in panel.about()
+    spectrum.update_components({spectrum.id["ra"]: np.full(spectrum.size, np.nan)})
+    settled(viewer)
+    assert set(labels(viewer)) == {""}
+    assert not viewer.fetching.button.isVisibleTo(viewer)
 
 
 def test_closing_while_it_is_fetched(archive, open_viewer, wait_for):
@@ -309,13 +298,6 @@ def test_closing_while_it_is_fetched(archive, open_viewer, wait_for):
     archive.bytes_per_s = None
     wait_for(lambda: not state.alive, meanwhile=process_events)
     assert left_overs() == []
-
-
-def test_rows_that_tell_no_image_offer_nothing(archive, application, spectrum, open_viewer, settled):
-    spectrum.update_components({spectrum.id["ra"]: np.full(spectrum.size, np.nan)})
-    viewer = open_viewer()
-    assert labels(viewer) == [""] * 3
-    assert not viewer.fetching.button.isVisibleTo(viewer)
 
 
 # -- offline afterwards ------------------------------------------------------------------------------------------------
@@ -343,18 +325,24 @@ def session(archive, application, small_field, tmp_path, settled):
     return path, viewer.state.focus_row, column_values(data, "flux"), shown
 
 
-@pytest.mark.parametrize("moved", [False, True], ids=["here", "on another computer"])
-def test_a_session_without_network(session, archive, small_field, tmp_path, monkeypatch, settled, moved):
-    """Spectra and pixels are drawn again, from the result's own folder, and nothing is asked."""
-    path, row, flux, shown = session
+def test_a_session_without_network(session, archive, small_field, tmp_path, monkeypatch, settled):
+    """Spectra and pixels are drawn again, from the result's own folder, and nothing is asked.
+
+    Here, and then on another computer, which has the folder of the result and nothing else.
+    """
+    path, *shown = session
     archive.stop()  # its address leads nowhere now
     assert os.environ["GLUE_SPHEREX_ARCHIVE"] == archive.url
     asked = []
     monkeypatch.setattr("glue_spherex.images.archive.client.ArchiveClient._attempt", lambda *given: asked.append(given))
-    if moved:
-        path.parent.rename(tmp_path / "elsewhere")
-        path = tmp_path / "elsewhere" / path.name
-        monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "new home"))
+    check_session(path, *shown, small_field, settled)
+    path.parent.rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("GLUE_SPHEREX_HOME", str(tmp_path / "new home"))
+    check_session(tmp_path / "elsewhere" / path.name, *shown, small_field, settled)
+    assert asked == []
+
+
+def check_session(path, row, flux, shown, small_field, settled):
     again = GlueApplication.restore_session(str(path), show=False)
     try:
         viewers = [viewer for tab in again.viewers for viewer in tab]
@@ -375,7 +363,6 @@ def test_a_session_without_network(session, archive, small_field, tmp_path, monk
         assert spectra.layers[0].visible
         assert spectra.layers[0].enabled
         assert len({tuple(colour) for colour in pixels_of(spectra)}) > 3
-        assert asked == []
     finally:
         again.close()
         process_events()

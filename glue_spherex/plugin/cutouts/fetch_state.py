@@ -54,7 +54,7 @@ class FetchState(State):
         super().__init__()
         self.by_itself = remembered_choice()
         self._fetcher = fetcher or BackgroundFetcher(deliver)
-        self._tried = {}
+        self._under_way, self._tried = set(), {}  # as the viewer knows it
         self._asked = self._ended = 0
 
     def choose(self, by_itself):
@@ -80,12 +80,13 @@ class FetchState(State):
         requests : iterable of CutoutRequest
         """
         for request in requests:
-            if request.key in self._fetcher.under_way:
+            if request.key in self._under_way:
                 continue
             if not self.busy:
                 self._asked = self._ended = 0
             outcome = self._tried.pop(request.key, None)
             self._asked += 1
+            self._under_way.add(request.key)
             self._fetcher.fetch(request, other_release=bool(outcome and outcome.instead))
 
     def fetch_untried(self, requests):
@@ -94,22 +95,23 @@ class FetchState(State):
 
     def cancel(self, requests=None):
         """Give up some requests, or all of them; they count as tried."""
-        under_way = self._fetcher.under_way
-        given_up = under_way if requests is None else {request.key for request in requests}.intersection(under_way)
-        self._fetcher.cancel(set(under_way).difference(given_up))
-        self._tried.update(dict.fromkeys(given_up, FetchOutcome()))
-        self._asked -= len(given_up)
+        keep = set() if requests is None else self._under_way - {request.key for request in requests}
+        self._tried.update(dict.fromkeys(self._under_way - keep, FetchOutcome()))
+        self._keep(keep)
 
     def keep_only(self, requests):
         """Give up what is fetched by itself for frames that are not shown any more."""
         if self.by_itself:
-            before = self._fetcher.under_way
-            keep = {request.key for request in requests}
-            self._fetcher.cancel(keep)
-            self._asked -= sum(key not in keep for key in before)
+            self._keep({request.key for request in requests})
+
+    def _keep(self, keys):
+        self._fetcher.cancel(keys)
+        self._asked -= len(self._under_way - keys)
+        self._under_way &= keys
 
     def ended(self, request, outcome):
         """Note how fetching a cutout ended."""
+        self._under_way.discard(request.key)
         self._tried[request.key] = outcome
         self._ended += 1
 
@@ -126,7 +128,7 @@ class FetchState(State):
         -------
         Offer
         """
-        if request.key in self._fetcher.under_way:
+        if request.key in self._under_way:
             return Offer("Cancel", FETCHING, busy=True)
         outcome = self._tried.get(request.key)
         if not to_fetch:
@@ -138,7 +140,7 @@ class FetchState(State):
     @property
     def busy(self):
         """Whether anything is fetched."""
-        return bool(self._fetcher.under_way)
+        return bool(self._under_way)
 
     @property
     def progress(self):

@@ -20,7 +20,8 @@ _LATELY_S = 60.0  # what the archive said within this time is not asked again
 _ADDRESS = re.compile(r"https?://([^/\s:]+)\S*?(?=: |\s|$)")
 _DAY_S = 86400.0
 _AROUND_D = 0.5  # between times of the same exposure, at most, whatever they mean in a table
-_PATIENCE_S = {"patience_s": 4.0, "timeout_s": 30.0, "search_s": 90.0, "longest_wait_s": 30.0}  # of who sits before it
+#: Limits of asking while somebody waits, where the user's own are not lower.
+_PATIENCE = {"attempts": 3, "patience_s": 4.0, "timeout_s": 30.0, "search_s": 90.0, "longest_wait_s": 30.0}
 
 
 class OtherRelease(ArchiveError):
@@ -97,7 +98,7 @@ class ArchiveCutouts:
         with self._lock:
             if self._client is None:
                 settings = self._settings or ArchiveSettings.load()
-                shorter = {name: min(value, getattr(settings, name)) for name, value in _PATIENCE_S.items()}
+                shorter = {name: min(value, getattr(settings, name)) for name, value in _PATIENCE.items()}
                 self._client = ArchiveClient(replace(settings, **shorter))
             return self._client
 

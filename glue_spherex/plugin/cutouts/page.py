@@ -427,5 +427,5 @@ class CutoutPage:
 
     @property
     def problems(self):
-        """The sentences in the panels that have no image, each once."""
-        return list(dict.fromkeys(panel.problem for panel in self.panels if panel.problem))
+        """The sentences in the panels that have no image, and about which nothing is done now; each once."""
+        return list(dict.fromkeys(panel.problem for panel in self.panels if panel.problem and not panel.busy))

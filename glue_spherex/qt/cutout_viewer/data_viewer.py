@@ -297,6 +297,7 @@ class SpherexCutoutViewer(DataViewer):
         """Drawing a cutout."""
         if not self._reader_is_ready():
             return
+        self.fetching.was_read(request)
         if self.page.receive(request.row, view):
             self.draw_soon()
         if not self._pending:  # also where nothing changed: the foot may still tell of headers being read

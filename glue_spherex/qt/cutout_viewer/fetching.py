@@ -2,8 +2,10 @@
 
 from qtpy.QtWidgets import QPushButton
 
-from ...plugin.cutouts.fetch_state import FetchState
+from ...plugin.cutouts.fetch_state import FETCHING, FetchState, Offer
 from .canvas import told
+
+READING = Offer("", FETCHING, busy=True)
 
 
 class PageFetching:
@@ -17,6 +19,7 @@ class PageFetching:
     def __init__(self, viewer):
         self._viewer = viewer
         self._requests = {}  # by row
+        self._being_read = set()  # keys of what has come, but is not shown yet
         self.state = FetchState(viewer.delivery.fetched.emit)
         viewer.delivery.fetched.connect(self._on_fetched)
         self.button = QPushButton()
@@ -42,7 +45,8 @@ class PageFetching:
         for panel in self._viewer.page.panels:
             request = self._requests.get(panel.row.row)
             if request is not None:
-                yield panel, request, self.state.offer(request, panel.to_fetch)
+                reading = panel.to_fetch and request.key in self._being_read
+                yield panel, request, READING if reading else self.state.offer(request, panel.to_fetch)
 
     def missing(self):
         """The requests of the page whose image, or a part of it, is missing and not under way."""
@@ -116,8 +120,13 @@ class PageFetching:
             return
         self.state.ended(request, outcome)
         if not outcome.problem and (shown := self._requests.get(request.row.row)) and shown.key == request.key:
+            self._being_read.add(request.key)
             self._viewer.read_again(shown)
         self._changed()
+
+    def was_read(self, request):
+        """A cutout was read, from wherever it is."""
+        self._being_read.discard(request.key)
 
     def _changed(self):
         self.update()
