@@ -44,10 +44,14 @@ def archive(field, loopback, monkeypatch):
         if "/level2/" in key:
             archive.search.add_image(archive, key)
     monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", archive.url)
-    settings = Path(os.environ["GLUE_SPHEREX_HOME"]) / "archive.toml"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text("patience_s = 0.1\nbackoff_s = 0.01\n")
+    set_archive("patience_s = 0.1", "backoff_s = 0.01")
     return archive
+
+
+def set_archive(*lines):
+    path = Path(os.environ["GLUE_SPHEREX_HOME"]) / "archive.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines))
 
 
 @pytest.fixture
@@ -215,6 +219,7 @@ def test_the_first_points_come_while_the_rest_is_fetched(archive, field, source,
 def test_a_job_that_is_cancelled_goes_on_where_it_was(archive, field, source, expected, wait_for, known_detector):
     last = field.images[1].name
     archive.fault(last, "silence")
+    set_archive("timeout_s = 3.0", "attempts = 1000", "backoff_s = 0.01")  # asks again and again
     job = submitted(source)
     wait_for(lambda: jobs.job(job.id).images_done == 1)
     jobs.cancel(job.id)
