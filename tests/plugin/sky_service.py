@@ -38,7 +38,8 @@ class SkyService(LoopbackArchive):
         self.services[PATH] = self.draw
 
     def settings(self, **values):
-        quick = {"hips2fits": self.url + PATH, "connect_s": 2.0, "timeout_s": 5.0, "hips": ("CDS/P/2MASS/color", "CDS/P/DSS2/color")}
+        quick = {"hips2fits": self.url + PATH, "connect_s": 60.0, "timeout_s": 120.0, "longest_s": 120.0}
+        quick |= {"hips": ("CDS/P/2MASS/color", "CDS/P/DSS2/color")}
         return SkySettings(**(quick | values))
 
     def draw(self, request):

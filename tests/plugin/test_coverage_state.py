@@ -268,6 +268,14 @@ def test_picture_of_the_view(opened, sky):
     assert len(sky.asked) == 3
 
 
+def test_coarse_picture_is_not_asked_for_again(opened, sky):
+    state = opened(settings=sky.settings(most_pixels=100))
+    for _ in range(2):
+        state.fetch()
+    assert len(sky.asked) == 1
+    assert state.picture.view.nx == 100
+
+
 def test_no_network_is_said_once(opened, sky):
     sky.services.clear()
     state = opened(settings=sky.settings(hips2fits="http://127.0.0.1:9/hips2fits"))

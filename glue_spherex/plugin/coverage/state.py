@@ -12,7 +12,7 @@ from ..dialogs import DATA_MESSAGES
 from ..focus import RowFocusMessage, focus_source, focused_row
 from ..measuring.resolver import targets_of_name
 from ..sources import source_of_row
-from .picture import fetch_picture
+from .picture import fetch_picture, picture_view
 from .places import places_of, spectrum_of
 from .sky_layers import SkyLayers, position_text
 from .view import SkyView
@@ -239,7 +239,8 @@ class CoverageState(SkyLayers):
         if self.hips == PLAIN or self.paused:
             return
         view, hips = self.view, self.hips
-        if self.picture is not None and (self.picture.hips, self.picture.view) == (hips, view):
+        wanted = hips, picture_view(view, self.settings.most_pixels)
+        if self.picture is not None and (self.picture.hips, self.picture.view) == wanted:
             return
         self.loading = True
         self._run("picture", partial(self._fetch, view, hips), self._take_picture)
