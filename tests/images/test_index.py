@@ -218,7 +218,7 @@ def test_an_index_that_cannot_be_used_is_made_beside_it(folder, tmp_path, caplog
         assert len(ImageIndex(path).refresh([folder]).records) == 3
     assert f"{path} " in caplog.text
     assert ImageIndex(path).refresh([folder]).parsed == 0
-    assert (tmp_path / "index-v1.sqlite").exists()
+    assert (tmp_path / f"index-v{index_module.SCHEMA_VERSION}.sqlite").exists()
 
 
 def test_a_place_that_cannot_be_written(folder, tmp_path, caplog):
@@ -260,4 +260,4 @@ def test_two_processes_on_one_new_index(make_image, tmp_path):
         results = list(pool.map(refresh, [path] * 2, [folder] * 2))
     assert results == [(40, [])] * 2
     assert ImageIndex(path).refresh([folder]).parsed == 0
-    assert not (tmp_path / "index-v1.sqlite").exists()
+    assert not (tmp_path / f"index-v{index_module.SCHEMA_VERSION}.sqlite").exists()
