@@ -284,7 +284,7 @@ def test_name_offline_is_a_clear_answer(panel, monkeypatch, wait_for):
 
 def test_map_that_cannot_be_written_is_told(panel, wait_for, monkeypatch, tmp_path):
     pytest.importorskip("mocpy")
-    wait_for(lambda: "images" not in panel.work.busy, process_events)
+    wait_for(panel.controls.save_button.isEnabled, process_events)
     for path, says in ((tmp_path / "none" / "map.fits", "Saving the map of what the images cover failed: "),
                        (tmp_path / "map.fits", "18 images cover")):  # fmt: skip
         monkeypatch.setattr(QtWidgets.QFileDialog, "getSaveFileName", lambda *args, path=path: (str(path), ""))
