@@ -151,7 +151,6 @@ class ImageRecord(NamedTuple):
         """(bit in the file, canonical bit) of each flag that the header puts elsewhere."""
         return _parsed_layout(self.layout)[1]
 
-
     @property
     def cut_from(self):
         """(x_lo, x_hi, y_lo, y_hi), half-open detector pixels of the image that this program cut the file out of.
