@@ -143,7 +143,24 @@ def source_of_target(data_collection, targets, row, preferred=None):
     place = np.flatnonzero(wanted.first_rows == row)
     if not len(place):
         return None
-    wanted = SourceList(*(values[place] for values in wanted))
+    return spectrum_of_source(data_collection, SourceList(*(values[place] for values in wanted)), preferred)
+
+
+def spectrum_of_source(data_collection, wanted, preferred=None):
+    """The spectrum of a source that is in a list.
+
+    Parameters
+    ----------
+    data_collection : glue.core.DataCollection
+    wanted : SourceList, length 1
+    preferred : glue.core.Data, optional
+        Spectrum table that is searched first.
+
+    Returns
+    -------
+    (Data, int) or None
+        Spectrum table and ``source_id``; None where no table of the collection has the source.
+    """
     for spectra in sorted(spectra_in(data_collection), key=lambda data: data is not preferred):
         found = sources_in(spectra)
         [match] = match_sources(wanted, found)

@@ -6,11 +6,11 @@ import numpy as np
 from glue.core import Data
 
 from ...io import TargetListError
-from ..columns import column_values, kind_of, source_numbers, spectra_in
+from ..columns import column_values, kind_of, source_numbers
 from ..measuring.layers import selected_rows
 from ..measuring.target_lists import guessed_columns, targets_of_layer
 from ..positions import position_columns
-from ..targets import SourceList, match_sources, source_of_target, sources_in
+from ..targets import SourceList, source_of_target, sources_in, spectrum_of_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +130,7 @@ def spectrum_of(data_collection, places, number, preferred=None):
         return source_of_target(data_collection, places.data, row, preferred)
     wanted = SourceList(np.array([-1]), *(values[[number]] for values in (places.labels, places.ra, places.dec)),
                         np.array([row]))  # fmt: skip
-    for spectra in sorted(spectra_in(data_collection), key=lambda data: data is not preferred):
-        found = sources_in(spectra)
-        [match] = match_sources(wanted, found)
-        if match >= 0:
-            return spectra, int(found.ids[match])
-    return None
+    return spectrum_of_source(data_collection, wanted, preferred)
 
 
 @dataclass(frozen=True, eq=False)
