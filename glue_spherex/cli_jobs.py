@@ -40,8 +40,8 @@ def add_jobs(commands, new_command):
     remove = new_command(actions, "remove", _remove, "delete a job with its folder; a result folder elsewhere stays")
     remove.add_argument("id", metavar="ID")
     remove.add_argument("--yes", action="store_true", help="do not ask")
-    limit = new_command(actions, "limit", _limit, "choose how many jobs run at the same time")
-    limit.add_argument("number", type=positive, metavar="N")
+    limit = new_command(actions, "limit", _limit, "say, or choose, how many jobs run at the same time")
+    limit.add_argument("number", type=positive, metavar="N", nargs="?", help="without it, the number now")
 
 
 def _list(options):
@@ -144,9 +144,12 @@ def _remove(options):
 
 
 def _limit(options):
-    from .jobs import set_running_limit
+    from .jobs import JobStore, set_running_limit
 
-    set_running_limit(options.number)
+    if options.number is not None:
+        set_running_limit(options.number)
+    with JobStore() as store:
+        print(f"jobs that run at the same time: {store.running_limit()}")
     return 0
 
 

@@ -80,6 +80,8 @@ def test_cancel_resume_rerun_remove(submitted, capsys, monkeypatch):
     capsys.readouterr()
     assert "there is no job" in fails(capsys, "jobs", "show", other)
     assert main(["jobs", "limit", "3"]) == 0
+    assert main(["jobs", "limit"]) == 0
+    assert capsys.readouterr().out.splitlines() == 2 * ["jobs that run at the same time: 3"]
     for action, phase in (("cancel", "ABORTED"), ("resume", "QUEUED"), ("rerun", "QUEUED")):
         assert main(["jobs", action, submitted, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["phase"] == phase
