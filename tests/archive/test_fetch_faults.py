@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped
 from glue_spherex.images.archive.eviction import check_file
-from glue_spherex.images.archive.fetch import fetch_all, fetch_cutout
+from glue_spherex.images.archive.fetch import fetch_all, fetch_cutout, fetch_cutouts
 
 BOX = PixelBox(1000, 1041, 700, 741)
 
@@ -236,6 +237,35 @@ def test_offline_the_store_serves(known):
     assert fetch_cutout(images[0], PixelBox(1005, 1035, 705, 735), store, None).exists()
     with pytest.raises(ArchiveError, match="and the archive is not asked"):
         fetch_cutout(images[1], BOX, store, None)
+
+
+def test_what_is_kept_waits_for_no_other_detector(known, field):
+    """It is given by the thread that asks for it, and nothing is asked of the archive."""
+    client, store, archive, images = known
+    source = read_targets(field.targets).sources[0]
+    path = fetch_cutouts(images[0], [source], store, client, 20)[0].path
+    slow = images[0]._replace(detector=images[0].detector % 6 + 1)
+    store.image_folder(slow).mkdir(parents=True)
+    name = path.name.replace(f"D{images[0].detector}", f"D{slow.detector}")
+    (store.image_folder(slow) / name).write_bytes(path.read_bytes())
+    archive.forget()
+    maps_are_there, prepared = threading.Event(), []
+
+    def prepare(image):
+        assert image is not slow or maps_are_there.wait(60)
+        prepared.append((image.detector, threading.current_thread() is threading.main_thread()))
+
+    found = {}
+    wanted = [(image, [source], 20) for image in (slow, slow, *[images[0]] * 3)]
+    for number, cutouts, reason in fetch_all(wanted, store, client, prepare=prepare):
+        if number is not None:
+            found[number] = len(cutouts), reason
+            if set(found) == {2, 3, 4}:
+                maps_are_there.set()
+    assert found == dict.fromkeys(range(5), (1, ""))
+    assert sorted(prepared) == sorted([(image.detector, here) for image, here in (
+        (slow, False), (slow, True), (images[0], False), (images[0], True), (images[0], True))])  # fmt: skip
+    assert archive.requests == []
 
 
 def test_other_psfs_behind_the_same_header_are_noticed(known, field):

@@ -1,8 +1,11 @@
 """From an image of the archive and positions on the sky to a small file on disk, in as few round trips as possible."""
 
 import threading
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from .by_service import cutouts_by_service
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 
+_LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
 _FIRST, _FIRST_LOCK = {}, threading.Lock()
 
 
@@ -75,8 +79,7 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None,
     ArchiveError, ImageFileError
         As in `fetch_cutout`.
     """
-    ra, dec = sky_positions(sources, image.mjd)
-    wanted = WantedTargets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
+    wanted = _surroundings(image, sources, reach)
     found = _in_store(image, wanted, store, read)
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
@@ -112,34 +115,101 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
     requests = list(requests)
     at_once = at_once or 2 * (client.settings.at_once if client is not None else 1)
     stop = cancelled or (lambda: False)
-    numbers, waiting, done = iter(range(len(requests))), {}, 0
+    order, waiting, done = _Order([image for image, *_ in requests], store, prepare is None), {}, 0
 
-    def fetch(image, sources, reach):
+    def get(number, how):
+        image, sources, reach = requests[number]
         if prepare is not None:
             prepare(image)
-        return fetch_cutouts(image, sources, store, client, reach, cancelled, read)
+        return how(image, sources, store, client, reach, cancelled, read)
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
         while True:
-            while len(waiting) < 2 * at_once and not stop() and (number := next(numbers, None)) is not None:
-                image, sources, reach = requests[number]
-                waiting[pool.submit(fetch, image, sources, reach)] = number
-            if not waiting:
+            while len(waiting) < 2 * at_once and not stop() and (number := order.to_fetch()) is not None:
+                waiting[pool.submit(get, number, fetch_cutouts)] = number
+            here = None if stop() else order.kept()
+            if here is None and not waiting:
                 return
-            ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            if not ready:
+            if here is None:
+                ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            else:
+                ready = [future for future in waiting if future.done()]
+            outcomes = [(waiting.pop(future), future.result) for future in ready]
+            if here is not None:  # by this thread: others would only take turns with whoever uses the images
+                outcomes.append((here, partial(get, here, _kept_cutouts)))
+            if not outcomes:
                 yield None, [], ""
-            for future in ready:
-                number, done = waiting.pop(future), done + 1
+            for number, outcome in outcomes:
                 try:
-                    cutouts, reason = future.result(), ""
+                    cutouts, reason = outcome(), ""
                 except ArchiveStopped:
                     continue
                 except (ImageFileError, OSError) as error:
                     cutouts, reason = [], str(error)
+                if cutouts is None:
+                    order.fetch(number)
+                    continue
+                order.prepared(number)
+                done += 1
                 if progress is not None:
                     progress(done, len(requests))
                 yield number, cutouts, reason
+
+
+class _Order:
+    """Which image is next: one to fetch, or one that is kept and whose detector is prepared for.
+
+    Of a detector that is not prepared for yet, one kept image is treated as if it were to be fetched: others are given
+    while that one waits.
+    """
+
+    def __init__(self, images, store, all_prepared):
+        self._images, self._store, self._all_prepared = images, store, all_prepared
+        self._numbers = iter(range(len(images)))
+        self._missing, self._kept, self._waiting, self._prepared = deque(), deque(), {}, set()
+
+    def to_fetch(self):
+        """The next image that is not kept, None if it is not known yet: some places are looked at in one go."""
+        for number in islice(self._numbers, 0 if self._missing else _LOOKED_AT_ONCE):
+            kind = self._kind(number)
+            if not self._store.cutouts(self._images[number]):
+                return number
+            if self._all_prepared or kind in self._prepared:
+                self._kept.append(number)
+            elif kind in self._waiting:
+                self._waiting[kind].append(number)
+            else:
+                self._waiting[kind] = []
+                return number
+        return self._missing.popleft() if self._missing else None
+
+    def kept(self):
+        """The next image that is probably kept; None if there is none now."""
+        return self._kept.popleft() if self._kept else None
+
+    def fetch(self, number):
+        """It is not kept after all."""
+        self._missing.append(number)
+
+    def prepared(self, number):
+        """From now on nobody needs to wait for the images of a kind."""
+        kind = self._kind(number)
+        self._prepared.add(kind)
+        self._kept.extend(self._waiting.pop(kind, ()))
+
+    def _kind(self, number):
+        image = self._images[number]
+        return image.release, image.detector
+
+
+def _kept_cutouts(image, sources, store, client, reach, cancelled, read):
+    """What `fetch_cutouts` gives, if nothing has to be fetched for it; else None."""
+    return _in_store(image, _surroundings(image, sources, reach), store, read)
+
+
+def _surroundings(image, sources, reach):
+    ra, dec = sky_positions(sources, image.mjd)
+    return WantedTargets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
 
 
 def _in_store(image, wanted, store, read):
