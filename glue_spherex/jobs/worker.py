@@ -191,6 +191,8 @@ class Run:
                 self._stop = True
                 return images
             write_answer(self._job.folder, answer)
+        for note in answer.notes:
+            _LOG.info("the archive: %s", one_line(note))
         images.keep_to(answer)
         return images
 
