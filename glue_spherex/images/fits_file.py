@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
 import numpy as np
@@ -119,7 +119,7 @@ class HDU:
     data_offset: int
     data_size: int
 
-    @property
+    @cached_property
     def is_compressed(self):
         """Whether it is a tile-compressed image."""
         return self.header.get("ZIMAGE") is True
@@ -129,7 +129,7 @@ class HDU:
         """Whether it is a binary table (and not an image in disguise)."""
         return self.header.text("XTENSION") == "BINTABLE" and not self.is_compressed
 
-    @property
+    @cached_property
     def shape(self):
         """Shape of its image in numpy order, () without one."""
         prefix = "ZNAXIS" if self.is_compressed else "NAXIS"
@@ -165,7 +165,10 @@ def open_file(path):
 
 
 def read_bytes(fd, size, offset, path):
-    """Read exactly `size` bytes at `offset`; ImageFileError where the file ends or the disk fails before."""
+    """Read exactly `size` bytes at `offset`; ImageFileError where the file ends or the disk fails before.
+
+    `fd` is a descriptor, or an object with its own ``pread(size, offset)``.
+    """
     data = _read_some(fd, size, offset, path)
     while len(data) < size:
         more = _read_some(fd, size - len(data), offset + len(data), path)
@@ -181,7 +184,7 @@ def read_bytes(fd, size, offset, path):
 
 def _read_some(fd, size, offset, path):
     try:
-        return os.pread(fd, size, offset)
+        return os.pread(fd, size, offset) if isinstance(fd, int) else fd.pread(size, offset)
     except OSError as error:
         raise ImageFileError(f"{path}: reading byte {offset} failed ({error}).") from error
 
@@ -269,7 +272,7 @@ def _read_header(fd, offset, path, first):
     return header, offset + -(-(end + 80) // BLOCK) * BLOCK
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # some for each of the threads that fetch
 def _parsed(text):
     """The `Header` of a text; those of a file that is fetched in parts are looked at several times."""
     return Header(text.decode("ascii", "replace"))

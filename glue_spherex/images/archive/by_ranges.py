@@ -44,23 +44,23 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
     ArchiveError, ImageFileError
         As in `glue_spherex.images.archive.fetch.fetch_cutout`.
     """
-    with RemoteFile(client, url, cancelled) as remote:
-        layout = read_layout(layout_file(image, store))
-        _fetch_guessed(remote, layout, wanted, image, store)
-        hdus = locate_hdus(remote)
-        astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
-        boxes = wanted.exact(astrometry, origin, held)
-        _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
-        name = url.rpartition("/")[2]
-        with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
-            found = [
-                FetchedCutout(store.put(image, box, cut(remote.fd, hdus, box, origin, psf, name)), box, targets)
-                for box, targets in boxes
-            ]
-            if psf is None:
-                psf_products(image.detector, image.release, store, client, cancelled)
-        _learn(layout, remote, hdus, image, store)
-        return found
+    remote = RemoteFile(client, url, cancelled)
+    layout = read_layout(layout_file(image, store))
+    _fetch_guessed(remote, layout, wanted, image, store)
+    hdus = locate_hdus(remote)
+    astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
+    boxes = wanted.exact(astrometry, origin, held)
+    _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
+    name = url.rpartition("/")[2]
+    with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
+        found = [
+            FetchedCutout(store.put(image, box, cut(remote.fd, hdus, box, origin, psf, name)), box, targets)
+            for box, targets in boxes
+        ]
+        if psf is None:
+            psf_products(image.detector, image.release, store, client, cancelled)
+    _learn(layout, remote, hdus, image, store)
+    return found
 
 
 def _fetch_guessed(remote, layout, wanted, image, store):

@@ -229,9 +229,13 @@ class ArchiveClient:
         first = url == request.url  # what a service sends on to is a finished answer
         data = request.parameters if first and request.post else None
         params = request.parameters if first and not request.post else None
-        return session.request(
-            "POST" if first and request.post else "GET", url, params=params, data=data, headers=request.headers,
-            stream=True, allow_redirects=False, proxies=self._proxies_of(url),
+        prepared = requests.PreparedRequest()  # `session.request` would look for what it might merge, for longer
+        prepared.prepare(
+            "POST" if first and request.post else "GET", url, params=params, data=data,
+            headers={**session.headers, **request.headers},
+        )  # fmt: skip
+        return session.send(
+            prepared, stream=True, allow_redirects=False, proxies=self._proxies_of(url), verify=session.verify,
             timeout=(self.settings.connect_s, self._silence_s(request)),
         )  # fmt: skip
 

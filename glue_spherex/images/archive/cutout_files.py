@@ -28,6 +28,7 @@ _COMPRESSION = re.compile(
     r"ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZNAME\d+|ZVAL\d+|ZCMPTYPE|ZQUANTIZ|ZDITHER0|ZBLANK|ZHECKSUM|"
     r"ZDATASUM|ZMASKCMP|ZBLOCKED"
 )
+_CUT_FROM_CARD = f"{CUT_FROM:<8}="
 _ZONE = re.compile(r"[XY](CTR|WID)_\d+")
 _is_sum = frozenset({"CHECKSUM", "DATASUM"}).__contains__
 
@@ -180,7 +181,7 @@ def _plane(fd, hdu, detector_box, origin, name, parent):
         (x0, y0), (ny, nx) = origin, plane.shape
         parent = parent or PixelBox(x0, x0 + nx, y0, y0 + ny)
         held = f"{parent.x_lo}:{parent.x_hi},{parent.y_lo}:{parent.y_hi}"
-        cards = [line for line in cards if not line.startswith(f"{CUT_FROM:<8}=")]
+        cards = [line for line in cards if not line.startswith(_CUT_FROM_CARD)]
         cards += [card(CUT_FROM, held, "detector pixels of the image it is cut from"), *history(f"Cut out of {name}")]
     return hdu_bytes(cards, pixels)
 
@@ -235,6 +236,7 @@ def _zone_cards(hdu, zones, kept):
     return cards
 
 
+@lru_cache(maxsize=16)
 def _zone_widths(header, count):
     """Width of the zones by ("X" or "Y", centre): the cards of a zone belong together, transposed or not."""
     widths = {}

@@ -1,6 +1,7 @@
 """Changing single cards of a FITS header and leaving all others as they are; checksums of header-data units."""
 
 import re
+from functools import lru_cache
 
 import numpy as np
 
@@ -37,6 +38,12 @@ def keyword_of(card):
     return ""
 
 
+@lru_cache(maxsize=8192)  # the files of a detector have the same keywords
+def _keyword_of_start(start):
+    """The keyword that the first ten characters of a card tell; None if they do not."""
+    return None if start.startswith("HIERARCH") and start[8:] != "= " else keyword_of(start)
+
+
 def card(keyword, value, comment=""):
     """A card with a bool, whole number, float or short text as its value."""
     if isinstance(value, bool):
@@ -68,7 +75,9 @@ def changed(cards, values, dropped):
     """
     result = []
     for line in cards:
-        name = line[:8].rstrip() if line[8:10] == "= " else keyword_of(line)
+        name = _keyword_of_start(line[:10])
+        if name is None:
+            name = keyword_of(line)
         if dropped(name):
             continue
         if name in values:

@@ -151,9 +151,9 @@ def _fetch_kinds(kinds, detector, release, store, client, cancelled, place=None)
         path = store.calibration(release) / name
         if path.exists():
             continue
-        with RemoteFile(client, client.settings.ibe + key, cancelled) as remote:
-            content = _whole(remote)
-            _check_digest(content, remote)
+        remote = RemoteFile(client, client.settings.ibe + key, cancelled)
+        content = _whole(remote)
+        _check_digest(content, remote)
         store.write(path, content, lambda written, kind=kind: _check_product(written, kind))
 
 

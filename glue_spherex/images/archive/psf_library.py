@@ -69,6 +69,7 @@ def psf_source(store, remote, hdus, boxes):
         yield source
 
 
+@lru_cache(maxsize=16)  # the images of a detector have the same header
 def psf_key(header, version):
     """What images with the same PSFs have in common: the header of the PSFs, and whether its zones are transposed."""
     return hashlib.sha256(header + bytes([has_erratum(version)])).hexdigest()[:16]

@@ -5,13 +5,12 @@ ranges in one request, they all come in one; else neighbouring pieces are fetche
 A server that answers a request for several ranges with the whole file is noticed before anything of it is read.
 """
 
-import mmap
-import os
 import re
-import tempfile
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
+from operator import itemgetter
 from weakref import WeakKeyDictionary
 
 from .errors import FileChanged, RangeRefused
@@ -26,12 +25,14 @@ CLOSE_BYTES_SINGLE = 1 << 16
 MOST_RANGES, LONGEST_LINE = 190, 7000
 _PART_OVERHEAD = 512  # bytes of headers in front of each part of an answer, at most
 _ASKED_SINGLY = WeakKeyDictionary()  # client: addresses that do not answer several ranges
-_RANGE = re.compile(rb"(?im)^content-range:[ \t]*bytes[ \t]+(\d+)-(\d+)/(\d+)\s*$")
+_SAID = rb"content-range:[ \t]*bytes[ \t]+(\d+)-(\d+)/(\d+)[ \t]*"
+_RANGE = re.compile(_SAID + rb"$", re.IGNORECASE)
+_PART_HEADER = re.compile(rb"[ \t]*\r\n(?:[^\r\n]+\r\n)*?" + _SAID + rb"\r\n(?:[^\r\n]+\r\n)*\r\n", re.IGNORECASE)
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
 
 
 class RemoteFile:
-    """What has been fetched of a remote file, at its place in a local file with holes.
+    """What has been fetched of a remote file.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ class RemoteFile:
 
     Attributes
     ----------
-    fd : int
-        Descriptor of the local file: bytes that were not fetched are zero.
+    fd : Pieces
+        What was fetched, to be read like an open file.
     size : int or None
         Bytes of the whole file; None until something was fetched.
     version : str
@@ -53,17 +54,8 @@ class RemoteFile:
     def __init__(self, client, url, cancelled=None):
         self.url, self.size, self.version = url, None, ""
         self._client, self._cancelled = client, cancelled
-        self.fd = _file_with_holes()
-        self._bytes = b""  # of the file, to write into: a call of the system for each part would be slower
+        self.fd = Pieces()
         self._held = []  # spans, in order, apart from each other
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        if self._bytes:
-            self._bytes.close()
-        os.close(self.fd)
 
     def need(self, spans):
         """Fetch what is not here yet.
@@ -102,7 +94,7 @@ class RemoteFile:
 
     def read(self, start, stop):
         """Bytes that were fetched."""
-        return self._bytes[start:stop]
+        return self.fd.pread(stop - start, start)
 
     def _is_asked_singly(self):
         return origin(self.url) in _ASKED_SINGLY.get(self._client, ())
@@ -110,7 +102,8 @@ class RemoteFile:
     def _missing(self, spans):
         end = inf if self.size is None else self.size
         wanted = [(start, min(stop, end)) for start, stop in spans if start < min(stop, end)]
-        return [piece for span in joined(wanted, 0) for piece in _without(span, self._held)]
+        wanted = joined(wanted, 0)
+        return [piece for span in wanted for piece in _without(span, self._held)] if self._held else wanted
 
     def _fetch_several(self, spans):
         request = SeveralRanges(self.url, tuple(spans))
@@ -118,7 +111,7 @@ class RemoteFile:
         received = self._client.receive_request(request, max_bytes=most, cancelled=self._cancelled)
         size, parts = parts_of(received, self.url)
         came = joined([(start, start + len(data)) for start, data in parts], 0)
-        for start, stop in spans:
+        for start, stop in set(spans).difference(came):
             if _without((start, min(stop, size)), came):
                 raise RangeRefused(f"{self.url}: bytes {start} to {stop} were asked for, but are not in the answer.")
         self._keep(received.version, size, parts)
@@ -130,11 +123,53 @@ class RemoteFile:
             raise RangeRefused(f"{self.url}: the server does not tell the size of the file.")
         if self.size is None:
             self.size, self.version = size, version
-            os.ftruncate(self.fd, size)
-            self._bytes = mmap.mmap(self.fd, size)
-        for start, data in parts:
-            self._bytes[start : start + len(data)] = data
+        self.fd.put(parts, size)
         self._held = joined([*self._held, *((start, start + len(data)) for start, data in parts)], 0)
+
+
+class Pieces:
+    """Pieces of a file in memory, which `glue_spherex.images.fits_file.read_bytes` reads like an open file.
+
+    Bytes that are not there are read as zero.
+    """
+
+    def __init__(self):
+        self._starts, self._pieces, self._size = [], [], 0
+
+    def put(self, parts, size):
+        """Add (first byte, content) of parts of a file with a size; where two overlap the earlier one counts."""
+        self._size = size
+        parts = sorted(parts, key=itemgetter(0))
+        if not self._starts and all(a + len(data) <= b for (a, data), (b, _) in pairwise(parts)):
+            self._starts, self._pieces = [start for start, _ in parts], [data for _, data in parts]
+            return
+        for start, data in parts:
+            place = bisect_left(self._starts, start)
+            before = self._starts[place - 1] + len(self._pieces[place - 1]) if place else 0
+            after = self._starts[place] if place < len(self._starts) else inf
+            if before <= start and start + len(data) <= after:
+                self._starts.insert(place, start)
+                self._pieces.insert(place, data)
+                continue
+            held = [(s, s + len(piece)) for s, piece in zip(self._starts, self._pieces)]
+            for low, high in _without((start, start + len(data)), held):
+                place = bisect_left(self._starts, low)
+                self._starts.insert(place, low)
+                self._pieces.insert(place, data[low - start : high - start])
+
+    def pread(self, size, offset):
+        """As `os.pread`."""
+        end = min(offset + size, self._size)
+        place = max(bisect_right(self._starts, offset) - 1, 0)
+        result = bytearray(max(end - offset, 0))
+        for k in range(place, bisect_left(self._starts, end)):
+            start, piece = self._starts[k], self._pieces[k]
+            low, high = max(start, offset), min(start + len(piece), end)
+            if low == offset and high == end:
+                return piece[low - start : high - start]
+            if low < high:
+                result[low - offset : high - offset] = piece[low - start : high - start]
+        return bytes(result)
 
 
 @dataclass(frozen=True)
@@ -205,15 +240,15 @@ def parts_of(received, url):
     boundary = _BOUNDARY.search(kind) if kind.lower().startswith("multipart/byteranges") else None
     if boundary is None:  # the server has joined them into one
         line = b"content-range: " + received.headers.get("content-range", "").encode("latin-1", "replace")
-        size, part, _ = _part(_RANGE.search(line), received.data, 0, len(received.data), url)
+        size, part, _ = _part(_RANGE.match(line), received.data, 0, len(received.data), url)
         return size, [part]
     mark, data = b"--" + boundary.group(1).encode("latin-1", "replace"), received.data
     sizes, parts, place = set(), [], data.find(mark)
     while place >= 0 and not data.startswith(b"--", place + len(mark)):
-        end = data.find(b"\r\n\r\n", place)
-        if end < 0:
+        said = _PART_HEADER.match(data, place + len(mark))
+        if said is None and data.find(b"\r\n\r\n", place) < 0:
             raise RangeRefused(f"{url}: the answer to a request for several parts ends in a header.")
-        size, part, stop = _part(_RANGE.search(data, place, end), data, end + 4, None, url)
+        size, part, stop = _part(said, data, said and said.end(), None, url)
         sizes.add(size)
         parts.append(part)
         place = data.find(mark, stop)
@@ -259,14 +294,6 @@ def _without(span, held):
             start = high
         place += 1
     return [*pieces, (start, stop)] if start < stop else pieces
-
-
-def _file_with_holes():
-    """Descriptor of a nameless file, in memory where the system can do that: little of it is ever filled."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("glue-spherex", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile(prefix="glue-spherex-") as file:
-        return os.dup(file.fileno())
 
 
 def _batches(spans):
