@@ -1,5 +1,7 @@
 """Cutouts from parts of the archive's files, in as few round trips as possible."""
 
+import threading
+
 from ..astrometry import Astrometry, pack_wcs
 from ..errors import ImageFileError
 from ..fits_file import scan_hdus
@@ -12,6 +14,10 @@ from .products import psf_products
 from .psf_library import probe_spans, psf_key, psf_source
 from .ranges import RemoteFile
 from .wanted import FetchedCutout
+
+#: Held by the thread that cuts, but not while it waits for the archive or the disk: Python computes in one thread at a
+#: time, and a dozen of them that take turns every few milliseconds need a tenth more.
+_COMPUTING = threading.Lock()
 
 
 def layout_file(image, store):
@@ -44,21 +50,23 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
     ArchiveError, ImageFileError
         As in `glue_spherex.images.archive.fetch.fetch_cutout`.
     """
-    remote = RemoteFile(client, url, cancelled)
-    layout = read_layout(layout_file(image, store))
-    _fetch_guessed(remote, layout, wanted, image, store)
-    hdus = locate_hdus(remote)
-    astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
-    boxes = wanted.exact(astrometry, origin, held)
-    _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
-    name = url.rpartition("/")[2]
-    with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
-        found = [
-            FetchedCutout(store.put(image, box, cut(remote.fd, hdus, box, origin, psf, name)), box, targets)
-            for box, targets in boxes
-        ]
-        if psf is None:
-            psf_products(image.detector, image.release, store, client, cancelled)
+    with _COMPUTING:
+        remote = RemoteFile(client, url, cancelled, _COMPUTING)
+        layout = read_layout(layout_file(image, store))
+        _fetch_guessed(remote, layout, wanted, image, store)
+        hdus = locate_hdus(remote)
+        astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
+        boxes = wanted.exact(astrometry, origin, held)
+        _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
+        name = url.rpartition("/")[2]
+        with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
+            contents = [cut(remote.fd, hdus, box, origin, psf, name) for box, _ in boxes]
+    found = [
+        FetchedCutout(store.put(image, box, content), box, targets)
+        for content, (box, targets) in zip(contents, boxes, strict=True)
+    ]
+    if psf is None:
+        psf_products(image.detector, image.release, store, client, cancelled)
     _learn(layout, remote, hdus, image, store)
     return found
 

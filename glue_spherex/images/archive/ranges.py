@@ -7,6 +7,7 @@ A server that answers a request for several ranges with the whole file is notice
 
 import re
 from bisect import bisect_left, bisect_right
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
@@ -40,6 +41,8 @@ class RemoteFile:
     url : str
     cancelled : callable, optional
         When it says yes, `ArchiveStopped` is raised.
+    computing : threading.Lock, optional
+        Held by whoever uses this; it is released while the archive is waited for.
 
     Attributes
     ----------
@@ -51,9 +54,9 @@ class RemoteFile:
         What the server calls the content (ETag or date of change).
     """
 
-    def __init__(self, client, url, cancelled=None):
+    def __init__(self, client, url, cancelled=None, computing=None):
         self.url, self.size, self.version = url, None, ""
-        self._client, self._cancelled = client, cancelled
+        self._client, self._cancelled, self._computing = client, cancelled, computing
         self.fd = Pieces()
         self._held = []  # spans, in order, apart from each other
 
@@ -84,7 +87,8 @@ class RemoteFile:
                 _ASKED_SINGLY.setdefault(self._client, set()).add(origin(self.url))
                 missing = self._missing(missing)
         for start, stop in joined(missing, CLOSE_BYTES_SINGLE):
-            received = self._client.receive(self.url, start, stop, cancelled=self._cancelled)
+            with self._waiting():
+                received = self._client.receive(self.url, start, stop, cancelled=self._cancelled)
             self._keep(received.version, received.size, [(start, received.data)])
 
     def here_until(self, offset):
@@ -95,6 +99,17 @@ class RemoteFile:
     def read(self, start, stop):
         """Bytes that were fetched."""
         return self.fd.pread(stop - start, start)
+
+    @contextmanager
+    def _waiting(self):
+        if self._computing is None:
+            yield
+            return
+        self._computing.release()
+        try:
+            yield
+        finally:
+            self._computing.acquire()
 
     def _is_asked_singly(self):
         return origin(self.url) in _ASKED_SINGLY.get(self._client, ())
@@ -108,7 +123,8 @@ class RemoteFile:
     def _fetch_several(self, spans):
         request = SeveralRanges(self.url, tuple(spans))
         most = sum(stop - start for start, stop in spans) + _PART_OVERHEAD * (len(spans) + 1)
-        received = self._client.receive_request(request, max_bytes=most, cancelled=self._cancelled)
+        with self._waiting():
+            received = self._client.receive_request(request, max_bytes=most, cancelled=self._cancelled)
         size, parts = parts_of(received, self.url)
         came = joined([(start, start + len(data)) for start, data in parts], 0)
         for start, stop in set(spans).difference(came):
