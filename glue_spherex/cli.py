@@ -50,7 +50,7 @@ def main(arguments=None):
         if options.debug:
             raise
         print(f"glue-spherex: {_sentence(error)}", file=sys.stderr)
-        return NOTHING
+        return INTERRUPTED if type(error).__name__ == "ArchiveStopped" else NOTHING
 
 
 def _sentence(error):

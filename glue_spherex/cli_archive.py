@@ -102,6 +102,7 @@ def _fetch(options):
         fields=options.fields,
         refresh=options.refresh,
         background_box=options.background_box,
+        keep_in=options.output and Path(options.output) / "images",
     )
     output = Path(options.output) if options.output else None
     files, releases = [], set()
@@ -112,8 +113,6 @@ def _fetch(options):
                 continue
             files.append(match.record.path)
             releases.add(match.record.release)
-            if output is not None:
-                copy_cutouts(files[-1:], output / "images")
         interrupted = stopped()
     for release in sorted(releases) if output is not None else ():
         copy_cutouts(sorted(images.store.calibration(release).glob("*.fits")), output / "calibration" / release)

@@ -262,7 +262,8 @@ def _estimate_archive(targets, images, settings):
     from .images.archive.coverage import coverage_table
     from .jobs import expected_seconds
 
-    plan = images.plan(targets.sources, **settings.ranges)
+    local, wanted = images.matches(targets.sources, **settings.ranges)
+    plan = images.outlook(targets.sources, local, wanted)
     for note in images.notes:
         print(f"glue-spherex: {note}", file=sys.stderr)
     if not plan.images:
@@ -273,7 +274,7 @@ def _estimate_archive(targets, images, settings):
         f"{_counted(plan.images, 'image')}: {plan.local} in the folders, {plan.kept} fetched already; "
         f"{plan.megabytes:.0f} MB to move, about {plan.seconds:.0f} s"
     )
-    seconds, basis = expected_seconds(plan.images, plan.images * len(targets.sources), settings)
+    seconds, basis = expected_seconds(plan.images, sum(len(m.sources) for m in [*local, *wanted]), settings)
     print(
         f"measuring: about {seconds:.0f} s with one worker, {basis}" if seconds is not None else f"measuring: {basis}"
     )

@@ -13,6 +13,7 @@ from .calibration import as_calibration
 from .errors import ImageFileError
 from .index import ImageIndex
 from .record import ImageRecord
+from .shared_exposures import each_once
 from .spectral_image import SpectralImage
 
 _BLOCK = 2_000_000  # source-image pairs looked at in one step; bounds the memory
@@ -32,10 +33,18 @@ class ImageMatch:
         Indices into the list of sources, increasing. They lie on the image or within about 20 pixels of it; sources
         with a profile that is fitted farther by the reach of their light, 8.2 half-light radii but at most 64 pixels,
         and moving sources by the way they go.
+    beside : ndarray of int, optional
+        Further sources, which are fitted along; they are measured on another file of the same exposure.
     """
 
     record: ImageRecord
     sources: np.ndarray
+    beside: np.ndarray = ()
+
+    @property
+    def fitted(self):
+        """Indices of all sources that are fitted, increasing."""
+        return np.union1d(self.sources, self.beside).astype(int) if len(self.beside) else self.sources
 
 
 @runtime_checkable
@@ -234,7 +243,8 @@ class FolderCollection:
             For a detector that does not exist, and what `refresh` raises.
         """
         records = self.records
-        return match_images(records, sources, detectors, wavelength, time, self._geometry)
+        sources = list(sources)
+        return each_once(match_images(records, sources, detectors, wavelength, time, self._geometry), sources)
 
 
 def match_images(records, sources, detectors=None, wavelength=None, time=None, geometry=None):

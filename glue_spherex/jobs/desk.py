@@ -10,6 +10,8 @@ from datetime import datetime
 import numpy as np
 
 from ..images.archive.choice import ArchiveChoice
+from ..images.archive.cutout_store import CutoutStore
+from ..images.errors import ImageFileError
 from ..photometry.output import EXTENSIONS
 from .errors import JobError
 from .job_state import Phase, clean_title
@@ -378,6 +380,14 @@ def remove(job_id):
                     "job stays in the list."
                 ) from error
             store.delete(job_id)
+    _release_cutouts(known)
+
+
+def _release_cutouts(known):
+    """Let the cutouts go that were kept for the result of a job, if that is gone with it."""
+    if not known.result.exists():
+        with suppress(ImageFileError, OSError):
+            CutoutStore().unpin(known.result)
 
 
 def set_running_limit(number):

@@ -51,6 +51,8 @@ class ImageFlow:
         Paths of images that are left out.
     idle : callable(), optional
         Called now and then while nothing is ready.
+    measured : dict of int to set of int, optional
+        Sources that were measured already, by exposure id: no other cutout of the same exposure is measured for them.
 
     Yields
     ------
@@ -65,9 +67,9 @@ class ImageFlow:
         If the archive cannot be searched.
     """
 
-    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None):
+    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None, measured=None):
         self._sources, self._images, self._known, self._idle = sources, images, frozenset(known), idle
-        self._given = self._passed = 0
+        self._measured, self._given, self._passed = measured or {}, 0, 0
         _check(images)
         if hasattr(images, "stream"):
             self._matches = images.stream(sources, **settings.ranges, cancelled=cancelled)
@@ -83,13 +85,19 @@ class ImageFlow:
                 if self._idle is not None:
                     self._idle()
                 yield None
-            elif match.record.path in self._known or not is_target[match.sources].any():
+            elif self._is_known(match) or not is_target[match.sources].any():
                 self._passed += 1
             else:
                 self._given += 1
                 yield match
         if self._whole is None and not (self.total or self._passed or self._images.failures):
             raise _none_of(self._sources)
+
+    def _is_known(self, match):
+        if match.record.path in self._known:
+            return True
+        measured = self._measured.get(match.record.exposure_id) if self._measured and match.record.cut_from else None
+        return bool(measured) and not measured.isdisjoint(match.sources.tolist())
 
     @property
     def total(self):

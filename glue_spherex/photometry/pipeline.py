@@ -190,8 +190,11 @@ def measure_match(sources, images, match, settings):
     try:
         with images.open(match.record) as image:
             about |= image.used
-            rows = measure_image(image, [sources[number] for number in match.sources], settings)
-        rows["source_id"] = np.asarray(match.sources)[rows["source_id"]]
+            rows = measure_image(image, [sources[number] for number in match.fitted], settings)
+        rows["source_id"] = np.asarray(match.fitted)[rows["source_id"]]
+        if len(match.beside):
+            mine = np.isin(rows["source_id"], match.sources)
+            rows = {name: values[mine] for name, values in rows.items()}
         status, reason = _outcome(rows, settings, about["wavelength_source"])
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others are measured
         rows, status, reason = {}, "failed", str(error) or type(error).__name__
@@ -294,7 +297,7 @@ def _on_executor(sources, opener, matches, numbered, settings, executor, stop):
     try:
         while not left:
             while len(waiting) < 2 * workers and not stop() and (chunk := next(chunks, None)):
-                needed = {int(k): sources[k] for _, match in chunk for k in match.sources}
+                needed = {int(k): sources[k] for _, match in chunk for k in match.fitted}
                 parts = [match for _, match in chunk]
                 waiting[executor.submit(measure_chunk, needed, opener, parts, settings)] = chunk
             if stop():

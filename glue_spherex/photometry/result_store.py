@@ -181,6 +181,15 @@ class ResultStore:
             rows = self._database.execute("SELECT path FROM images WHERE status != 'failed'").fetchall()
         return {os.fsdecode(path) for (path,) in rows}
 
+    def measured_sources(self):
+        """Numbers of the sources that were measured on each exposure, by exposure id."""
+        with self._reasons():
+            rows = self._database.execute("SELECT about, source_ids FROM images WHERE status != 'failed'").fetchall()
+        found = {}
+        for about, numbers in rows:
+            found.setdefault(json.loads(about)["lvf_id"], set()).update(np.frombuffer(numbers, dtype=_ID).tolist())
+        return found
+
     def counts(self):
         """Numbers of images looked at, of measurements, and of images that failed."""
         with self._reasons():

@@ -38,14 +38,14 @@ def run_stored(
     """
     sources = checked_sources(sources)
     check_engine(settings)
-    known = results.measured_paths()
+    known, measured = results.measured_paths(), results.measured_sources()
 
     def wait():
         results.flush()
         if idle is not None:
             idle()
 
-    flow, done = ImageFlow(sources, images, settings, cancelled, known, wait), len(known)
+    flow, done = ImageFlow(sources, images, settings, cancelled, known, wait, measured), len(known)
     if begun is not None:
         begun(done, done + flow.total)
     for _, result in measured_images(sources, images, flow, settings, executor, cancelled):

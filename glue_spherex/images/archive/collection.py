@@ -1,27 +1,33 @@
 """The archive as a collection of images: what is needed is searched, fetched, kept, and opened from disk."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from glue_spherex.model import survey_vectors
+from glue_spherex.model import sky_positions, survey_vectors
 from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
 from ..collection import ImageMatch, match_images
 from ..errors import ImageFileError
 from ..index import ImageIndex
 from ..record import read_record
+from ..shared_exposures import each_once, margins_px
 from .answers import release_age
-from .boxes import reach_px
+from .boxes import REACH_PX, reach_px
 from .client import ArchiveClient
 from .cutout_store import CutoutStore, copy_cutouts
 from .detector_maps import DetectorMaps
+from .errors import ArchiveError
 from .fetch import fetch_all
 from .opener import ArchiveOpener
 from .outlook import outlook
 from .search import search
+
+#: Pixels that a local file must hold beyond the background box of a source; else the source is fetched.
+_LOCAL_MARGIN_PX = 3
 
 
 class IRSACollection:
@@ -206,7 +212,7 @@ class IRSACollection:
         self.answer = self._given_answer = answer
 
     def pin(self, result, paths):
-        """Never remove files of the store, for as long as a result is there.
+        """Never remove files of the store, for as long as a result is there. If that cannot be noted, `notes` say so.
 
         Parameters
         ----------
@@ -215,7 +221,13 @@ class IRSACollection:
         paths : iterable of path-like
             Files that it was measured on; those that are not in the store are ignored.
         """
-        self.store.pin(result, paths)
+        try:
+            missing = self.store.pin(result, paths)
+        except ArchiveError as error:
+            self.notes.append(f"cutouts may be removed to make room although a result refers to them: {error}")
+        else:
+            if missing:
+                self.notes.append(f"cutouts that were removed to make room while it was measured: {len(missing)}.")
 
     def described(self):
         """What a result says about the archive: JSON-like values."""
@@ -249,17 +261,22 @@ class IRSACollection:
 
     def _found(self, match, sources, cutouts, read):
         """Yield a match for each cutout of an image of the archive that holds a target."""
-        numbers = [match.sources[cutout.targets] for cutout in cutouts]
-        used = [(c, held) for c, held in zip(cutouts, numbers) if not all(sources[k].companion for k in held)]
-        self.expected += len(used) - 1
-        for cutout, held in used:
+        records = []
+        for cutout in cutouts:
+            if all(sources[k].companion for k in match.sources[cutout.targets]):
+                continue
             try:
-                record = self._kept(read(cutout.path))
+                records.append(self._kept(read(cutout.path)))
             except (ImageFileError, OSError) as error:  # removed or damaged by somebody else; a full disk
                 self._missing.append((match.record.access_url, str(error)))
-                self.expected -= 1
-            else:
-                yield ImageMatch(record, held)
+        here = [sources[k] for k in match.sources]
+        if len(records) == 1 == len(cutouts) and len(cutouts[0].targets) == len(here):
+            found = [ImageMatch(records[0], match.sources)]
+        else:
+            found = [replace(m, sources=match.sources[m.sources]) for m in match_images(records, here)]
+            found = each_once(found, sources)
+        self.expected += len(found) - 1
+        yield from found
 
     def _kept(self, record):
         """The record of a cutout of the store where it is to be kept."""
@@ -356,18 +373,35 @@ class IRSACollection:
             self.notes = list(answer.notes)
         else:
             answer = self.search(sources, detectors, wavelength, time, cancelled=cancelled)
-        here = {(match.record.obsid, match.record.detector): match.record for match in local}
+        here = {}
+        for place, match in enumerate(local):
+            here.setdefault((match.record.obsid, match.record.detector), []).append(place)
         wanted, newer = [], 0
         near = worth_fetching(sources)
         for match in match_images(answer.rows, sources, detectors, wavelength, time):
             numbers = match.sources[near[match.sources]]
-            if (mine := here.get(match.record.exposure)) is not None:
-                newer += release_age(match.record.release) > release_age(mine.release)
-            elif any(not sources[k].companion for k in numbers):
+            places = here.get(match.record.exposure, ())
+            for place in places:
+                newer += release_age(match.record.release) > release_age(local[place].record.release)
+                numbers = np.setdiff1d(numbers, self._held(local[place], sources))
+            if any(not sources[k].companion for k in numbers):
                 wanted.append(ImageMatch(match.record, numbers))
+                for place in places:  # what it holds badly is measured on what is fetched
+                    local[place] = replace(
+                        local[place],
+                        sources=np.setdiff1d(local[place].sources, numbers),
+                        beside=np.intersect1d(local[place].sources, numbers),
+                    )
+        local = [match for match in local if len(match.sources)]
         if newer:
             self.notes.append(f"local images of which the archive has a newer release: {newer}.")
         return local, wanted
+
+    def _held(self, match, sources):
+        """The sources of a local match whose surroundings the file holds."""
+        here = [sources[k] for k in match.sources]
+        needed = [reach_px(source.shape) - REACH_PX + self.background_box // 2 + _LOCAL_MARGIN_PX for source in here]
+        return match.sources[margins_px(match.record, *sky_positions(here, match.record.mjd)) >= needed]
 
 
 class _Records:

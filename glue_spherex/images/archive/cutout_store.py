@@ -61,6 +61,7 @@ class CutoutStore:
     def __init__(self, folder=None, limit_bytes=None):
         self.folder = Path(os.path.abspath(folder if folder is not None else default_store_folder()))
         self.limit_bytes = DEFAULT_LIMIT_BYTES if limit_bytes is None else int(limit_bytes)
+        self._images = str(self.images)  # it is asked for thousands of times
         self._written = _LOOK_AGAIN_BYTES  # the first cutout looks at the size
 
     def __repr__(self):
@@ -101,14 +102,14 @@ class CutoutStore:
         release = _checked(_RELEASE, image.release, "release") + ("_deep" if image.deep else "")
         if image.detector not in range(1, 7):
             raise ArchiveError(f"the detector {image.detector!r} does not exist; allowed are 1 to 6.")
-        return self.images / release / image.obsid / f"D{image.detector}"
+        return Path(f"{self._images}/{release}/{image.obsid}/D{image.detector}")
 
     def cutouts(self, image):
         """All cutouts of an image: (PixelBox, Path), the smallest first."""
-        stem = _stem(image)
+        stem, folder = _stem(image), self.image_folder(image)
         found = []
         try:
-            names = os.listdir(self.image_folder(image))
+            names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
         for name in names:
@@ -116,7 +117,7 @@ class CutoutStore:
             if match and match.group(1) == stem:
                 found.append((PixelBox(*(int(number) for number in match.groups()[1:])), name))
         found.sort(key=lambda cutout: (cutout[0].n_pixels, cutout[1]))
-        return [(box, self.image_folder(image) / name) for box, name in found]
+        return [(box, folder / name) for box, name in found]
 
     def find(self, image, box):
         """A cutout that holds a box.
@@ -206,7 +207,7 @@ class CutoutStore:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
+            os.chmod(name, 0o444)  # results may hold the same file under another name: nobody should change it
             if check is not None:
                 check(name)
             os.replace(name, path)

@@ -2,7 +2,6 @@
 
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
-from ..errors import ImageFileError
 from .errors import ArchiveError, ArchiveStopped
 from .products import products
 
@@ -53,5 +52,5 @@ class DetectorMaps:
             raise ArchiveStopped("cancelled.") from error
         except ArchiveStopped:
             raise
-        except ImageFileError as error:
+        except Exception as error:  # whatever it is, images of other detectors are measured
             raise ArchiveError(f"the calibration of detector {image.detector} cannot be had: {error}") from error

@@ -137,9 +137,17 @@ def prune(store, limit_bytes):
         for path, size, used in sorted(files, key=lambda file: file[2]):
             if freed >= excess:
                 break
-            if path not in pinned and now - used > RECENT_S and _remove(path):
+            if path not in pinned and now - used > RECENT_S and not _used_since(path, used) and _remove(path):
                 removed, freed = removed + 1, freed + size
     return removed, freed
+
+
+def _used_since(path, used):
+    """Whether somebody has taken a file into use after a look at its time."""
+    try:
+        return os.stat(path).st_atime > used
+    except OSError:
+        return False
 
 
 def _remove(path):

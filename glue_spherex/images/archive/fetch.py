@@ -144,8 +144,8 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
                     cutouts, reason = outcome(), ""
                 except ArchiveStopped:
                     continue
-                except (ImageFileError, OSError) as error:
-                    cutouts, reason = [], str(error)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others are fetched
+                    cutouts, reason = [], str(error) or type(error).__name__
                 if cutouts is None:
                     order.fetch(number)
                     continue
@@ -222,9 +222,14 @@ def _in_store(image, wanted, store, read):
         except (ImageFileError, OSError):  # damaged, or removed by another process
             continue
         boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)
-        found = [FetchedCutout(store.find(image, box), box, targets) for box, targets in boxes]
+        found = [FetchedCutout(_usable(known, box, store), box, targets) for box, targets in boxes]
         return found if all(cutout.path for cutout in found) else None
     return None
+
+
+def _usable(known, box, store):
+    """The first cutout of a list that holds a box and is there; it counts as used. None without one."""
+    return next((path for held, path in known if held.holds(box) and store.use(path)), None)
 
 
 def _fetch(image, wanted, store, client, cancelled):

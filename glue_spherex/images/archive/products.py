@@ -8,11 +8,12 @@ import hashlib
 import json
 import re
 import threading
+import time
 from urllib.parse import urlsplit
 
 from ..calibration import CalibrationFolder, CalibrationPSF, kind_of, open_planes
 from ..errors import ImageFileError
-from .errors import ArchiveError, ArchiveStopped, NothingThere
+from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere
 from .eviction import check_sums
 from .ranges import RemoteFile
 
@@ -30,6 +31,7 @@ _TOKEN = re.compile(r"cal-[a-z0-9]{1,12}-v(\d{1,4})-(\d{4})-(\d{3})")
 _PIECE = 8 << 20  # a broken transfer repeats no more than this
 _LARGEST = 400_000_000
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
+_BELIEVED_S = 7 * 86400
 _LOCKS, _LOCK = {}, threading.Lock()
 
 
@@ -77,7 +79,11 @@ def products(detector, release, store, client, cancelled=None, refresh=False):
         if refresh or not has_products(detector, release, store):
             _fetch_kinds(NEEDED, detector, release, store, client, cancelled)
         if release == "qr2" and (refresh or not _has_useful(detector, release, store)):
-            _fetch_useful(detector, release, store, client, cancelled)
+            try:
+                _fetch_useful(detector, release, store, client, cancelled)
+            except ArchiveUnreachable:
+                if not _has_useful(detector, release, store, any_age=True):
+                    raise
     return store.calibration(release)
 
 
@@ -86,11 +92,19 @@ def _none(kind, detector, release, store):
     return store.calibration(release) / f".no_{kind}_D{detector}"
 
 
-def _has_useful(detector, release, store):
-    """Whether it is known which of the useful products there are."""
+def _has_useful(detector, release, store, any_age=False):
+    """Whether it is known which of the useful products there are; that there is none is believed for a while."""
     return all(
-        _find(kind, detector, release, store) or _none(kind, detector, release, store).exists() for kind in USEFUL
+        _find(kind, detector, release, store) or _is_none(kind, detector, release, store, any_age) for kind in USEFUL
     )
+
+
+def _is_none(kind, detector, release, store, any_age):
+    try:
+        age_s = time.time() - _none(kind, detector, release, store).stat().st_mtime
+    except OSError:
+        return False
+    return any_age or age_s < _BELIEVED_S
 
 
 def _fetch_useful(detector, release, store, client, cancelled):

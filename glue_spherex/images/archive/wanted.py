@@ -1,9 +1,14 @@
 """What is wanted of an image: boxes, or the surroundings of positions; and what came of it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
 from ..errors import ImageFileError
 from .boxes import FULL_FRAME, PixelBox, target_boxes
@@ -76,6 +81,26 @@ class WantedTargets:
         return target_boxes(x + origin[0], y + origin[1], self.reach, held)
 
     def centres(self, image):
-        """(ra, dec, pixels) of squares that hold the boxes."""
-        for ra, dec, reach in zip(self.ra, self.dec, self.reach):
-            yield ra, dec, 2 * int(reach) + _SERVICE_MARGIN_PX
+        """(ra, dec, pixels) of squares that hold the boxes, of targets near each other together."""
+        east = (self.ra - self.ra[0] + 180) % 360 - 180
+        places = np.stack([east * np.cos(np.radians(self.dec)), self.dec], axis=1) * 3600 / PIXEL_SCALE_ARCSEC
+        for members in _groups(places, self.reach):
+            middle = (places[members].min(axis=0) + places[members].max(axis=0)) / 2
+            out = np.hypot(*(places[members] - middle).T) + self.reach[members]  # whatever way the detector is turned
+            dec = middle[1] * PIXEL_SCALE_ARCSEC / 3600
+            ra = self.ra[0] + middle[0] * PIXEL_SCALE_ARCSEC / 3600 / np.cos(np.radians(dec))
+            yield ra % 360, dec, 2 * math.ceil(out.max()) + _SERVICE_MARGIN_PX
+
+
+def _groups(places, reach):
+    """Lists of targets whose boxes may touch, however the detector is turned.
+
+    Parameters
+    ----------
+    places : ndarray, shape (n, 2), px
+    reach : ndarray of int, shape (n,), px
+    """
+    distance = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
+    touching = distance <= np.sqrt(2) * (reach[:, None] + reach[None] + 1)
+    _, group = connected_components(csr_array(touching), directed=False)
+    return [np.flatnonzero(group == number) for number in range(group.max() + 1)]

@@ -10,6 +10,7 @@ from ...images import ImageIndex
 from ...images.archive.cutout_store import CutoutStore
 from ...images.astrometry import Astrometry
 from ...images.record import exposure_id
+from ...photometry.output import IMAGES_NAME
 from .kept_cutouts import is_fetched, kept_cutout, surroundings_px
 
 _SEARCH_AGAIN_S = 2.0  # a folder is not searched again sooner for an image that was not there …
@@ -64,12 +65,21 @@ def image_folders(data):
     return [folder for folder in dict.fromkeys([*found, *_own_images(data)]) if folder != store]
 
 
+def is_fetched_folder(folder):
+    """Whether a folder holds what was fetched from the archive: of a result, or in the user's store.
+
+    Measuring on it again needs the archive's calibration as well: choose the archive, which finds both.
+    """
+    kept = os.path.isfile(os.path.join(os.path.dirname(folder), _OF_RESULTS[0]))
+    return (os.path.basename(folder) == IMAGES_NAME and kept) or folder == str(CutoutStore().images)
+
+
 def _own_images(data):
     """The folder with the cutouts of the result that a dataset's file belongs to, in a list; none without."""
     origin = _file_of(data)
     parent = os.path.dirname(os.path.abspath(origin)) if origin else ""
     for result in (parent, os.path.dirname(parent)) if parent else ():
-        folder = os.path.join(result, "images")
+        folder = os.path.join(result, IMAGES_NAME)
         if any(os.path.isfile(os.path.join(result, name)) for name in _OF_RESULTS) and os.path.isdir(folder):
             return [folder]
     return []

@@ -12,7 +12,7 @@ from glue.core.hub import HubListener
 from ...io import TargetListError
 from ...jobs import submit
 from ..columns import spectra_in
-from ..cutouts.finding import calibration_folder, image_folders
+from ..cutouts.finding import calibration_folder, image_folders, is_fetched_folder
 from ..dialogs import DATA_MESSAGES, listen
 from .coverage import VIEWS
 from .layers import is_made_on
@@ -94,7 +94,8 @@ class MeasureState(ModelFields, HubListener):
         """Folders of the spectra that are loaded, and those of the last job."""
         remembered = remembered_folders()
         spectra = spectra_in(self.session.data_collection)
-        of_spectra = list(dict.fromkeys(folder for data in spectra for folder in image_folders(data)))
+        of_spectra = [folder for data in spectra for folder in image_folders(data) if not is_fetched_folder(folder)]
+        of_spectra = list(dict.fromkeys(of_spectra))
         self.request.known_folders = tuple(dict.fromkeys([*of_spectra, *remembered.known]))
         present = [folder for folder in of_spectra or remembered.used if not _is_gone(folder)]
         self.request.image_folders = tuple(present)
