@@ -96,7 +96,7 @@ def _show(options):
     }
     if asked:
         lines["images in"] = ", ".join(asked.images_in_words)
-        lines["calibration"] = asked.calibration or "none"
+        lines["calibration"] = asked.calibration_in_words
         lines["settings"] = ", ".join(f"{name} {value}" for name, value in asked.settings.as_dict().items() if value)
     for name, value in lines.items():
         print(f"{name:<13} {one_line(value)}")

@@ -69,6 +69,7 @@ def add_measure(commands, new_command):
 
 
 def _measure(options):
+    from .jobs import check_result_folder
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
     from .photometry.result_store import temporary_store
 
@@ -84,6 +85,7 @@ def _measure(options):
         return _submit(options, targets, request)
     if options.output is None:
         raise ValueError("--output is missing: name the folder for the result")
+    check_result_folder(options.output)
     images, begin = request.collection(options.output), time.perf_counter()
     refreshed(images)
     index_seconds = time.perf_counter() - begin

@@ -32,7 +32,7 @@ def add_collections(command):
     command.add_argument(
         "--collection", action="append", metavar="NAME", help="as qr2_deep; repeat for more; default: all"
     )
-    command.add_argument("--release", metavar="NAME", help="only this data release, as qr3")
+    command.add_argument("--release", type=str.lower, metavar="NAME", help="only this data release, as qr3")
     command.add_argument("--fields", choices=("wide", "deep"), help="only the wide survey, or only the deep fields")
 
 

@@ -10,6 +10,7 @@ _HOME = {
     "Phase": "job_state",
     "Request": "request_files",
     "cancel": "desk",
+    "check_result_folder": "desk",
     "executor_of": "executors",
     "expected_seconds": "record",
     "failures": "fetch",

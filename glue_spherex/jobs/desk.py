@@ -168,6 +168,26 @@ def _check_output(store, job_id, output):
             )
 
 
+def check_result_folder(output):
+    """Make sure that a result folder does not hold, and will not hold, the result of a job.
+
+    Parameters
+    ----------
+    output : path-like
+
+    Raises
+    ------
+    JobError
+        If it does. Where the store cannot be read, nothing is known about it.
+    """
+    try:
+        store = JobStore()
+    except JobError:
+        return
+    with store:
+        _check_output(store, None, os.path.abspath(output))
+
+
 def _start_soon(store):
     """Start the jobs that wait; if the store is locked just now, whoever looks next does it."""
     with suppress(JobError):

@@ -88,6 +88,12 @@ class Request:
             lines.append(f"the archive ({', '.join(filter(None, asked)) or 'all collections'})")
         return lines
 
+    @property
+    def calibration_in_words(self):
+        """Which calibration files are used."""
+        parts = [self.calibration] if self.calibration else ["none"] * bool(self.image_folders)
+        return "; ".join([*parts, *(["the archive's, for what is fetched"] if self.archive is not None else [])])
+
     def collection(self, result=None):
         """The images.
 

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ..images.archive.errors import ArchiveStopped
+from ..images.archive.errors import ArchiveError, ArchiveStopped
 from .errors import JobError
 from .job_state import LOG_NAME, RESULTS_NAME, Phase, one_line
 from .queue import claim_next, start_waiting
@@ -158,6 +158,8 @@ class Run:
                     targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
                     cancelled=self.stop, begun=self._begun, idle=self._idle,
                 )  # fmt: skip
+            for note in getattr(images, "notes", ()):
+                _LOG.info("the archive: %s", one_line(note))
             results.set_unreadable(images.failures)  # with those that could not be fetched
             self._counts["failures"] = len(results.failures())  # with those whose files are no longer there
             if measurement.interrupted:
@@ -190,9 +192,11 @@ class Run:
             except ArchiveStopped:
                 self._stop = True
                 return images
+            except ArchiveError:
+                if not request.image_folders:
+                    raise
+                return images  # which says why only the local ones are measured
             write_answer(self._job.folder, answer)
-        for note in answer.notes:
-            _LOG.info("the archive: %s", one_line(note))
         images.keep_to(answer)
         return images
 
@@ -209,7 +213,7 @@ class Run:
         self._report(message=self._doing)
 
     def _progress(self, done, total, result):
-        self._counts["images_done"] = done
+        self._counts |= {"images_done": done, "images_total": total}
         self._counts["measurements"] += result.about["n_sources"]
         self._measured += 1
         self._rows += result.about["n_sources"]

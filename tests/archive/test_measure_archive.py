@@ -238,3 +238,19 @@ def test_what_is_asked_for_is_checked():
         jobs.submit(Source(1, 2))
     with pytest.raises(jobs.JobError, match="archive is 'irsa'; an ArchiveChoice is needed"):
         jobs.submit(Source(1, 2), archive="irsa")
+
+
+def test_local_images_are_measured_where_the_archive_cannot_be_asked(archive, field, targets, expected, tmp_path,
+                                                                      capsys, monkeypatch):  # fmt: skip
+    monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", "http://127.0.0.1:9")
+    words = ["measure", str(targets), "--images", str(field.images[0].parent), "--calibration", str(field.calibration)]
+    assert main([*words, "--archive", "irsa", "--output", str(tmp_path / "out")]) == 0
+    assert "the archive was not searched, so that only local images are measured" in capsys.readouterr().err
+    assert_same(read_spectra(tmp_path / "out" / "spectra.vot"), expected)
+
+
+def test_the_result_of_a_job_is_not_written_over(archive, source, targets, tmp_path, capsys):
+    job = ended(jobs.submit(source, archive=ArchiveChoice(), output=tmp_path / "out"))
+    assert job.phase is jobs.Phase.COMPLETED, job.message
+    assert main(["measure", str(targets), "--output", str(job.result)]) == 2
+    assert f"is that of job {job.id}" in capsys.readouterr().err

@@ -38,6 +38,8 @@ class ArchiveChoice:
         if isinstance(self.collections, str):
             raise ArchiveError(f"archive: collections is {self.collections!r}; a list of names is needed.")
         object.__setattr__(self, "collections", tuple(self.collections) if self.collections else None)
+        if isinstance(self.release, str):
+            object.__setattr__(self, "release", self.release.lower())
         if self.release is not None and not (isinstance(self.release, str) and _RELEASE.fullmatch(self.release)):
             raise ArchiveError(f"archive: release is {self.release!r}; a name such as 'qr3' is needed.")
         if self.fields is not None and self.fields not in _FIELDS:

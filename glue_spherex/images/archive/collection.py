@@ -20,7 +20,7 @@ from .boxes import REACH_PX, reach_px
 from .client import ArchiveClient
 from .cutout_store import CutoutStore, copy_cutouts
 from .detector_maps import DetectorMaps
-from .errors import ArchiveError
+from .errors import ArchiveError, ArchiveStopped
 from .fetch import fetch_all
 from .opener import ArchiveOpener
 from .outlook import outlook
@@ -372,7 +372,15 @@ class IRSACollection:
         if answer is not None:
             self.notes = list(answer.notes)
         else:
-            answer = self.search(sources, detectors, wavelength, time, cancelled=cancelled)
+            try:
+                answer = self.search(sources, detectors, wavelength, time, cancelled=cancelled)
+            except ArchiveStopped:
+                raise
+            except ArchiveError as error:
+                if not local:
+                    raise
+                self.notes = [f"the archive was not searched, so that only local images are measured: {error}"]
+                return local, []
         here = {}
         for place, match in enumerate(local):
             here.setdefault((match.record.obsid, match.record.detector), []).append(place)

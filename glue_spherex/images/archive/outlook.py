@@ -1,7 +1,7 @@
 """What fetching some images would mean, told before anything is fetched."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class ArchivePlan:
     kept: int
     megabytes: float
     seconds: float
-    missing: tuple = ()
+    missing: tuple = field(default=(), repr=False)
 
 
 def outlook(sources, local, wanted, store, at_once, background_box=15, cancelled=None):

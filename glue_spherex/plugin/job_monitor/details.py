@@ -106,7 +106,7 @@ def _of_request(request, targets):
         *([("Targets from", one_line(origin))] if origin else []),
         ("Rejected targets", str(len(targets.rejected))),
         ("Images in", "\n".join(map(one_line, request.images_in_words))),
-        ("Calibration", one_line(request.calibration or "none")),
+        ("Calibration", one_line(request.calibration_in_words)),
         ("Flux correction to QR3", "yes" if request.flux_correction else "no"),
         ("Processes", str(request.workers)),
         ("Dask cluster", one_line(request.scheduler or "none")),
