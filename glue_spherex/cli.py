@@ -50,6 +50,7 @@ def main(arguments=None):
         if options.debug:
             raise
         print(f"glue-spherex: {_sentence(error)}", file=sys.stderr)
+        # by its name: the archive is not imported for commands that do without
         return INTERRUPTED if type(error).__name__ == "ArchiveStopped" else NOTHING
 
 

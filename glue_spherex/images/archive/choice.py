@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from .errors import ArchiveError
 
-#: Names by which the archive is chosen, as on the command line.
-ARCHIVES = ("irsa",)
 _RELEASE = re.compile(r"(qr|dr)\d{1,3}")
 _FIELDS = ("wide", "deep")
 
