@@ -124,6 +124,13 @@ def test_cancelled_while_receiving(archive):
     assert len(asked) > 1
 
 
+def test_cancelled_while_the_archive_is_silent(archive):
+    """Whoever waits need not wait until the silence is called a fault."""
+    archive.fault("file.bin", "silence")
+    with pytest.raises(ArchiveStopped, match="cancelled"):
+        client_of(archive, timeout_s=20, attempts=1).get(address(archive), cancelled=lambda: bool(archive.requests))
+
+
 def test_silence(archive):
     archive.fault("file.bin", "silence")
     with pytest.raises(ArchiveError, match=r"nothing came for 0\.2 s"):

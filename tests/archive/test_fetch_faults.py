@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -229,6 +230,24 @@ def test_cancelling_ends_the_transfer(known):
     with pytest.raises(ArchiveStopped):
         fetch_cutout(images[1], BOX, store, client, cancelled=lambda: True)
     assert list(fetch_all([(images[1], [], 20)], store, client, cancelled=lambda: True)) == []
+
+
+def test_cancelling_does_not_wait_for_the_first_image_of_a_detector(known, tmp_path):
+    """Another thread waits for it; the archive is silent."""
+    client, _, archive, images = known
+    archive.fault(images[1].obsid, "silence")
+    store = CutoutStore(tmp_path / "new")
+    stop = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(fetch_cutout, images[1], BOX, store, client, cancelled=stop.is_set)
+        while not archive.requests:
+            assert not first.done()
+        with pytest.raises(ArchiveStopped):
+            fetch_cutout(images[1], BOX, store, client, cancelled=lambda: True)
+        assert not first.done()
+        stop.set()
+        with pytest.raises(ArchiveStopped):
+            first.result(60)
 
 
 def test_offline_the_store_serves(known):

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urljoin, urlsplit
 
@@ -23,7 +24,7 @@ from .errors import (
     RangeRefused,
 )
 from .exchange import Received, Request
-from .hosts import Host, pause
+from .hosts import Host, pause, unless_stopped
 from .settings import ArchiveSettings, is_loopback, origin
 
 try:
@@ -198,10 +199,10 @@ class ArchiveClient:
         try:
             for _ in range(_MOST_REDIRECTS + 1):
                 self._check_permitted(url, request.url)
-                with host.turn(stop), self._send(url, request) as response:
-                    if response.status_code not in _REDIRECTS:
-                        return self._read(response, request, most, stop, began)
-                    url = urljoin(url, response.headers.get("Location", ""))
+                with host.turn(stop):
+                    received, url = unless_stopped(partial(self._exchange, url, request, most, stop, began), stop)
+                if received is not None:
+                    return received
         except requests.exceptions.SSLError as error:
             raise ArchiveError(
                 f"{url}: there is no secure connection to the server ({_cause(error)}); refused."
@@ -221,6 +222,13 @@ class ArchiveClient:
         except requests.exceptions.RequestException as error:
             raise ArchiveError(f"{url}: the request failed ({_cause(error)}).") from error
         raise ArchiveError(f"{request.url}: the server sends from one address to the next, without end; refused.")
+
+    def _exchange(self, url, request, most, stop, began):
+        """What an address answers; None and the next address if it sends on to one."""
+        with self._send(url, request) as response:
+            if response.status_code not in _REDIRECTS:
+                return self._read(response, request, most, stop, began), url
+            return None, urljoin(url, response.headers.get("Location", ""))
 
     def _send(self, url, request):
         with self._lock:

@@ -18,6 +18,7 @@ from .boxes import FULL_FRAME, REACH_PX, PixelBox
 from .by_ranges import cutouts_by_ranges, layout_file
 from .by_service import cutouts_by_service
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
+from .hosts import held
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
@@ -236,7 +237,7 @@ def _fetch(image, wanted, store, client, cancelled):
     """Fetch from the first address that can give it."""
     if client is None:
         raise ArchiveError(f"{image.obs_publisher_did}: is not in {store.folder}, and the archive is not asked.")
-    with _first_of_detector(image, store):
+    with _first_of_detector(image, store, cancelled or (lambda: False)):
         reasons = []
         for url in _addresses(image, client.settings):
             try:
@@ -259,12 +260,12 @@ def _addresses(image, settings):
 
 
 @contextmanager
-def _first_of_detector(image, store):
+def _first_of_detector(image, store, stop):
     """The first image of a detector is fetched alone: the others profit from what is learned from it."""
     if layout_file(image, store).exists():
         yield
         return
     with _FIRST_LOCK:
         lock = _FIRST.setdefault(str(layout_file(image, store)), threading.Lock())
-    with lock:
+    with held(lock, stop):
         yield

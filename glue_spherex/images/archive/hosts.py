@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
 from .errors import ArchiveBusy, ArchiveStopped
@@ -33,12 +34,8 @@ class Host:
         stop : callable
             When it says yes, `ArchiveStopped` is raised.
         """
-        while not self._places.acquire(timeout=_SLICE_S):
-            _check(stop)
-        try:
+        with held(self._places, stop):
             yield
-        finally:
-            self._places.release()
 
     def close_for(self, seconds):
         """Ask for nothing for a while, because the host wants it so."""
@@ -67,6 +64,52 @@ class Host:
         """Whether to go on trying a host that cannot be reached: not when that has been so for long."""
         since = self._out_since
         return since is None or time.monotonic() - since < patience_s
+
+
+@contextmanager
+def held(lock, stop):
+    """Hold a lock, or one of the places of a semaphore; waits until it is free.
+
+    Parameters
+    ----------
+    lock : threading.Lock or threading.Semaphore
+    stop : callable
+        When it says yes meanwhile, `ArchiveStopped` is raised.
+    """
+    while not lock.acquire(timeout=_SLICE_S):
+        _check(stop)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def unless_stopped(call, stop):
+    """The result of a call that waits for a server, which may be silent for long.
+
+    Parameters
+    ----------
+    call : callable()
+        Made in a thread of its own, which is left to itself when nobody waits for it any more.
+    stop : callable
+        When it says yes meanwhile, `ArchiveStopped` is raised.
+
+    Returns
+    -------
+    object
+    """
+    outcome = Future()
+
+    def work():
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="archive request", daemon=True).start()
+    while not wait([outcome], timeout=_SLICE_S).done:
+        _check(stop)
+    return outcome.result()
 
 
 def pause(seconds, stop):
