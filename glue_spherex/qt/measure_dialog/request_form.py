@@ -35,7 +35,7 @@ class RequestForm(Form):
             "Folder with the archive's calibration files, for images in folders: solid-angle maps and spectral WCS. "
             "Without it wavelengths are good to 1 nm and fluxes to 2 %. Images of the archive come with theirs"
         )
-        line = self.line(self.request, "calibration", tip, placeholder="none: from the headers of the images")
+        line = self.line(self.request, "calibration", tip, placeholder="for folders; none: their headers")
         self.add_row("Ca&libration", line, push_button("Browse…", self._browse("calibration", "Calibration files")),
                      tip=tip)  # fmt: skip
         self._detectors()
