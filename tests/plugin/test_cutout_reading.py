@@ -301,6 +301,34 @@ def test_the_thread_survives_a_fault_and_ends_with_close(wait_for):
     assert 4 not in source.asked
 
 
+def test_closing_does_not_wait_and_nothing_comes_afterwards(monkeypatch, wait_for):
+    """A window that is closed while a large file is read goes at once; its frames are gone when the file is read."""
+    reading, go = threading.Event(), threading.Event()
+
+    class Thread(threading.Thread):
+        def join(self, timeout=None):
+            pytest.fail("the window waits for the file")
+
+    def source(request, progress, cancelled):
+        progress(1, 2)
+        reading.set()
+        go.wait(180)
+        progress(2, 2)
+        return CutoutView(problem="read")
+
+    monkeypatch.setattr("glue_spherex.plugin.cutouts.background_reader.Thread", Thread)
+    arrived, told = [], []
+    reader = BackgroundReader(lambda *given: arrived.append(given), lambda *given: told.append(given), source)
+    reader.request([a_request(1)])
+    wait_for(reading.is_set)
+    reader.close()
+    assert reader.alive
+    go.set()
+    wait_for(lambda: not reader.alive)
+    assert arrived == []
+    assert told == [(1, 2)]
+
+
 def test_views_are_remembered_until_the_file_changes(copied, wait_for):
     path, _, request = copied
     arrived = []

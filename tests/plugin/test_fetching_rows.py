@@ -18,7 +18,7 @@ from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere
 from glue_spherex.plugin.cutouts.background_fetcher import BackgroundFetcher, FetchOutcome
 from glue_spherex.plugin.cutouts.fetch_state import FetchState, Offer, remembered_choice
-from glue_spherex.plugin.cutouts.fetching import ArchiveCutouts, OtherRelease, reason_of
+from glue_spherex.plugin.cutouts.fetching import _PATIENCE, ArchiveCutouts, OtherRelease, reason_of
 from glue_spherex.plugin.cutouts.finding import calibration_of_fetched, image_folders
 from glue_spherex.plugin.cutouts.kept_cutouts import kept_cutout, surroundings_px
 from glue_spherex.plugin.cutouts.measured_row import MeasuredRow
@@ -42,8 +42,8 @@ def archive(field, loopback):
     return archive
 
 
-def settings_of(archive):
-    return ArchiveSettings.at(archive.url, backoff_s=0.01, attempts=2, patience_s=0.1)
+def settings_of(archive, **values):
+    return ArchiveSettings.at(archive.url, backoff_s=0.01, attempts=2, patience_s=0.1, **values)
 
 
 @pytest.fixture
@@ -317,6 +317,23 @@ def test_cancelled_in_the_middle(field, archive, fetcher, delivered, wait_for):
     assert kept_cutout(requests[0].row) is not None
 
 
+def test_a_search_that_is_given_up_holds_up_no_other_one(field, archive, delivered, monkeypatch, wait_for):
+    """The service keeps silent about the first row until the end of the test; the second one is fetched meanwhile."""
+    monkeypatch.setitem(_PATIENCE, "search_s", 600.0)
+    cutouts = ArchiveCutouts(settings_of(archive, search_s=600.0))
+    fetcher = BackgroundFetcher(lambda *given: delivered.append(given), cutouts)
+    archive.fault("/SIA", "silence", times=1)
+    first, second = (CutoutRequest(row_of(path), ()) for path in field.images[:2])
+    fetcher.fetch(first)
+    wait_for(lambda: archive.requests)
+    fetcher.cancel()
+    fetcher.fetch(second)
+    wait_for(lambda: delivered)
+    assert delivered == [(second, FetchOutcome())]
+    assert kept_cutout(first.row) is None
+    fetcher.close()
+
+
 def test_after_closing_nothing_is_delivered(field, archive, fetcher, delivered, wait_for):
     fetcher.fetch(CutoutRequest(row_of(field.images[0]), ()))
     fetcher.close()
@@ -350,6 +367,25 @@ def test_what_a_frame_offers(field, archive, cutouts, wait_for):
     assert state.offer(request, False) == Offer()
     assert state.progress == ""
     state.close()
+
+
+def test_what_failed_is_not_here(field):
+    """The line at the foot counts what came and what did not, each by itself, and anew for the next cutouts."""
+
+    class Fetcher:
+        def fetch(self, request, other_release):
+            pass
+
+    state = FetchState(None, Fetcher())
+    requests = [CutoutRequest(replace(row_of(path), row=k), ()) for k, path in enumerate(field.images)]
+    state.fetch(requests)
+    state.ended(requests[0], FetchOutcome("it is gone."))
+    state.ended(requests[1], FetchOutcome())
+    assert state.progress == "Fetching from the archive: 1 of 3 cutouts are here, 1 could not be had."
+    state.ended(requests[2], FetchOutcome("it is gone."))
+    assert state.progress == ""
+    state.fetch(requests[:1])
+    assert state.progress == "Fetching from the archive: 0 of 1 cutouts are here."
 
 
 def test_the_choice_is_remembered(tmp_path, monkeypatch):

@@ -24,7 +24,8 @@ class BackgroundReader:
     Notes
     -----
     `request` replaces everything that was asked for before: what is being read is finished, what waits is dropped.
-    The thread starts with the first request and ends with `close`.
+    The thread starts with the first request. After `close` nothing is delivered any more, and the thread ends as soon
+    as it can.
     """
 
     def __init__(self, deliver, progress=None, source=None):
@@ -73,20 +74,12 @@ class BackgroundReader:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
-    def close(self, timeout=5.0):
-        """Drop what waits and end the thread; a file that is being read is finished.
-
-        Parameters
-        ----------
-        timeout : float, s
-            How long to wait for the thread at most.
-        """
+    def close(self):
+        """Drop everything; a file that is being read is finished, but nobody waits for it."""
         with self._changed:
             self._closed = True
             self._waiting = []
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout)
 
     def _is_closed(self):
         return self._closed
@@ -102,11 +95,16 @@ class BackgroundReader:
                 forget, self._forget = self._forget, False
                 cached = self._cache.get(request.key)
             view = self._view(request, None if forget else cached, forget)
-            with self._changed:
+            with self._changed:  # whoever closes knows that nothing is being delivered
                 if self._closed:
                     return
                 self._cache.put(request.key, view)
-            self._deliver(request, view)
+                self._deliver(request, view)
+
+    def _tell(self, done, total):
+        with self._changed:
+            if not self._closed and self._progress is not None:
+                self._progress(done, total)
 
     def _view(self, request, cached, forget):
         try:
@@ -114,7 +112,7 @@ class BackgroundReader:
                 self._source.forget()
             if cached is not None and not cached.to_fetch and stamp_of(cached.path) == cached.stamp:
                 return cached
-            return self._source(request, self._progress, self._is_closed)
+            return self._source(request, self._tell, self._is_closed)
         except Exception as error:  # noqa: BLE001 - the thread must live on; the frame says what happened
             return CutoutView(problem=f"{request.row.image_name}: reading failed ({type(error).__name__}: {error}).")
 

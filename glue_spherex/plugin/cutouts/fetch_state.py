@@ -55,7 +55,7 @@ class FetchState(State):
         self.by_itself = remembered_choice()
         self._fetcher = fetcher or BackgroundFetcher(deliver)
         self._under_way, self._tried = set(), {}  # as the viewer knows it
-        self._asked = self._ended = 0
+        self._asked = self._ended = self._failed = 0
 
     def choose(self, by_itself):
         """Fetch by itself from now on, or no more; remembered for the viewers to come.
@@ -83,7 +83,7 @@ class FetchState(State):
             if request.key in self._under_way:
                 continue
             if not self.busy:
-                self._asked = self._ended = 0
+                self._asked = self._ended = self._failed = 0
             outcome = self._tried.pop(request.key, None)
             self._asked += 1
             self._under_way.add(request.key)
@@ -114,6 +114,7 @@ class FetchState(State):
         self._under_way.discard(request.key)
         self._tried[request.key] = outcome
         self._ended += 1
+        self._failed += bool(outcome.problem)
 
     def offer(self, request, to_fetch):
         """What the frame of a request offers.
@@ -147,7 +148,9 @@ class FetchState(State):
         """A sentence about what is fetched; '' while nothing is."""
         if not self.busy:
             return ""
-        return f"Fetching from the archive: {self._ended} of {max(self._asked, self._ended + 1)} cutouts are here."
+        failed = f", {self._failed} could not be had" if self._failed else ""
+        here, asked = self._ended - self._failed, max(self._asked, self._ended + 1)
+        return f"Fetching from the archive: {here} of {asked} cutouts are here{failed}."
 
     @property
     def alive(self):

@@ -3,13 +3,13 @@
 import re
 import threading
 import time as clock
-from contextlib import contextmanager
 from dataclasses import replace
 
 from ...images import ImageFileError
 from ...images.archive.boxes import REACH_PX
 from ...images.archive.cutout_store import CutoutStore
-from ...images.archive.errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NotAsked, NothingThere
+from ...images.archive.errors import ArchiveError, ArchiveUnreachable, NotAsked, NothingThere
+from ...images.archive.hosts import held
 from ...images.archive.settings import ArchiveSettings
 from ...model import Source
 from .reading import read_reach_px
@@ -114,7 +114,7 @@ class ArchiveCutouts:
 
     def _image(self, row, source, client, other_release, stop, anew=False):
         """The `ArchiveImage` of a row, from what the archive said before, or asked anew."""
-        with self._one_search(stop):
+        with held(self._searching, stop):  # one at a time: the answer about one row mostly tells of the others too
             image, date = self._found(row, source, client, _collections(row), stop, anew)
             if image is not None:
                 return image
@@ -150,17 +150,6 @@ class ArchiveCutouts:
                 continue
             image, date = next((image for image in answer.rows if _is_of(image, row)), None), answer.date
         return image, date
-
-    @contextmanager
-    def _one_search(self, stop):
-        """One at a time: the answer about one row mostly tells the images of the others too."""
-        while not self._searching.acquire(timeout=0.1):
-            if stop():
-                raise ArchiveStopped("the search was cancelled.")
-        try:
-            yield
-        finally:
-            self._searching.release()
 
 
 def fetched_reach_px(size_arcmin):
