@@ -152,6 +152,23 @@ def test_a_changed_bit_is_found_by_the_checksums(tmp_path):
             check_sums(str(path))
 
 
+def test_checksums_of_headers_that_hold_many_zeros(tmp_path):
+    """Only the value of CHECKSUM is written, whatever else looks like one that is still to be written."""
+    from astropy.io import fits
+
+    from glue_spherex.images.archive.fits_cards import card, hdu_bytes
+
+    zeros = "OFFSET  =   0.0000000000000000E+00 / in IMAGE".ljust(80)
+    quoted = "HISTORY CHECKSUM= '0000000000000000'   / HDU checksum".ljust(80)
+    cards = [card("SIMPLE", True), card("BITPIX", 8), card("NAXIS", 0), zeros, quoted]
+    path = tmp_path / "file.fits"
+    path.write_bytes(hdu_bytes(cards, b""))
+    check_sums(str(path))
+    with fits.open(path, checksum=True) as hdus:  # a wrong sum is a warning, which is an error here
+        found = [card.image for card in hdus[0].header.cards]
+    assert found[3:5] == [zeros, quoted]
+
+
 def test_a_store_of_an_older_version_is_not_read(tmp_path, cutouts):
     image, box, content = cutouts[0]
     store = CutoutStore(tmp_path / "store")

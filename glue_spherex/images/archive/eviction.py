@@ -7,10 +7,9 @@ import time
 from dataclasses import dataclass
 
 from ..errors import ImageFileError
-from ..fits_file import open_file, read_bytes, scan_hdus
 from ..record import read_record
 from .cutout_store import STORE_VERSION
-from .fits_cards import ones_sum
+from .fits_cards import check_sums
 
 #: A cutout that was used in the last hour may be just about to be measured: it is not removed to make room.
 RECENT_S = 3600
@@ -220,21 +219,6 @@ def check_file(path, is_image=True):
             f"{path}: holds {record.obsid} of detector {record.detector}, {record.nx} x {record.ny} pixels from "
             f"{record.origin} on, which is not what its name says."
         )
-
-
-def check_sums(path):
-    """Raise ImageFileError if a FITS file is damaged, as far as its units have checksums."""
-    fd, file_status = open_file(path)
-    try:
-        hdus = scan_hdus(fd, file_status.st_size, path)
-        for hdu in hdus:
-            if "CHECKSUM" not in hdu.header:
-                continue
-            stop = hdu.data_offset + hdu.data_size + -hdu.data_size % 2880
-            if ones_sum(read_bytes(fd, stop - hdu.header_offset, hdu.header_offset, path)) not in (0, 0xFFFFFFFF):
-                raise ImageFileError(f"{path}: {hdu.name or 'the primary HDU'} does not have the checksum it says.")
-    finally:
-        os.close(fd)
 
 
 def clear(store, pinned=False):

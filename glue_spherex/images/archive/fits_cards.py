@@ -1,11 +1,13 @@
 """Changing single cards of a FITS header and leaving all others as they are; checksums of header-data units."""
 
+import os
 import re
 from functools import lru_cache
 
 import numpy as np
 
-from ..fits_file import BLOCK, end_card
+from ..errors import ImageFileError
+from ..fits_file import BLOCK, end_card, open_file, read_bytes, scan_hdus
 
 _VALUE = re.compile(r"\s*(?:'(?:[^']|'')*'|[^/]*)")
 _NOT_IN_CHECKSUM = frozenset(b":;<=>?@[\\]^_`")
@@ -112,7 +114,8 @@ def hdu_bytes(cards, data):
     text = "".join(lines) + "END".ljust(80)
     header = text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii", "replace")
     encoded = _encoded(0xFFFFFFFF - ones_sum(header, data_sum))
-    return header.replace(_NO_CHECKSUM.encode(), encoded, 1) + data
+    place = sum(map(len, cards)) + len("CHECKSUM= '")
+    return header[:place] + encoded + header[place + len(encoded) :] + data
 
 
 def ones_sum(data, start=0):
@@ -121,6 +124,21 @@ def ones_sum(data, start=0):
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
+
+
+def check_sums(path):
+    """Raise ImageFileError if a FITS file is damaged, as far as its units have checksums."""
+    fd, file_status = open_file(path)
+    try:
+        hdus = scan_hdus(fd, file_status.st_size, path)
+        for hdu in hdus:
+            if "CHECKSUM" not in hdu.header:
+                continue
+            stop = hdu.data_offset + hdu.data_size + -hdu.data_size % BLOCK
+            if ones_sum(read_bytes(fd, stop - hdu.header_offset, hdu.header_offset, path)) not in (0, 0xFFFFFFFF):
+                raise ImageFileError(f"{path}: {hdu.name or 'the primary HDU'} does not have the checksum it says.")
+    finally:
+        os.close(fd)
 
 
 def _encoded(number):
