@@ -9,10 +9,11 @@ import re
 from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import inf
 from operator import itemgetter
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
 from .errors import FileChanged, RangeRefused
 from .settings import origin
@@ -57,7 +58,7 @@ class RemoteFile:
     def __init__(self, client, url, cancelled=None, computing=None):
         self.url, self.size, self.version = url, None, ""
         self._client, self._cancelled, self._computing = client, cancelled, computing
-        self.fd = Pieces()
+        self.fd = Pieces(partial(RemoteFile.need, proxy(self)))
         self._held = []  # spans, in order, apart from each other
 
     def need(self, spans):
@@ -147,9 +148,15 @@ class Pieces:
     """Pieces of a file in memory, which `glue_spherex.images.fits_file.read_bytes` reads like an open file.
 
     Bytes that are not there are read as zero.
+
+    Parameters
+    ----------
+    need : callable(spans)
+        Fetches more.
     """
 
-    def __init__(self):
+    def __init__(self, need):
+        self.need = need
         self._starts, self._pieces, self._size = [], [], 0
 
     def put(self, parts, size):
