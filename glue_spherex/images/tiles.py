@@ -4,8 +4,8 @@ The convention is that of the FITS standard 4.0, section 10: a binary table with
 tile's bytes in the heap behind the table. RICE_1, which SPHEREx uses for FLAGS, is unpacked tile by tile; for GZIP
 astropy reads a small FITS file, made in memory, that holds just the tiles wanted.
 
-RICE_1 writes one pixel after the other: whoever must fetch the bytes needs those up to the last pixel that is wanted, not
-all of a row. Where they end is known when they are unpacked; before, it is guessed with something to spare.
+RICE_1 writes one pixel after the other: whoever must fetch the bytes needs those up to the last pixel that is wanted,
+not all of a row. Where they end is known when they are unpacked; before, it is guessed with something to spare.
 """
 
 import re
@@ -129,7 +129,7 @@ def wanted_spans(fd, path, plane, y_lo, y_hi, x_hi):
 
 
 def _sizes_wanted(table, header, plane, x_hi, path):
-    """Bytes of each row up to a pixel, with something to spare, shape (n,); None if tiles are not rows, or all is wanted."""
+    """Bytes of each row up to a pixel, and some to spare, shape (n,); None if tiles are not rows, or all is wanted."""
     nx, pointers = plane.shape[1], table.pointers.get("COMPRESSED_DATA")
     if tile_shape(header, plane.shape, path) != (1, nx) or pointers is None or np.any(pointers[:, 0] <= 0):
         return None
@@ -171,9 +171,9 @@ def _unpack_rice(table, header, shape, tile):
 
 
 def _unpack_starts(table, header, nx, x_hi, sizes):
-    """Unpack the pixels ``[:x_hi]`` of rows of which so many bytes were fetched; if they are too few, fetch the others."""
-    codec, dtype = _rice(header)
-    pixels = -(-x_hi // _rice_options(header)[0]) * _rice_options(header)[0]
+    """Unpack the pixels ``[:x_hi]`` of rows of which so many bytes are there; if they are too few, fetch the others."""
+    (codec, dtype), (block, _) = _rice(header), _rice_options(header)
+    pixels = -(-x_hi // block) * block
     rows, heap = np.zeros((len(sizes), nx), dtype), np.frombuffer(table.heap, "u1")
     for row, (length, begin), size in zip(rows, table.pointers["COMPRESSED_DATA"].tolist(), sizes.tolist()):
         start = codec and _start_of_row(codec(tilesize=pixels), heap[begin : begin + size], length * pixels / nx)

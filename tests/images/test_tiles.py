@@ -85,14 +85,11 @@ def test_rows_that_need_more_than_their_share_are_fetched(packed):
 def test_messages_of_the_decompressor_that_are_not_known(packed, monkeypatch):
     """Another version of astropy may word them in another way, or hide it: all of the rows are used then."""
     path, flags = packed
-    for change in ({"codec": None}, {"codec": lambda tilesize: _Mute(tilesize)}):
+    for codec in (None, _Mute):
         plane, file = opened(path)
         file.need(tiles.wanted_spans(file, str(path), plane, 10, 51, 700))
-        known = tiles._rice
-        with monkeypatch.context() as patch:
-            codec = change["codec"]
-            patch.setattr(tiles, "_rice", lambda header, codec=codec: (codec, known(header)[1]))
-            rows = tiles.unpack_rows(file, str(path), plane, 10, 51, 700)
+        monkeypatch.setattr(tiles, "_rice", lambda header, codec=codec: (codec, "i4"))
+        rows = tiles.unpack_rows(file, str(path), plane, 10, 51, 700)
         np.testing.assert_array_equal(rows[:, :700], flags[10:51, :700])
 
 
