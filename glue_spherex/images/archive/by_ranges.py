@@ -4,12 +4,11 @@ import threading
 
 from ..astrometry import Astrometry, pack_wcs
 from ..errors import ImageFileError
-from ..fits_file import scan_hdus
 from ..pixels import PixelPlane
 from ..record import PLANES, detector_origin
 from .boxes import FULL_FRAME, PixelBox
 from .cutout_files import cut, pixel_spans, tile_spans
-from .layouts import Layout, begin, locate_hdus, psf_hdu, read_layout
+from .layouts import Layout, begin, keep_layout, known_layouts, locate_hdus, psf_hdu
 from .products import psf_products
 from .psf_library import probe_spans, psf_key, psf_source
 from .ranges import RemoteFile
@@ -18,11 +17,6 @@ from .wanted import FetchedCutout
 #: Held by the thread that cuts, but not while it waits for the archive or the disk: Python computes in one thread at a
 #: time, and a dozen of them that take turns every few milliseconds need a tenth more.
 _COMPUTING = threading.Lock()
-
-
-def layout_file(image, store):
-    """Where the store keeps what is known of the files of a detector and release."""
-    return store.layouts / f"{image.release}_D{image.detector}.json"
 
 
 def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
@@ -52,42 +46,55 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
     """
     with _COMPUTING:
         remote = RemoteFile(client, url, cancelled, _COMPUTING)
-        layout = read_layout(layout_file(image, store))
-        _fetch_guessed(remote, layout, wanted, image, store)
+        layouts = known_layouts(image, store)
+        _fetch_guessed(remote, layouts, wanted, image, store)
         hdus = locate_hdus(remote)
         astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
         boxes = wanted.exact(astrometry, origin, held)
         _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
         name = url.rpartition("/")[2]
         with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
-            contents = [cut(remote.fd, hdus, box, origin, psf, name) for box, _ in boxes]
+            contents = [cut(remote.fd, hdus, box, origin, psf, name, image.collection) for box, _ in boxes]
     found = [
         FetchedCutout(store.put(image, box, content), box, targets)
         for content, (box, targets) in zip(contents, boxes, strict=True)
     ]
     if psf is None:
         psf_products(image.detector, image.release, store, client, cancelled)
-    _learn(layout, remote, hdus, image, store)
+    _learn(layouts, remote, hdus, held, image, store)
     return found
 
 
-def _fetch_guessed(remote, layout, wanted, image, store):
-    """Fetch what is probably needed, if a file of this kind is known; else the beginning."""
-    if layout is None or layout.held != FULL_FRAME:
+def _fetch_guessed(remote, layouts, wanted, image, store):
+    """Fetch what is probably needed, if files of this kind are known; else the beginning."""
+    if not layouts:
         begin(remote)
         return
+    layout, *others = layouts
     boxes = wanted.guess(layout, image)
-    remote.need(_spans(layout, None, boxes, store))
-    if any(place.moves for place in layout.places):  # now the header with the exact places is here, and the size
-        hdus = {hdu.name: hdu for hdu in scan_hdus(remote.fd, remote.size, remote.url)}
-        tiles = []
-        if {"IMAGE", "FLAGS"} <= set(hdus) and hdus["FLAGS"].is_compressed:
-            astrometry, origin, held = geometry(hdus, image, remote.url, ("IMAGE",))
-            boxes = [box for box, _ in wanted.exact(astrometry, origin, held)]
-            flags = PixelPlane.of(hdus["FLAGS"])
-            remote.need([s for box in boxes for s in pixel_spans(remote.fd, remote.url, flags, box.in_file(origin))])
-            tiles = [s for box in boxes for s in tile_spans(remote.fd, remote.url, flags, box.in_file(origin))]
-        remote.need(_spans(layout, remote.size, boxes, store) + tiles)
+    remote.need(_spans(layout, None, boxes, store) + [span for other in others for span in other.headers()])
+    moving = any(place.moves for place in layout.places)
+    if not others and not moving:
+        return
+    hdus = locate_hdus(remote, to_compressed=True)
+    alike = [known for known in layouts if known.begins_as(hdus)]
+    if moving or (alike and alike[0] is not layout):  # now the header with the exact places is here, and the size
+        layout, *others = alike or [layout]
+        boxes, flags = _exact_boxes(remote, hdus, wanted, image, boxes)
+        spans = _spans(layout, remote.size, boxes, store) + flags
+        remote.need(spans + [span for other in others for span in other.headers(remote.size)])
+
+
+def _exact_boxes(remote, hdus, wanted, image, guessed):
+    """Boxes on an image of which the first headers are here, and the tiles of compressed FLAGS under them."""
+    named = {hdu.name: hdu for hdu in reversed(hdus)}
+    if not ({"IMAGE", "FLAGS"} <= set(named) and named["FLAGS"].is_compressed):
+        return guessed, []
+    astrometry, origin, held = geometry(named, image, remote.url, ("IMAGE",))
+    boxes = [box for box, _ in wanted.exact(astrometry, origin, held)]
+    flags = PixelPlane.of(named["FLAGS"])
+    remote.need([s for box in boxes for s in pixel_spans(remote.fd, remote.url, flags, box.in_file(origin))])
+    return boxes, [s for box in boxes for s in tile_spans(remote.fd, remote.url, flags, box.in_file(origin))]
 
 
 def _spans(layout, size, boxes, store):
@@ -146,11 +153,12 @@ def _fetch_pixels(remote, hdus, boxes):
     remote.need([s for plane in planes for box in boxes for s in tile_spans(remote.fd, remote.url, plane, box)])
 
 
-def _learn(layout, remote, hdus, image, store):
-    """Remember the layout of a file, if it was not known."""
+def _learn(layouts, remote, hdus, held, image, store):
+    """Remember the layout of a full frame, if it is not the one that was guessed."""
+    if held != FULL_FRAME:
+        return
     psf, key = psf_hdu(hdus), ""
     if psf is not None:
         key = psf_key(remote.read(psf.header_offset, psf.data_offset), hdus[0].header.text("VERSION"))
-    if layout is None or (layout.held == FULL_FRAME and not layout.fits(hdus, remote.size, key)):
-        new = Layout.of(hdus, remote.size, remote.url, image.footprint, key)
-        store.write(layout_file(image, store), new.to_json().encode())
+    if not layouts or not layouts[0].fits(hdus, remote.size, key):
+        keep_layout(Layout.of(hdus, remote.size, remote.url, image, key), image, store)

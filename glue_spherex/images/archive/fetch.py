@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 
@@ -15,14 +15,15 @@ from ..astrometry import Astrometry
 from ..errors import ImageFileError
 from ..record import read_record
 from .boxes import FULL_FRAME, REACH_PX, PixelBox
-from .by_ranges import cutouts_by_ranges, layout_file
+from .by_ranges import cutouts_by_ranges
 from .by_service import cutouts_by_service
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
 from .hosts import held
+from .layouts import known_layouts
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
-_FIRST, _FIRST_LOCK = {}, threading.Lock()
+_FIRST, _FIRST_LOCK, _FIRST_ENDED = {}, threading.Lock(), set()
 
 
 def fetch_cutout(image, box, store, client, cancelled=None):
@@ -247,7 +248,7 @@ def _fetch(image, wanted, store, client, cancelled):
                     return cutouts_by_ranges(image, url, wanted, store, client, cancelled)
             except ArchiveStopped:
                 raise
-            except ArchiveError as error:
+            except ImageFileError as error:  # what is damaged at one address may be whole at the other
                 reasons.append(error)
         if not any(isinstance(error, RangeRefused) for error in reasons):
             raise reasons[0]
@@ -262,10 +263,23 @@ def _addresses(image, settings):
 @contextmanager
 def _first_of_detector(image, store, stop):
     """The first image of a detector is fetched alone: the others profit from what is learned from it."""
-    if layout_file(image, store).exists():
-        yield
-        return
-    with _FIRST_LOCK:
-        lock = _FIRST.setdefault(str(layout_file(image, store)), threading.Lock())
-    with held(lock, stop):
-        yield
+    kind = str(store.folder), image.release, image.detector
+
+    def is_over():
+        return kind in _FIRST_ENDED or known_layouts(image, store)
+
+    with ExitStack() as alone:
+        if not is_over():
+            with _FIRST_LOCK:
+                lock = _FIRST.setdefault(kind, threading.Lock())
+            alone.enter_context(held(lock, stop))
+            if is_over():  # while this one waited
+                alone.close()
+        try:
+            yield
+        except ArchiveStopped:
+            raise
+        except BaseException:
+            _FIRST_ENDED.add(kind)
+            raise
+        _FIRST_ENDED.add(kind)

@@ -1,11 +1,12 @@
-"""Where things are in the archive's files, known from the last file of the same kind.
+"""Where things are in the archive's files, known from earlier files of the same kind.
 
-Full frames of one detector and release have headers of the same length and pixels of the same number: what lies where
-in the next one can be asked for before anything of it is known. It is only a guess that saves round trips: every header
-is fetched and read, and what turns out to be elsewhere is fetched again. Compressed planes differ in length; all that
-follows them is counted from the end of the file.
+Full frames of one detector and release have pixels of the same number and headers of a few different lengths: what lies
+where in the next one can be asked for before anything of it is known. It is only a guess that saves round trips: every
+header is fetched and read, and what turns out to be elsewhere is fetched again. Compressed planes differ in length; all
+that follows them is counted from the end of the file.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable
 
 _HEADER_BLOCKS = (16, 1000)  # read where nothing is known of a header; the longest real one has 15
 _PSF = ("PSF", "EPSF")
+_MOST_LAYOUTS = 8  # of a detector and release; the one that was not seen for longest goes
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Layout:
         Corners of the exposure as the archive's search told them, to compare with those of another one.
     version : str
         Pipeline version of the file.
+    file_version : str
+        As the file name tells it.
     psf_key : str
         Of its PSFs in the library; '' without.
     """
@@ -79,23 +83,31 @@ class Layout:
     wcs: str
     corners: tuple
     version: str
+    file_version: str
     psf_key: str
 
     @classmethod
-    def of(cls, hdus, size, url, corners, psf_key):
+    def of(cls, hdus, size, url, found, psf_key):
         """The layout of a file whose headers were read."""
         image = next(hdu for hdu in hdus if hdu.name == "IMAGE")
         origin = detector_origin(image.header, image.shape, url)
         wcs, version = pack_wcs(image.header, url).hex(), hdus[0].header.text("VERSION")
         width = next((hdu.header.integer("NAXIS1", 0) for hdu in hdus if hdu.is_compressed), 0)
-        corners = tuple(np.ravel(corners).tolist())
-        return cls(size, _places(hdus), image.shape, origin, width, wcs, corners, version, psf_key)
+        corners = tuple(np.ravel(found.footprint).tolist())
+        return cls(
+            size, _places(hdus), image.shape, origin, width, wcs, corners, version, found.file_version, psf_key
+        )  # fmt: skip
 
     def fits(self, hdus, size, psf_key):
         """Whether the guesses that come from it are right for a file whose headers were read."""
         shift = size - self.size
         mine = [(p.name, p.header_offset + shift * p.moves, p.data_offset + shift * p.moves) for p in self.places]
         return psf_key == self.psf_key and mine == [(h.name, h.header_offset, h.data_offset) for h in hdus]
+
+    def begins_as(self, hdus):
+        """Whether the first HDUs of a file lie where it says."""
+        mine = [(p.name, p.header_offset, p.data_offset) for p in self.places[: len(hdus)]]
+        return mine == [(h.name, h.header_offset, h.data_offset) for h in hdus]
 
     def to_json(self):
         """The layout as text, for `from_json`."""
@@ -122,17 +134,23 @@ class Layout:
         -------
         list of (int, int)
         """
-        result = []
-        for place in self.places:
-            if place.moves and size is None:
-                continue
-            shift = size - self.size if place.moves else 0
-            result.append((place.header_offset + shift, place.data_offset + shift))
+        result = self.headers(size)
+        for place, shift in self._told(size):
             if place.name == "WCS-WAVE":
                 result.append((place.data_offset + shift, place.data_offset + shift + place.data_size))
             for box in boxes:
                 result += self._pixels(place, box, place.data_offset + shift)
         return result
+
+    def headers(self, size=None):
+        """As `spans`: what is needed of the headers alone."""
+        return [(place.header_offset + shift, place.data_offset + shift) for place, shift in self._told(size)]
+
+    def _told(self, size):
+        """What can be said of a file: places, and by how much they are moved."""
+        if size is None:
+            return [(place, 0) for place in self.places if not place.moves]
+        return [(place, (size - self.size) * place.moves) for place in self.places]
 
     def _pixels(self, place, box, start):
         x_lo, x_hi, y_lo, y_hi = box.in_file(self.origin)
@@ -180,12 +198,54 @@ def _places(hdus):
     return tuple(places)
 
 
-def read_layout(path):
-    """The layout in a file; None if there is none that can be used."""
+def known_layouts(image, store):
+    """What is known of the files of a detector and release.
+
+    Parameters
+    ----------
+    image : ArchiveImage
+        Of which something is wanted.
+    store : CutoutStore
+
+    Returns
+    -------
+    list of Layout
+        The likeliest first: of the same file version, and seen last.
+    """
+    found = []
+    for mtime_ns, path in _files(image, store):
+        try:
+            found.append(_read_layout(path, mtime_ns))
+        except (OSError, ValueError, TypeError, KeyError):  # damaged, or of another version of this program
+            continue
+    return sorted(found, key=lambda layout: layout.file_version != image.file_version)
+
+
+def keep_layout(layout, image, store):
+    """Keep a layout, as the one that was seen last."""
+    lengths = [(place.name, place.data_offset - place.header_offset) for place in layout.places]
+    kind = json.dumps([layout.file_version, layout.psf_key, lengths])
+    name = f"{_stem(image)}{hashlib.sha256(kind.encode()).hexdigest()[:16]}.json"
+    store.write(store.layouts / name, layout.to_json().encode())
+    for _, path in _files(image, store)[_MOST_LAYOUTS:]:
+        Path(path).unlink(missing_ok=True)
+
+
+def _files(image, store):
+    """(time of change in ns, path) of the files of layouts, the one seen last first."""
+    found, stem = [], _stem(image)
     try:
-        return _read_layout(str(path), os.stat(path).st_mtime_ns)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+        with os.scandir(store.layouts) as entries:
+            for entry in entries:
+                if entry.name.startswith(stem):
+                    found.append((entry.stat().st_mtime_ns, entry.path))
+    except FileNotFoundError:  # none yet, or removed by another process
+        pass
+    return sorted(found, reverse=True)
+
+
+def _stem(image):
+    return f"{image.release}_D{image.detector}_"
 
 
 @lru_cache(maxsize=64)
@@ -193,12 +253,14 @@ def _read_layout(path, mtime_ns):
     return Layout.from_json(Path(path).read_text())
 
 
-def locate_hdus(remote):
+def locate_hdus(remote, to_compressed=False):
     """All HDUs of a remote file; headers that are not here yet are fetched one after the other.
 
     Parameters
     ----------
     remote : RemoteFile
+    to_compressed : bool
+        Whether the first compressed one is the last.
 
     Returns
     -------
@@ -221,6 +283,8 @@ def locate_hdus(remote):
                 raise ArchiveError(
                     f"{remote.url}: HDU {len(hdus) - 1} ends at byte {offset}, the file at {remote.size}."
                 )
+            if to_compressed and hdus[-1].is_compressed:
+                break
     except ImageFileError as error:
         if isinstance(error, ArchiveStopped | ArchiveUnreachable):
             raise
