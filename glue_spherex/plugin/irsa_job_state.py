@@ -14,11 +14,12 @@ from ..jobs import fetch_irsa_job
 from .columns import spectra_in
 from .links import link_all
 from .loader import load_spectrum
+from .measuring.sentences import sentence_of
 from .opening import is_from
 from .sources import rows_by_source
 
 #: What is done at each step of `fetch_irsa_job`.
-STEPS = ("asking for the job…", "fetching its result…", "checking the result…", "reading the spectra…")
+STEPS = ("Asking for the job…", "Fetching its result…", "Checking the result…", "Reading the spectra…")
 _LONGEST_LABEL = 60
 
 
@@ -117,7 +118,7 @@ class IrsaJobState(State):
         try:
             job_address(self.address, ArchiveSettings.load())
         except ArchiveError as error:
-            self._say(str(error), failed=True)
+            self._say(_sentence(error), failed=True)
             return None
         self.working = True
         self._say(STEPS[0])
@@ -133,7 +134,7 @@ class IrsaJobState(State):
         """The user does not want it any more."""
         if self.working:
             self.working = False
-            self._say("stopped; nothing was opened.")
+            self._say("Stopped; nothing was opened.")
 
     def finish(self, data, error):
         """Take what came.
@@ -150,7 +151,7 @@ class IrsaJobState(State):
         """
         self.working = False
         if error is not None:
-            self._say(str(error) or type(error).__name__, failed=True)
+            self._say(_sentence(error), failed=True)
             return None
         data = add_irsa_job(self.session.data_collection, data)
         path = data._load_log.path
@@ -169,3 +170,9 @@ class IrsaJobState(State):
     def _say(self, text, failed=False):
         self.failed = failed
         self.status = text
+
+
+def _sentence(error):
+    """What an exception says, with a capital letter unless it begins with an address."""
+    text = sentence_of(error)
+    return str(error) if "://" in text.partition(" ")[0] else text

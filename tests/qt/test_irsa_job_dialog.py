@@ -126,6 +126,8 @@ def test_what_cannot_be_opened_is_said_in_the_dialog(dialog, application, archiv
     click(dialog.open_button)
     until(lambda: not dialog.state.working)
     assert message in dialog.status_label.text()
+    first = dialog.status_label.text().split()[0]
+    assert "://" in first or not first[0].islower()
     assert dialog.state.failed
     assert "color" in dialog.status_label.styleSheet()
     assert dialog.isVisible()
@@ -149,16 +151,47 @@ def test_stop_and_another_one(dialog, application, archive, until):
     typed(dialog, ID)
     click(dialog.open_button)
     until(asked.is_set)
-    until(lambda: "fetching its result" in dialog.status_label.text())
+    until(lambda: dialog.status_label.text() == "Fetching its result…")
     assert not dialog.address_edit.isEnabled()
+    assert dialog.progress.isVisible()
+    assert dialog.progress.maximum() == 0  # busy
     click(dialog.open_button)
-    assert dialog.status_label.text() == "stopped; nothing was opened."
-    go_on.set()
+    assert dialog.status_label.text() == "Stopped; nothing was opened."
+    assert not dialog.progress.isVisible()
     typed(dialog, "other")
     click(dialog.open_button)
     until(lambda: dialog.results)
     (data,) = spectra_in(application.data_collection)
     assert data.label == "IRSA job other"
+    go_on.set()
+
+
+def test_stop_while_spectra_are_read_and_another_one(dialog, application, archive, until, monkeypatch):
+    """Reading a large table cannot be interrupted; it holds up nothing, and what it gives is not shown."""
+    from glue.core.data_factories import load_data
+
+    archive.jobs.add(ID, spectra())
+    archive.jobs.add("other", spectra(n_sources=1))
+    reading, go_on, read = Event(), Event(), Event()
+
+    def slow(path, **kwargs):
+        if ID in path:
+            reading.set()
+            go_on.wait(600)
+            read.set()
+        return load_data(path, **kwargs)
+
+    monkeypatch.setattr("glue_spherex.plugin.irsa_job_state.load_data", slow)
+    typed(dialog, ID)
+    click(dialog.open_button)
+    until(reading.is_set)
+    click(dialog.open_button)
+    typed(dialog, "other")
+    click(dialog.open_button)
+    until(lambda: dialog.results)
+    go_on.set()
+    until(read.is_set)
+    assert [data.label for data in spectra_in(application.data_collection)] == ["IRSA job other"]
 
 
 def test_closed_while_it_waits(dialog, application, archive, until):

@@ -3,7 +3,7 @@
 from glue.core.hub import HubListener
 from qtpy import QtCore, QtWidgets
 
-from ...plugin.irsa_job_state import STEPS, IrsaJobState
+from ...plugin.irsa_job_state import IrsaJobState
 from ...plugin.measuring.background_work import LatestWork
 from ..cutout_viewer.canvas import told
 from ..job_monitor.layout import show_in_viewers
@@ -48,7 +48,7 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
         self.state = state
         self.setWindowTitle("SPHEREx: Open IRSA job")
         self._number, self._delivery = 0, Delivery(self)
-        self._work = LatestWork(self._delivery.arrived.emit, self._delivery.progressed.emit)
+        self._work = self._new_work()
         self._delivery.arrived.connect(self._arrived)
         self._delivery.progressed.connect(self._progressed)
         column = QtWidgets.QVBoxLayout(self)
@@ -72,6 +72,9 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
         self._show_address()
         self._show_status()
 
+    def _new_work(self):
+        return LatestWork(self._delivery.arrived.emit, self._delivery.progressed.emit)
+
     # -- parts of the window ------------------------------------------------------------------------------------------
 
     def _address_row(self):
@@ -89,7 +92,7 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
 
     def _progress_bar(self):
         self.progress = QtWidgets.QProgressBar()
-        self.progress.setRange(0, len(STEPS))
+        self.progress.setRange(0, 0)  # busy: how long an archive takes is not known
         self.progress.setTextVisible(False)
         self.progress.setMaximumHeight(12)
         policy = self.progress.sizePolicy()
@@ -115,7 +118,8 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
     def _clicked(self, *args):
         """Opening the job."""
         if self.state.working:
-            self._work.cancel()
+            self._work.close()  # what cannot be interrupted goes on by itself, and does not hold up the next one
+            self._work = self._new_work()
             self.state.stop()
         else:
             self._open()
@@ -125,7 +129,6 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
         """Opening the job."""
         work = None if self.state.working else self.state.start()
         if work is not None:
-            self.progress.setValue(0)
             self._number = self._work.request(work)
 
     def tell(self, text):
@@ -136,7 +139,6 @@ class IrsaJobDialog(QtWidgets.QDialog, HubListener):
 
     def _progressed(self, number, done, total):
         if number == self._number and self.state.working:
-            self.progress.setValue(done + 1)
             self.state.step(done)
 
     @told
