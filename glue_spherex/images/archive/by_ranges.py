@@ -55,12 +55,12 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
         name = url.rpartition("/")[2]
         with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
             contents = [cut(remote.fd, hdus, box, origin, psf, name, image.collection) for box, _ in boxes]
+    if psf is None and boxes:  # before anything is kept: what is kept is not fetched again
+        psf_products(image.detector, image.release, store, client, cancelled)
     found = [
         FetchedCutout(store.put(image, box, content), box, targets)
         for content, (box, targets) in zip(contents, boxes, strict=True)
     ]
-    if psf is None:
-        psf_products(image.detector, image.release, store, client, cancelled)
     _learn(layouts, remote, hdus, held, image, store)
     return found
 

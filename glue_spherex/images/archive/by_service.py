@@ -15,6 +15,7 @@ from .by_ranges import geometry
 from .cutout_files import PSFSource, cut
 from .errors import ArchiveError, ArchiveStopped
 from .layouts import psf_hdu
+from .products import psf_products
 from .wanted import FetchedCutout
 
 _SERVICE_BYTES = 80_000_000
@@ -45,7 +46,7 @@ def cutouts_by_service(image, wanted, store, client, cancelled):
         url = f"{image.access_url}?{parameters}"
         try:
             content = client.get(url, max_bytes=_SERVICE_BYTES, cancelled=cancelled)
-            cutouts = _cut_again(content, url, image, wanted, store)
+            cutouts = _cut_again(content, url, image, wanted, store, client, cancelled)
         except ArchiveStopped:
             raise
         except ArchiveError as error:  # a target beside the image has no cutout
@@ -63,7 +64,7 @@ def cutouts_by_service(image, wanted, store, client, cancelled):
     return [found[box] for box in sorted(found)]
 
 
-def _cut_again(content, url, image, wanted, store):
+def _cut_again(content, url, image, wanted, store, client, cancelled):
     """Cutouts of exactly what is wanted, from one that the service made."""
     with tempfile.NamedTemporaryFile(prefix="glue-spherex-", suffix=".fits") as file:
         file.write(content)
@@ -82,10 +83,13 @@ def _cut_again(content, url, image, wanted, store):
             if psf is not None:
                 zones, _, mended = read_zones(fd, psf, record.version, url)
                 psf = PSFSource(fd, psf, zones, mended, url)
+            elif boxes:  # before anything is kept: what is kept is not fetched again
+                psf_products(image.detector, image.release, store, client, cancelled)
             name = image.access_url.rpartition("/")[2]
+            contents = [cut(fd, hdus, box, origin, psf, name, image.collection, FULL_FRAME) for box, _ in boxes]
             return [
-                FetchedCutout(store.put(image, box, cut(fd, hdus, box, origin, psf, name, FULL_FRAME)), box, targets)
-                for box, targets in boxes
+                FetchedCutout(store.put(image, box, content), box, targets)
+                for content, (box, targets) in zip(contents, boxes, strict=True)
             ]
         finally:
             os.close(fd)

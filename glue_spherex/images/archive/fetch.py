@@ -20,6 +20,7 @@ from .by_service import cutouts_by_service
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
 from .hosts import held
 from .layouts import known_layouts
+from .products import has_psf_products
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
@@ -82,7 +83,7 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None,
         As in `fetch_cutout`.
     """
     wanted = _surroundings(image, sources, reach)
-    found = _in_store(image, wanted, store, read)
+    found = _in_store(image, wanted, store, client, read)
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
 
@@ -206,7 +207,7 @@ class _Order:
 
 def _kept_cutouts(image, sources, store, client, reach, cancelled, read):
     """What `fetch_cutouts` gives, if nothing has to be fetched for it; else None."""
-    return _in_store(image, _surroundings(image, sources, reach), store, read)
+    return _in_store(image, _surroundings(image, sources, reach), store, client, read)
 
 
 def _surroundings(image, sources, reach):
@@ -214,8 +215,8 @@ def _surroundings(image, sources, reach):
     return WantedTargets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
 
 
-def _in_store(image, wanted, store, read):
-    """Cutouts in the store that hold everything that is wanted; None if something is missing."""
+def _in_store(image, wanted, store, client, read):
+    """Cutouts in the store that hold everything that is wanted; None if something is missing that can be fetched."""
     known = store.cutouts(image)
     for _, path in known:
         try:
@@ -223,6 +224,8 @@ def _in_store(image, wanted, store, read):
             held = PixelBox(*record.cut_from) if record.cut_from else FULL_FRAME
         except (ImageFileError, OSError):  # damaged, or removed by another process
             continue
+        if client and not record.psf_key and not has_psf_products(image.detector, image.release, store):
+            return None
         boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)
         found = [FetchedCutout(_usable(known, box, store), box, targets) for box, targets in boxes]
         return found if all(cutout.path for cutout in found) else None

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..calibration import CalibrationFolder, CalibrationPSF, kind_of, open_planes
 from ..errors import ImageFileError
-from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere
+from .errors import ArchiveError, ArchiveUnreachable, NothingThere
 from .eviction import check_sums
 from .ranges import RemoteFile
 
@@ -125,23 +125,21 @@ def _fetch_useful(detector, release, store, client, cancelled):
 
 def psf_products(detector, release, store, client, cancelled=None):
     """As `products`: the PSFs for images that have none of their own."""
-    folder = store.calibration(release)
     with _one_at_a_time(store, detector, release):
-        if not _has_psfs(detector, release, store):
+        if not has_psf_products(detector, release, store):
             kinds = ("average_psf", "epsf") if release == "qr2" else ("epsf",)
             for kind in kinds:
                 try:
                     _fetch_kinds((kind,), detector, release, store, client, cancelled)
                     break
-                except ArchiveStopped:
-                    raise
-                except ArchiveError:
+                except NothingThere:  # but not because of the network: the other ones give slightly other fluxes
                     if kind == kinds[-1]:
                         raise
-    return folder
+    return store.calibration(release)
 
 
-def _has_psfs(detector, release, store):
+def has_psf_products(detector, release, store):
+    """Whether the PSFs for images that have none of their own are in a store."""
     folder = store.calibration(release)
     try:
         return CalibrationFolder(folder).psf_planes(detector, release) is not None
@@ -165,7 +163,7 @@ def _fetch_kinds(kinds, detector, release, store, client, cancelled, place=None)
         path = store.calibration(release) / name
         if path.exists():
             continue
-        remote = RemoteFile(client, client.settings.ibe + key, cancelled)
+        remote = RemoteFile(client, client.settings.ibe + key, cancelled, most=_LARGEST)
         content = _whole(remote)
         _check_digest(content, remote)
         store.write(path, content, lambda written, kind=kind: _check_product(written, kind))
