@@ -23,6 +23,10 @@ class RangeRefused(ArchiveError):
     """A part of a file was asked for, and the archive did not answer with this part."""
 
 
+class RangesIgnored(RangeRefused):
+    """Parts of a file were asked for, and the archive answered as if it could give only one, or all of it."""
+
+
 class NothingThere(ArchiveError):
     """The archive can be asked, but does not have it."""
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from .errors import RangeRefused
+from ..fits_file import BLOCK
+from .errors import RangeRefused, RangesIgnored
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,17 @@ class Request:
     def expected(self, response):
         """(first byte, size of the file, bytes to come) of an answer, the latter two None where they are not told."""
         length = response.headers.get("Content-Length", "")
-        length = int(length) if _is_count(length) else None
+        length = int(length) if is_count(length) else None
         if self.start is None:
             if response.status_code == 206:
                 raise RangeRefused(f"{self.url}: a part of the file came, but all of it was asked for.")
             return 0, length, length
         if response.status_code == 200:
-            raise RangeRefused(
+            kind = RangesIgnored if length and length % BLOCK == 0 else RangeRefused  # else a page, perhaps
+            raise kind(
                 f"{self.url}: bytes {self.start} to {self.stop} were asked for, but the server sends the whole file."
             )
-        first, last, size = _content_range(response.headers.get("Content-Range", ""))
+        first, last, size = content_range(response.headers.get("Content-Range", ""))
         end = self.stop if size is None else min(size, self.stop or size)
         if first != self.start or last is None or (end is not None and last + 1 != end):
             raise RangeRefused(
@@ -89,15 +91,16 @@ class Request:
         return first, size, last + 1 - first
 
 
-def _content_range(text):
+def content_range(text):
     """First and last byte, and the size of the file, of a Content-Range line; None for what it does not tell."""
     unit, _, rest = text.strip().partition(" ")
     part, _, size = rest.partition("/")
     first, _, last = part.partition("-")
-    if unit.lower() != "bytes" or not (_is_count(first) and _is_count(last)):
+    if unit.lower() != "bytes" or not (is_count(first) and is_count(last)):
         return None, None, None
-    return int(first), int(last), int(size) if _is_count(size) else None
+    return int(first), int(last), int(size) if is_count(size) else None
 
 
-def _is_count(text):
+def is_count(text):
+    """Whether a text is a number of bytes."""
     return text.isdecimal() and len(text) < 19

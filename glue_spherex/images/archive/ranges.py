@@ -2,10 +2,12 @@
 
 A cutout consists of a hundred short pieces: a row of pixels is 8 kB from the next one. Where the server answers several
 ranges in one request, they all come in one; else neighbouring pieces are fetched as one, with what lies between them.
-A server that answers a request for several ranges with the whole file is noticed before anything of it is read.
+A server that answers a request for several ranges with the whole file is noticed before anything of it is read; one
+that does so again and again is asked for single ranges for a while.
 """
 
 import re
+import time
 from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from math import inf
 from operator import itemgetter
 from weakref import WeakKeyDictionary, proxy
 
-from .errors import FileChanged, RangeRefused
+from ..fits_file import BLOCK
+from .errors import ArchiveError, FileChanged, RangeRefused, RangesIgnored
+from .exchange import content_range, is_count
 from .settings import origin
 
 #: Pieces closer than this are fetched as one in a request for several ranges: each range costs as many bytes.
@@ -25,12 +29,34 @@ CLOSE_BYTES = 128
 CLOSE_BYTES_SINGLE = 1 << 16
 #: Ranges in one request; web servers usually allow 200, and 8 kB for the line.
 MOST_RANGES, LONGEST_LINE = 190, 7000
+#: Bytes of a file that are held at most; a whole image has 72 MB.
+MOST_BYTES = 80_000_000
 _PART_OVERHEAD = 512  # bytes of headers in front of each part of an answer, at most
-_ASKED_SINGLY = WeakKeyDictionary()  # client: addresses that do not answer several ranges
+_TIMES_IGNORED, _SINGLY_S = 2, 600.0  # in a row, until a server is asked for single ranges; and for how long
+_HABITS = WeakKeyDictionary()  # client: {origin: _Habit}
 _SAID = rb"content-range:[ \t]*bytes[ \t]+(\d+)-(\d+)/(\d+)[ \t]*"
 _RANGE = re.compile(_SAID + rb"$", re.IGNORECASE)
 _PART_HEADER = re.compile(rb"[ \t]*\r\n(?:[^\r\n]+\r\n)*?" + _SAID + rb"\r\n(?:[^\r\n]+\r\n)*\r\n", re.IGNORECASE)
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+
+
+class _Habit:
+    """Whether a server answers several ranges in one request, as its answers tell."""
+
+    def __init__(self):
+        self._ignored, self._until = 0, 0.0
+
+    @property
+    def is_asked_singly(self):
+        return time.monotonic() < self._until
+
+    def answered(self):
+        self._ignored = 0
+
+    def ignored(self):
+        self._ignored += 1
+        if self._ignored >= _TIMES_IGNORED:
+            self._until = time.monotonic() + _SINGLY_S
 
 
 class RemoteFile:
@@ -44,6 +70,8 @@ class RemoteFile:
         When it says yes, `ArchiveStopped` is raised.
     computing : threading.Lock, optional
         Held by whoever uses this; it is released while the archive is waited for.
+    most : int
+        Bytes that are held at most, whatever the file says about itself.
 
     Attributes
     ----------
@@ -55,9 +83,10 @@ class RemoteFile:
         What the server calls the content (ETag or date of change).
     """
 
-    def __init__(self, client, url, cancelled=None, computing=None):
+    def __init__(self, client, url, cancelled=None, computing=None, most=MOST_BYTES):
         self.url, self.size, self.version = url, None, ""
-        self._client, self._cancelled, self._computing = client, cancelled, computing
+        self._client, self._cancelled, self._computing, self._most = client, cancelled, computing, most
+        self._habit = _HABITS.setdefault(client, {}).setdefault(origin(url), _Habit())
         self.fd = Pieces(partial(RemoteFile.need, proxy(self)))
         self._held = []  # spans, in order, apart from each other
 
@@ -76,18 +105,20 @@ class RemoteFile:
         FileChanged
             If the file was replaced meanwhile.
         ArchiveError
-            If the transfer fails.
+            If the transfer fails, or more is needed than may be held.
         """
         missing = self._missing(spans)
-        if len(missing) > 1 and not self._is_asked_singly():
+        if len(missing) > 1 and not self._habit.is_asked_singly:
             try:
-                for batch in _batches(joined(missing, CLOSE_BYTES)):
+                for batch in _batches(self._permitted(joined(missing, CLOSE_BYTES))):
                     self._fetch_several(batch)
                 return
-            except RangeRefused:
-                _ASKED_SINGLY.setdefault(self._client, set()).add(origin(self.url))
-                missing = self._missing(missing)
-        for start, stop in joined(missing, CLOSE_BYTES_SINGLE):
+            except RangesIgnored:
+                self._habit.ignored()
+            except RangeRefused:  # a page, perhaps, which says nothing about what the server can do
+                pass
+            missing = self._missing(missing)
+        for start, stop in self._permitted(joined(missing, CLOSE_BYTES_SINGLE)):
             with self._waiting():
                 received = self._client.receive(self.url, start, stop, cancelled=self._cancelled)
             self._keep(received.version, received.size, [(start, received.data)])
@@ -112,8 +143,15 @@ class RemoteFile:
         finally:
             self._computing.acquire()
 
-    def _is_asked_singly(self):
-        return origin(self.url) in _ASKED_SINGLY.get(self._client, ())
+    def _permitted(self, spans):
+        """The spans, if there is room for them."""
+        needed = _length(self._held) + _length(spans)
+        if needed > self._most:
+            raise ArchiveError(
+                f"{self.url}: {needed} bytes of it would be needed; at most {self._most} are accepted. The file is not "
+                "what it should be, or damaged."
+            )
+        return spans
 
     def _missing(self, spans):
         end = inf if self.size is None else self.size
@@ -123,7 +161,7 @@ class RemoteFile:
 
     def _fetch_several(self, spans):
         request = SeveralRanges(self.url, tuple(spans))
-        most = sum(stop - start for start, stop in spans) + _PART_OVERHEAD * (len(spans) + 1)
+        most = min(request.most, self._client.settings.max_bytes)
         with self._waiting():
             received = self._client.receive_request(request, max_bytes=most, cancelled=self._cancelled)
         size, parts = parts_of(received, self.url)
@@ -131,6 +169,8 @@ class RemoteFile:
         for start, stop in set(spans).difference(came):
             if _without((start, min(stop, size)), came):
                 raise RangeRefused(f"{self.url}: bytes {start} to {stop} were asked for, but are not in the answer.")
+        if len(spans) > 1:
+            self._habit.answered()
         self._keep(received.version, size, parts)
 
     def _keep(self, version, size, parts):
@@ -222,19 +262,34 @@ class SeveralRanges:
         return self.spans[-1][1]
 
     @property
+    def most(self):
+        """Bytes of an answer, at most."""
+        return _length(self.spans) + _PART_OVERHEAD * (len(self.spans) + 1)
+
+    @property
     def headers(self):
         """Header lines of the request."""
         ranges = ",".join(f"{start}-{stop - 1}" for start, stop in self.spans)
         return {"Accept-Encoding": "identity", "Range": f"bytes={ranges}"}
 
     def expected(self, response):
-        """First byte, size of the file, bytes to come; `RangeRefused` for an answer that is no part of the file."""
+        """First byte, size of the file, bytes to come.
+
+        `RangeRefused` is raised for an answer that holds no parts of the file, `RangesIgnored` if it is the file or one
+        part of it.
+        """
         length = response.headers.get("Content-Length", "")
-        length = int(length) if length.isdecimal() else None
+        length = int(length) if is_count(length) else None
+        asked = f"{self.url}: {len(self.spans)} parts were asked for, but the server sends"
         if response.status_code != 206:
-            raise RangeRefused(
-                f"{self.url}: {len(self.spans)} parts were asked for, but the server sends the whole file."
-            )
+            if length and length % BLOCK == 0 and length > self.start:
+                raise RangesIgnored(f"{asked} the whole file.")
+            raise RangeRefused(f"{asked} something else (status {response.status_code}).")
+        first, last, size = content_range(response.headers.get("Content-Range", ""))
+        if first is not None and len(self.spans) > 1:  # all in one, which is permitted, or another part
+            stop = self.stop if size is None else min(self.stop, size)
+            if first > self.start or last + 1 < stop or last + 1 - first > self.most:
+                raise RangesIgnored(f"{asked} bytes {first} to {last + 1}.")
         return self.start, None, length
 
 
@@ -289,6 +344,10 @@ def _part(said, data, begin, stop, url):
     if last < first or last >= size or end > len(data) or (stop is not None and end != stop):
         raise RangeRefused(f"{url}: a part of the answer holds other bytes than {first} to {last}, as it says.")
     return size, (first, data[begin:end]), end
+
+
+def _length(spans):
+    return sum(stop - start for start, stop in spans)
 
 
 def joined(spans, gap):
