@@ -15,6 +15,7 @@ from .errors import ImageFileError
 from .fits_file import open_file, scan_hdus
 from .pixels import PixelPlane
 from .psf_zones import read_psf_planes
+from .releases import folder_release, is_newer
 from .wavelength import OFF_DETECTOR_PX
 
 #: Patterns of the file names, by kind.
@@ -45,8 +46,8 @@ class CalibrationFile:
     kind : str
         One of `KINDS`.
     detector : int
-    release : {"qr2", "qr3", ""}
-        '' where nothing tells.
+    release : str
+        As ``qr2``; '' where nothing tells.
     order : tuple
         Newer versions compare greater.
     """
@@ -56,6 +57,12 @@ class CalibrationFile:
     detector: int
     release: str
     order: tuple
+
+    def serves(self, release):
+        """Whether it may be used for images of a release."""
+        if self.release == "qr3" and not folder_release(self.path):  # told by its date: of QR3 or of a newer one
+            return release == "qr3" or is_newer(release, "qr3")
+        return self.release in (release, "")
 
 
 def kind_of(name):
@@ -69,16 +76,15 @@ def kind_of(name):
 def calibration_release(path, kind):
     """Data release that a calibration file belongs to.
 
-    A folder ``qr2`` or ``qr3`` in the path tells; else the date in the name's token (``cal-sapm-v2-2025-164``). Flux
-    corrections put QR2 images on the gain of QR3, so that they always belong to QR2. '' where nothing tells.
+    A folder in the path that is called as a release tells (``qr2``); else the date in the name's token
+    (``cal-sapm-v2-2025-164``), which tells QR2 from QR3 and all that is newer. Flux corrections put QR2 images on the
+    gain of QR3, so that they always belong to QR2. '' where nothing tells.
     """
     if kind == "flux_correction":
         return "qr2"
-    parts = Path(path).parts
-    for part in reversed(parts[:-1]):
-        if part.lower() in ("qr2", "qr3"):
-            return part.lower()
-    token = _TOKEN.search(parts[-1])
+    if named := folder_release(path):
+        return named
+    token = _TOKEN.search(Path(path).name)
     if not token:
         return ""
     return "qr3" if (int(token.group(2)), int(token.group(3))) >= QR3_FIRST_CALIBRATION else "qr2"
@@ -122,14 +128,14 @@ class CalibrationFolder:
     def find(self, kind, detector, release):
         """The newest file of a kind for a detector and release.
 
-        A file of another release is never returned. One whose release nobody can tell serves both, after those
-        whose release is known.
+        A file of another release is never returned. One whose release nobody can tell serves all, after those whose
+        release is known; one of QR3 by its date alone serves newer releases as well.
 
         Parameters
         ----------
         kind : {"solid_angle", "spectral_wcs", "average_psf", "epsf", "flux_correction"}
         detector : int
-        release : {"qr2", "qr3"}
+        release : str
 
         Returns
         -------
@@ -137,7 +143,7 @@ class CalibrationFolder:
         """
         if kind not in KINDS:
             raise ImageFileError(f"calibration: kind is {kind!r}; allowed are {', '.join(KINDS)}.")
-        fitting = [f for f in self.files if f.kind == kind and f.detector == detector and f.release in (release, "")]
+        fitting = [f for f in self.files if f.kind == kind and f.detector == detector and f.serves(release)]
         best = max(fitting, key=lambda f: (f.release == release, f.order), default=None)
         return Path(best.path) if best else None
 

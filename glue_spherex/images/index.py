@@ -21,7 +21,7 @@ from .psf_zones import shared_zones
 from .record import ImageRecord, read_record
 from .wavelength import shared_wave_table
 
-SCHEMA_VERSION = 2  # change it with the columns of ImageRecord or their meaning: the index is then built anew
+SCHEMA_VERSION = 3  # change it with the columns of ImageRecord or their meaning: the index is then built anew
 _BUSY_SECONDS = 30
 _LOCK_ATTEMPTS = 100
 _BATCH = 200

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from packaging.version import InvalidVersion, Version
 
 from glue_spherex.model.detectors import DETECTORS, N_PIX
 from glue_spherex.model.flags import FLAG_TABLE
@@ -18,14 +17,14 @@ from .errors import ImageFileError
 from .fits_file import DTYPES, open_file, scan_hdus
 from .pixels import PixelPlane
 from .psf_zones import PSFZones, read_psf_planes
+from .releases import COLLECTION_NAME, check_release, release_of
 from .wavelength import WaveTable, read_wave_table
 
-QR3_FIRST_VERSION = Version("7")
 FRAME_CENTRE = (N_PIX + 1) / 2  # CRPIX of a full frame, 1-based
 _ORIGIN_TOLERANCE_PX = 2.0
 _OBSID = re.compile(r"(\d{4})W(\d{2})_(\d)([A-Z])_(\d{4})_(\d)")
-#: Card of IMAGE by which this program's cutouts tell what they were cut out of.
-CUT_FROM = "CUTFROM"
+#: Cards of IMAGE by which this program's cutouts tell what they were cut out of: pixels, and the archive's collection.
+CUT_FROM, CUT_COLLECTION = "CUTFROM", "CUTCOLL"
 _BOX = re.compile(r"(\d{1,4}):(\d{1,4}),(\d{1,4}):(\d{1,4})")
 _FILE_VERSION = re.compile(r"l2b-v\d+-\d{4}-\d{3}")
 _UNITS = ("MJy/sr", "MJysr-1", "MJysr^-1", "MJysr**-1", "")
@@ -47,7 +46,8 @@ class ImageRecord(NamedTuple):
         As ``2025W51_1A_0684_2``.
     exposure_id : int
         15 digits; IRSA's ``lvf_id``. 0 where neither EXPIDN nor OBSID tells it.
-    release : {"qr2", "qr3"}
+    release : str
+        As ``qr2``: for what was fetched that of the archive's collection, else see `release_of`.
     deep : bool
         Whether it belongs to the deep fields.
     version : str
@@ -128,7 +128,7 @@ class ImageRecord(NamedTuple):
 
     @property
     def collection(self):
-        """IRSA's collection: ``spherex_qr2``, ``spherex_qr3``, with ``_deep`` for the deep fields."""
+        """IRSA's collection, as ``spherex_qr2``, with ``_deep`` for the deep fields."""
         return f"spherex_{self.release}{'_deep' if self.deep else ''}"
 
     @property
@@ -214,7 +214,7 @@ def _record_of(fd, hdus, path, status):
     }
     return ImageRecord(
         path, status.st_size, status.st_mtime_ns, detector, obsid, exposure_id,
-        release_of(version, "EPSF" in named), is_deep(path, header), version, _file_version(path),
+        *_collection(header, version, "EPSF" in named, path), version, _file_version(path),
         begin, middle, end, header.number("XPOSURE", np.nan), *image.shape, x0, y0,
         header.number("OMEGA_MEDIAN", np.nan), wcs_numbers, _corners(wcs_numbers, image.shape, path),
         json.dumps(layout, separators=(",", ":")), psf.offset, psf.key, psf.mended, "\n".join(notes), psf.zones, wave,
@@ -354,12 +354,13 @@ def detector_origin(header, shape, path):
     return tuple(origin)
 
 
-def release_of(version, has_epsf):
-    """Data release of a file: 'qr3' from pipeline version 7 on and for files with an EPSF table, else 'qr2'."""
-    try:
-        return "qr3" if has_epsf or Version(version) >= QR3_FIRST_VERSION else "qr2"
-    except InvalidVersion:
-        return "qr2"
+def _collection(header, version, has_epsf, path):
+    """Release of a file, and whether it belongs to the deep fields."""
+    told = COLLECTION_NAME.fullmatch(header.text(CUT_COLLECTION))
+    if not told:
+        return release_of(version, has_epsf, path), is_deep(path, header)
+    check_release(told[1], version, path)
+    return told[1], bool(told[2])
 
 
 def is_deep(path, header):
@@ -368,7 +369,7 @@ def is_deep(path, header):
     No card is documented for it. A guess, to be replaced when a real deep file is seen: the word "deep" in SPS_FLAGS
     (``all_sky`` elsewhere), or a folder named as IRSA's collections (``qr2_deep``, ``spherex_qr3_deep``).
     """
-    return "deep" in header.text("SPS_FLAGS").lower() or bool(re.search(r"qr\d+_deep", path.lower()))
+    return "deep" in header.text("SPS_FLAGS").lower() or bool(re.search(r"(qr|dr)\d+_deep", path.lower()))
 
 
 def _cut_from(header):

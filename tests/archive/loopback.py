@@ -1,11 +1,14 @@
 """The archive of the package, with the faults that a network has."""
 
+import re
 import socket
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
 from glue_spherex.images.simulation import archive_server
 from glue_spherex.images.simulation.archive_server import BUCKET, IBE, LISTING, Answer, Question, Seen
+from glue_spherex.images.simulation.headers import VERSIONS
 
 __all__ = ["BUCKET", "IBE", "LISTING", "Answer", "Fault", "LoopbackArchive", "Question", "Seen"]
 
@@ -109,6 +112,17 @@ class LoopbackArchive(archive_server.LoopbackArchive):
     def __init__(self, **options):
         super().__init__(**options)
         self.faults = []
+
+    def add_image(self, path, release="qr2", collection=None):
+        """As the archive of the package; a file of another release gets the pipeline version of this one."""
+        key = super().add_image(path, release, collection)
+        content = Path(path).read_bytes()
+        version = VERSIONS["qr2" if key.startswith("qr2") else "qr3"]
+        told = re.search(rb"VERSION = '([^']*)'", content[:2880])
+        if told and told[1].startswith(b"6") != version.startswith("6"):
+            start, stop = told.span(1)
+            self.add(key, content[:start] + version.encode().ljust(stop - start) + content[stop:])
+        return key
 
     def fault(self, part, kind, **options):
         """Let something go wrong with paths that hold `part`; see `Fault`."""

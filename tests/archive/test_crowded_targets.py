@@ -92,11 +92,12 @@ def test_pairs_from_the_cutout_service(frame, crowd, archive, tmp_path):
     archive.fault("level2", "whole")
     pairs = [crowd[0], crowd[1], crowd[20], crowd[23], crowd[40]]
     client, store = client_of(archive, max_bytes=60_000_000), CutoutStore(tmp_path / "store")
-    key = archive.add_image(frame.images[0])
-    cutouts = fetch_cutouts(archive_image(frame.images[0], archive, key), pairs, store, client)
+    image = archive_image(frame.images[0], archive, archive.add_image(frame.images[0]))._replace(deep=True)
+    cutouts = fetch_cutouts(image, pairs, store, client)
     assert sorted(np.concatenate([cutout.targets for cutout in cutouts])) == [0, 1, 2, 3, 4]
     for cutout in cutouts:
         for number in cutout.targets:
             whole, part = (fluxes(path, pairs[number]) for path in (frame.images[0], cutout.path))
             assert np.array_equal(whole["flux"], part["flux"])
-    assert read_record(cutouts[0].path).cut_from == (0, 2040, 0, 2040)
+    record = read_record(cutouts[0].path)
+    assert (record.cut_from, record.collection) == ((0, 2040, 0, 2040), "spherex_qr2_deep")

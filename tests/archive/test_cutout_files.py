@@ -30,7 +30,7 @@ def cut_from_disk(path, box):
         psf = next(hdu for hdu in hdus if hdu.name in ("PSF", "EPSF"))
         zones, _, mended = read_zones(file.fileno(), psf, record.version, str(path))
         source = PSFSource(file.fileno(), psf, zones, mended, str(path))
-        return cut(file.fileno(), hdus, box, record.origin, source, os.path.basename(path))
+        return cut(file.fileno(), hdus, box, record.origin, source, os.path.basename(path), record.collection)
 
 
 def test_fetched_cutouts_give_the_fluxes_of_the_full_frames(field, loopback, tmp_path):

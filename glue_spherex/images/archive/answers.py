@@ -9,10 +9,9 @@ import numpy as np
 from glue_spherex.model.detectors import N_PIX
 
 from ..record import exposure_id
+from ..releases import COLLECTION_NAME, release_age
 from .answer_tables import read_votable
 
-#: How collections of Level-2 images are called: release, and whether they are the deep fields.
-COLLECTION_NAME = re.compile(r"spherex_((?:qr|dr)\d{1,3})(_deep)?")
 _OBSID = r"\d{4}W\d{2}_\d[A-Z]_\d{4}_\d"
 _KEY = re.compile(
     r"(?:^|/)((?P<folder>[a-z][a-z0-9_]{0,30})/level2/(?P<planning>\d{4}W\d{2}_\d[A-Z])/(?P<version>l2b-v\d{1,4}-\d{4}-\d{3})"
@@ -112,11 +111,6 @@ class ArchiveImage(NamedTuple):
         """The image of `as_values`; a ValueError or TypeError for others."""
         place = cls._fields.index("corners")
         return cls(*values[:place], bytes.fromhex(values[place]), *values[place + 1 :])
-
-
-def release_age(release):
-    """Increases from older to newer releases: the quick ones, then the full ones."""
-    return release[:2] == "dr", int(release[2:])
 
 
 def images_of(table, ibe, collections=None):

@@ -1,11 +1,10 @@
 """Which images of the archive are wanted, as values that a request can keep."""
 
-import re
 from dataclasses import dataclass
 
+from ..releases import COLLECTION_NAME, RELEASE_NAME, release_age
 from .errors import ArchiveError
 
-_RELEASE = re.compile(r"(qr|dr)\d{1,3}")
 _FIELDS = ("wide", "deep")
 
 
@@ -38,7 +37,7 @@ class ArchiveChoice:
         object.__setattr__(self, "collections", tuple(self.collections) if self.collections else None)
         if isinstance(self.release, str):
             object.__setattr__(self, "release", self.release.lower())
-        if self.release is not None and not (isinstance(self.release, str) and _RELEASE.fullmatch(self.release)):
+        if self.release is not None and not (isinstance(self.release, str) and RELEASE_NAME.fullmatch(self.release)):
             raise ArchiveError(f"archive: release is {self.release!r}; a name such as 'qr3' is needed.")
         if self.fields is not None and self.fields not in _FIELDS:
             raise ArchiveError(f"archive: fields is {self.fields!r}; allowed are {', '.join(_FIELDS)}.")
@@ -62,3 +61,26 @@ class ArchiveChoice:
         return IRSACollection(
             local=local, collections=self.collections, release=self.release, fields=self.fields, **options
         )
+
+
+def known_releases():
+    """Releases that can be chosen, as far as that is known without asking the archive.
+
+    Returns
+    -------
+    list of str
+        Of the collections in the user's settings, and of those that the archive listed when it was asked last; the
+        newest first.
+
+    Raises
+    ------
+    ArchiveError
+        If the settings cannot be read.
+    """
+    from .answer_cache import AnswerCache
+    from .settings import ArchiveSettings
+
+    settings = ArchiveSettings.load()
+    names, _ = AnswerCache().names(settings.sia) or ((), None)
+    found = [COLLECTION_NAME.fullmatch(str(name)) for name in (*settings.collections, *names)]
+    return sorted({name[1] for name in found if name}, key=release_age, reverse=True)

@@ -14,8 +14,8 @@ from ..collection import ImageMatch, match_images
 from ..errors import ImageFileError
 from ..index import ImageIndex
 from ..record import read_record
+from ..releases import is_newer
 from ..shared_exposures import each_once, margins_px
-from .answers import release_age
 from .boxes import REACH_PX, reach_px
 from .client import ArchiveClient
 from .cutout_store import CutoutStore, copy_cutouts
@@ -390,7 +390,7 @@ class IRSACollection:
             numbers = match.sources[near[match.sources]]
             places = here.get(match.record.exposure, ())
             for place in places:
-                newer += release_age(match.record.release) > release_age(local[place].record.release)
+                newer += is_newer(match.record.release, local[place].record.release)
                 numbers = np.setdiff1d(numbers, self._held(local[place], sources))
             if any(not sources[k].companion for k in numbers):
                 wanted.append(ImageMatch(match.record, numbers))

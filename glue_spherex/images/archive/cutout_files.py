@@ -16,7 +16,8 @@ from ..errors import ImageFileError
 from ..fits_file import DTYPES, HDU, header_at, read_bytes
 from ..pixels import PixelPlane
 from ..psf_zones import ERRATUM_FIXED_TAG, PSFZones
-from ..record import CUT_FROM, PLANES
+from ..record import CUT_COLLECTION, CUT_FROM, PLANES
+from ..releases import check_release
 from ..tiles import TileTable, table_rows
 from .boxes import PixelBox
 from .fits_cards import card, cards_of, changed, hdu_bytes, history
@@ -28,7 +29,7 @@ _COMPRESSION = re.compile(
     r"ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZNAME\d+|ZVAL\d+|ZCMPTYPE|ZQUANTIZ|ZDITHER0|ZBLANK|ZHECKSUM|"
     r"ZDATASUM|ZMASKCMP|ZBLOCKED"
 )
-_CUT_FROM_CARD = f"{CUT_FROM:<8}="
+_CUT_CARDS = tuple(f"{name:<8}=" for name in (CUT_FROM, CUT_COLLECTION))
 _ZONE = re.compile(r"[XY](CTR|WID)_\d+")
 _is_sum = frozenset({"CHECKSUM", "DATASUM"}).__contains__
 
@@ -98,7 +99,7 @@ def tile_spans(fd, path, plane, box):
     return [TileTable(fd, path, header, data_offset, *rows).heap_span]
 
 
-def cut(fd, hdus, box, origin, psf, name, parent=None):
+def cut(fd, hdus, box, origin, psf, name, collection, parent=None):
     """A cutout file.
 
     Parameters
@@ -115,6 +116,8 @@ def cut(fd, hdus, box, origin, psf, name, parent=None):
         None for a file without PSFs.
     name : str
         Of the file.
+    collection : str
+        The archive's, which the file itself does not tell: as ``spherex_qr2_deep``.
     parent : PixelBox, optional
         Detector pixels of the archive's image, if this file is already cut out of it.
 
@@ -134,7 +137,7 @@ def cut(fd, hdus, box, origin, psf, name, parent=None):
         elif hdu.name in done:  # the first one of a name counts
             continue
         elif hdu.name in PLANES:
-            parts.append(_plane(fd, hdu, box, origin, name, parent))
+            parts.append(_plane(fd, hdu, box, origin, name, collection, parent))
         elif hdu.name in ("PSF", "EPSF"):
             if psf is not None and hdu.name == psf.hdu.name:
                 parts.append(_psf(psf, box))
@@ -162,7 +165,7 @@ def _primary_cards(fd, hdu, psf):
     return changed(_cards(fd, hdu), values, _is_sum)
 
 
-def _plane(fd, hdu, detector_box, origin, name, parent):
+def _plane(fd, hdu, detector_box, origin, name, collection, parent):
     """An image HDU of the box."""
     x_lo, x_hi, y_lo, y_hi = box = detector_box.in_file(origin)
     plane = PixelPlane.of(hdu)
@@ -181,8 +184,12 @@ def _plane(fd, hdu, detector_box, origin, name, parent):
         (x0, y0), (ny, nx) = origin, plane.shape
         parent = parent or PixelBox(x0, x0 + nx, y0, y0 + ny)
         held = f"{parent.x_lo}:{parent.x_hi},{parent.y_lo}:{parent.y_hi}"
-        cards = [line for line in cards if not line.startswith(_CUT_FROM_CARD)]
-        cards += [card(CUT_FROM, held, "detector pixels of the image it is cut from"), *history(f"Cut out of {name}")]
+        cards = [line for line in cards if not line.startswith(_CUT_CARDS)]
+        cards += [
+            card(CUT_FROM, held, "detector pixels of the image it is cut from"),
+            card(CUT_COLLECTION, collection, "collection of that image in the archive"),
+            *history(f"Cut out of {name}"),
+        ]
     return hdu_bytes(cards, pixels)
 
 
@@ -263,7 +270,7 @@ def check_cutout(record, image, box):
     Raises
     ------
     ImageFileError
-        If it is another exposure or detector, or other pixels.
+        If it is another exposure or detector, cannot be of that release, or holds other pixels.
     """
     found = record.obsid, record.detector
     if found != (image.obsid, image.detector):
@@ -271,6 +278,7 @@ def check_cutout(record, image, box):
             f"{record.path}: holds {found[0]} of detector {found[1]}, but {image.obsid} of detector {image.detector} "
             "was asked for; it is not used."
         )
+    check_release(image.release, record.version, record.path)
     x_lo, x_hi, y_lo, y_hi = box.in_file(record.origin)
     if min(x_lo, y_lo) < 0 or x_hi > record.nx or y_hi > record.ny:
         raise ImageFileError(

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..errors import ImageFileError
 from ..fits_file import BLOCK
 from ..record import read_record
+from ..releases import RELEASE_NAME
 from .boxes import PixelBox
 from .cutout_files import check_cutout
 from .errors import ArchiveError
@@ -32,7 +33,6 @@ _LOOK_AGAIN_BYTES = 64_000_000  # written between two looks whether the limit is
 _ATTEMPTS = 20
 _OBSID = re.compile(r"(\d{4}W\d{2}_\d[A-Z])_\d{4}_\d")
 _VERSION = re.compile(r"l2b-v\d{1,4}-\d{4}-\d{3}")
-_RELEASE = re.compile(r"(qr|dr)\d{1,3}")
 _BOX = re.compile(r"(.*)_x(\d+)-(\d+)_y(\d+)-(\d+)\.fits")
 
 
@@ -74,7 +74,7 @@ class CutoutStore:
 
     def calibration(self, release):
         """Folder of the calibration products of a release."""
-        return self.calibrations / _checked(_RELEASE, release, "release")
+        return self.calibrations / _checked(RELEASE_NAME, release, "release")
 
     @property
     def images(self):
@@ -99,7 +99,7 @@ class CutoutStore:
     def image_folder(self, image):
         """Folder of all cutouts of an image of the archive."""
         _checked(_OBSID, image.obsid, "observation")
-        release = _checked(_RELEASE, image.release, "release") + ("_deep" if image.deep else "")
+        release = _checked(RELEASE_NAME, image.release, "release") + ("_deep" if image.deep else "")
         if image.detector not in range(1, 7):
             raise ArchiveError(f"the detector {image.detector!r} does not exist; allowed are 1 to 6.")
         return Path(f"{self._images}/{release}/{image.obsid}/D{image.detector}")

@@ -5,8 +5,9 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from ..collection import match_images
+from ..releases import COLLECTION_NAME, release_age
 from .answer_cache import AnswerCache
-from .answers import COLLECTION_NAME, ArchiveImage, release_age
+from .answers import ArchiveImage
 from .client import ArchiveClient
 from .errors import AnswerTooLarge, ArchiveError, ArchiveStopped, ArchiveUnreachable, NotAsked
 from .grouping import circles_around

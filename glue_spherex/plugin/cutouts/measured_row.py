@@ -11,9 +11,9 @@ from ..columns import column_values, find_column, kind_of
 from ..texts import date_text, with_error
 
 _DID = re.compile(
-    r"ivo://[^?]*?(?:spherex_)?(?P<release>qr\d+)?(?:_deep)?\?(?P<obsid>[^/?]+)(?:/D(?P<detector>[1-6]))?$", re.I
+    r"ivo://[^?]*?(?:spherex_)?(?P<release>(?:qr|dr)\d+)?(?:_deep)?\?(?P<obsid>[^/?]+)(?:/D(?P<detector>[1-6]))?$", re.I
 )
-_COLLECTION = re.compile(r"(?:spherex_)?(qr\d+)(?:_deep)?", re.I)
+_COLLECTION = re.compile(r"(?:spherex_)?((?:qr|dr)\d+)(?:_deep)?", re.I)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MeasuredRow:
 
     @property
     def release(self):
-        """Data release, 'qr2' or 'qr3', of the image; '' where the identifier does not tell."""
+        """Data release of the image, as 'qr2'; '' where the identifier does not tell."""
         found = _DID.match(self.did)
         if found and found["release"]:
             return found["release"].lower()

@@ -5,8 +5,7 @@ from glue.core.state_objects import State
 
 from .archive_plan import archive_available
 
-#: Choices in words; releases that are not listed can come from a job.
-RELEASE_WORDS = {None: "the newest of each image", "qr3": "QR3 only", "qr2": "QR2 only"}
+NEWEST = "the newest of each image"
 FIELD_WORDS = {None: "wide survey and deep fields", "wide": "wide survey only", "deep": "deep fields only"}
 
 
@@ -26,9 +25,9 @@ class ArchiveFields(State):
 
     def __init__(self):
         super().__init__()
-        self.archive_note = archive_available()[1]
-        self._offer_release(None)
-        ArchiveFields.archive_release.set_display_func(self, lambda name: RELEASE_WORDS.get(name) or f"{name} only")
+        self.archive_note, self._releases = archive_available()[1], []
+        self.offer_releases()
+        ArchiveFields.archive_release.set_display_func(self, lambda name: f"{name.upper()} only" if name else NEWEST)
         ArchiveFields.archive_fields.set_choices(self, list(FIELD_WORDS))
         ArchiveFields.archive_fields.set_display_func(self, FIELD_WORDS.get)
 
@@ -67,7 +66,7 @@ class ArchiveFields(State):
             return
         self.use_archive = values.get("use") is True and not self.archive_note
         self.keep_cutouts = values.get("keep_cutouts") is not False
-        if values.get("release") in RELEASE_WORDS:
+        if values.get("release") in self._releases:
             self.archive_release = values.get("release")
         if values.get("fields") in FIELD_WORDS:
             self.archive_fields = values.get("fields")
@@ -82,10 +81,30 @@ class ArchiveFields(State):
         choice = request.archive
         self.use_archive = choice is not None
         if choice is not None:
-            self._offer_release(choice.release)
+            self.offer_releases(choice.release)
             self.archive_release, self.archive_fields = choice.release, choice.fields
             self.keep_cutouts = request.keep_cutouts
 
-    def _offer_release(self, name):
-        releases = [*RELEASE_WORDS, *([name] if name not in RELEASE_WORDS else [])]
-        ArchiveFields.archive_release.set_choices(self, releases)
+    def offer_releases(self, another=None):
+        """Offer the releases that are known by now; what is chosen stays.
+
+        Parameters
+        ----------
+        another : str, optional
+            One that is offered in any case.
+        """
+        releases = [None, *_known_releases()]
+        releases += [name for name in dict.fromkeys([another, self.archive_release]) if name not in releases]
+        if releases != self._releases:
+            self._releases = releases
+            ArchiveFields.archive_release.set_choices(self, releases)
+
+
+def _known_releases():
+    from ...images import ImageFileError
+    from ...images.archive.choice import known_releases
+
+    try:
+        return known_releases()
+    except ImageFileError:  # the settings cannot be read, which is told when the archive is asked
+        return ["qr3", "qr2"]

@@ -245,6 +245,8 @@ class MeasureState(ModelFields, HubListener):
         else:
             self.plan_problem = ""
             self.plan, self.lines = plan, plan.lines
+            if plan.archive is not None and plan.archive.asked is not None:
+                self.request.offer_releases()  # the archive may have listed newer ones
 
     def coverage(self, lines=()):
         """Numbers for the chart.
