@@ -147,7 +147,7 @@ def _add_cache(commands, new_command):
     texts = {
         "status": (_cache_status, "show what is kept, where, and how much space it takes"),
         "prune": (_cache_prune, "remove what was used least recently"),
-        "clear": (_cache_clear, "remove everything but the cutouts that kept results refer to"),
+        "clear": (_cache_clear, "remove everything but what kept results refer to, and what may be in use"),
         "verify": (_cache_verify, "read all files, and remove those that are damaged"),
     }
     for name, (run, text) in texts.items():
@@ -155,8 +155,15 @@ def _add_cache(commands, new_command):
         action.add_argument("--json", action="store_true", help="one line of JSON on standard output")
         if name == "prune":
             action.add_argument("--limit", type=_gigabytes, metavar="GB", help="wanted size; default: the usual limit")
+            action.add_argument(
+                "--missing-results",
+                action="store_true",
+                help="also the cutouts that only results refer to that are gone (not just on a disk that is not mounted)",
+            )
         elif name == "clear":
-            action.add_argument("--all", action="store_true", help="also what kept results refer to")
+            action.add_argument(
+                "--all", action="store_true", help="also what kept results refer to, and what may be in use"
+            )
             action.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -191,16 +198,29 @@ def _cache_status(options):
     print(f"calibration  {_size(status.product_bytes)}")
     for result in status.missing_results:
         print(f"not found    the result {result}, whose cutouts are kept")
+    if status.missing_results:
+        print("             if they are gone for good: glue-spherex cache prune --missing-results")
     for folder, size in status.other_versions.items():
         print(f"not used     {folder}, of another version of this program, {_size(size)}")
     return DONE
 
 
 def _cache_prune(options):
-    return _told(options, *_store().prune(options.limit))
+    store = _store()
+    results, removed, freed = store.forget_missing_results() if options.missing_results else ([], 0, 0)
+    more = store.prune(options.limit)
+    if not options.json:
+        for result in results:
+            print(f"forgotten: the result {result}, which is gone")
+        kept = len(store.status().missing_results)
+        if kept:
+            print(f"results that are gone, whose cutouts are kept: {kept}; --missing-results removes them")
+    return _told(options, removed + more[0], freed + more[1], forgotten_results=results)
 
 
 def _cache_clear(options):
+    from .images.archive.answer_cache import AnswerCache
+
     store = _store()
     if not options.yes:
         if not sys.stdin.isatty():
@@ -208,12 +228,16 @@ def _cache_clear(options):
         if input(f"Delete what is kept in {store.folder}? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing is deleted")
             return DONE
-    return _told(options, *store.clear(pinned=options.all))
+    AnswerCache().clear()
+    removed, freed, in_use = store.clear(everything=options.all)
+    if in_use and not options.json:
+        print(f"{in_use} files stay, because a run is under way or they were used lately; --all removes them too")
+    return _told(options, removed, freed, in_use=in_use)
 
 
-def _told(options, removed, freed_bytes):
+def _told(options, removed, freed_bytes, **more):
     if options.json:
-        print(json.dumps({"removed": removed, "freed_bytes": freed_bytes}))
+        print(json.dumps({"removed": removed, "freed_bytes": freed_bytes} | more))
     else:
         print(f"{removed} files removed, {_size(freed_bytes)}")
     return DONE

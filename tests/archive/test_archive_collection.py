@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -100,6 +101,30 @@ def test_a_cutout_that_was_damaged_is_fetched_again(archive, targets, tmp_path):
     assert [match.record.path for match in again] == [match.record.path for match in before]
     assert same(by_measurement(measure(targets[4:], collection_of(archive, tmp_path))),
                 by_measurement(measure(targets[4:], collection_of(archive, tmp_path / "anew")))) == []  # fmt: skip
+
+
+def test_a_run_of_many_hours_keeps_what_its_result_refers_to(simulated, loopback, tmp_path):
+    """Room is made while it goes on: what it used first is older than anything that is kept otherwise."""
+    field, archive = simulated("field", images=3, size=60, detectors=(3,)), loopback()
+    services = SearchServices().join(archive)
+    for key in archive.add_field(field):
+        if "level2" in key:
+            services.add_image(archive, key)
+    targets = list(read_targets(field.targets).sources)
+    store = CutoutStore(tmp_path / "store", limit_bytes=1)
+    images, paths = IRSACollection(store=store, client=client_of(archive, at_once=1)), []
+    for match in images.stream(targets):
+        if match is not None:
+            paths.append(match.record.path)
+            os.utime(paths[-1], (time.time() - 3600 * (9 - len(paths)),) * 2)
+            for mark in (store.current / "under-way").glob("*"):
+                os.utime(mark, (time.time() - 3600 * 10,) * 2)
+    assert len(paths) >= 3
+    assert store.prune()[0] == 0
+    images.pin(tmp_path, paths[:2])
+    assert images.notes == []
+    assert store.prune()[0] == len(paths) - 2
+    assert all(os.path.exists(path) for path in paths[:2])
 
 
 def test_offline_afterwards(archive, targets, tmp_path):

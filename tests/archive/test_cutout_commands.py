@@ -6,6 +6,7 @@ from loopback_services import SearchServices
 
 from glue_spherex import FolderCollection, measure, read_targets
 from glue_spherex.cli import main
+from glue_spherex.images.archive.answer_cache import AnswerCache
 from glue_spherex.images.archive.cutout_store import CutoutStore
 
 
@@ -75,15 +76,38 @@ def test_cache(archive, field, capsys):
     assert said(capsys, "cache", "verify")["removed"] == [str(path)]
     assert said(capsys, "fetch", str(field.targets))["cutouts"] == n
 
-    assert said(capsys, "cache", "prune", "--limit", "0") == {"removed": 0, "freed_bytes": 0}  # used just now
+    assert said(capsys, "cache", "prune", "--limit", "0")["removed"] == 0  # used just now
     for file in (store.current / "images").rglob("*.fits"):
         os.utime(file, (1, 1))
     assert said(capsys, "cache", "prune")["removed"] == 0
     assert said(capsys, "cache", "prune", "--limit", "0")["removed"] == n
     assert main(["cache", "clear"]) == 2
     assert "add --yes" in capsys.readouterr().err
-    assert said(capsys, "cache", "clear", "--yes")["removed"] >= 3
+    assert AnswerCache().images()
+    assert main(["cache", "clear", "--yes"]) == 0
+    assert "files stay, because a run is under way or they were used lately" in capsys.readouterr().out
+    assert AnswerCache().images() == []
+    assert said(capsys, "cache", "status")["product_bytes"] > 50_000_000
+    assert said(capsys, "cache", "clear", "--yes", "--all")["removed"] >= 3
     assert said(capsys, "cache", "status")["product_bytes"] == 0
+
+
+def test_cutouts_of_results_that_are_gone(archive, field, tmp_path, capsys):
+    n = said(capsys, "fetch", str(field.targets))["cutouts"]
+    store, result = CutoutStore(), str(tmp_path / "result")
+    files = list(store.images.rglob("*.fits"))
+    store.pin(result, files)
+    for file in files:
+        os.utime(file, (1, 1))
+    assert main(["cache", "status"]) == 0
+    assert "cache prune --missing-results" in capsys.readouterr().out
+    assert main(["cache", "prune", "--limit", "0"]) == 0
+    assert "results that are gone, whose cutouts are kept: 1" in capsys.readouterr().out
+    answer = said(capsys, "cache", "prune", "--missing-results")
+    assert (answer["removed"], answer["forgotten_results"]) == (n, [result])
+    store.pin(result, [])
+    assert main(["cache", "prune", "--missing-results"]) == 0
+    assert f"forgotten: the result {result}, which is gone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("limit", ["-1", "much", "nan"])

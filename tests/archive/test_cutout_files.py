@@ -7,7 +7,7 @@ import pytest
 from archived import archive_image, client_of, fluxes
 
 from glue_spherex import read_targets
-from glue_spherex.images import SpectralImage, read_record
+from glue_spherex.images import ImageFileError, SpectralImage, read_record
 from glue_spherex.images.archive.boxes import FULL_FRAME, PixelBox, reach_px, target_boxes, turned
 from glue_spherex.images.archive.cutout_files import PSFSource, cut
 from glue_spherex.images.archive.cutout_store import CutoutStore
@@ -15,6 +15,10 @@ from glue_spherex.images.archive.fetch import fetch_cutout, fetch_cutouts
 from glue_spherex.images.fits_file import scan_hdus
 from glue_spherex.images.psf_zones import read_zones
 from glue_spherex.model import sky_positions
+
+
+class Nowhere:
+    ibe = "http://127.0.0.1:1"
 
 
 @pytest.fixture(params=["qr2", "qr3", "erratum"])
@@ -89,6 +93,39 @@ def test_a_cutout_is_valid_for_other_programs(field, tmp_path):
             for here, full in zip(wave.pixel_to_world(3, 5), wave_there.pixel_to_world(3, 2005), strict=True):
                 assert here == full
         assert set(whole["FLAGS"].header) - set(hdus["FLAGS"].header) <= {"ZIMAGE", "ZBITPIX", "ZCMPTYPE", "CHECKSUM"}
+
+
+def test_a_header_that_holds_many_zeros(simulated, tmp_path):
+    """Such a card stays as it is, and the cutout is sound: for this program, and for others."""
+    from astropy.io import fits
+
+    path = simulated("field", images=1, size=60, detectors=(3,), calibration=False).images[0]
+    content = path.read_bytes()
+    place = content.index(b"HISTORY ", 2880)
+    zeros = b"OFFSET  =   0.0000000000000000E+00 / in IMAGE".ljust(80)
+    full = tmp_path / path.name
+    full.write_bytes(content[:place] + zeros + content[place + 80 :])
+    record = read_record(full)
+    box = PixelBox(record.x0 + 5, record.x0 + 46, record.y0 + 5, record.y0 + 46)
+    store, image = CutoutStore(tmp_path / "store"), archive_image(full, Nowhere, "key")
+    kept = store.put(image, box, cut_from_disk(full, box))
+    assert zeros in kept.read_bytes()
+    assert store.verify() == (1, [])
+    with fits.open(kept, checksum=True) as hdus:  # a wrong sum is a warning, which is an error here
+        assert all("CHECKSUM" in hdu.header for hdu in hdus)
+
+
+def test_a_cutout_with_a_wrong_checksum_is_not_kept(simulated, tmp_path):
+    """`verify` would remove it, and it would be fetched again for ever."""
+    path = simulated("field", images=1, size=60, detectors=(3,), calibration=False).images[0]
+    record = read_record(path)
+    box = PixelBox(record.x0, record.x0 + 41, record.y0, record.y0 + 41)
+    content = bytearray(cut_from_disk(path, box))
+    content[record.planes["IMAGE"].data_offset] ^= 1
+    store, image = CutoutStore(tmp_path / "store"), archive_image(path, Nowhere, "key")
+    with pytest.raises(ImageFileError, match="IMAGE does not have the checksum it says"):
+        store.put(image, box, bytes(content))
+    assert store.cutouts(image) == []
 
 
 def test_the_zones_of_a_cutout_are_those_of_the_full_frame(field, tmp_path):

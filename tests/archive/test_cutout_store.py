@@ -1,13 +1,17 @@
 import os
+import subprocess
+import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from archived import archive_image
 
 from glue_spherex.images import FolderCollection, ImageFileError, read_record
+from glue_spherex.images.archive import eviction, under_way
 from glue_spherex.images.archive.boxes import PixelBox
-from glue_spherex.images.archive.cutout_store import STORE_VERSION, CutoutStore, copy_cutouts
+from glue_spherex.images.archive.cutout_store import NOTED_AFTER_S, STORE_VERSION, CutoutStore, copy_cutouts
 from glue_spherex.images.archive.errors import ArchiveError
 from glue_spherex.images.archive.eviction import check_sums
 
@@ -105,6 +109,101 @@ def test_what_a_kept_result_refers_to_stays(store, cutouts, tmp_path):
     os.utime(paths[2], (1, 1))
     assert store.prune(0)[0] == 2
     assert store.status().cutouts == 0
+
+
+def test_what_is_taken_into_use_meanwhile_stays(store, cutouts, monkeypatch):
+    """Between the look at all files and the removal of one."""
+    path = store.cutouts(cutouts[0][0])[0][1]
+
+    def pinned(store):  # after the look
+        assert store.use(path)
+        return set()
+
+    monkeypatch.setattr(eviction, "_pinned", pinned)
+    assert store.prune(0)[0] == 3
+    assert held(store, cutouts) == [True, False, False, False]
+
+
+def test_a_use_is_noted_if_the_last_one_is_some_time_ago(store, cutouts):
+    path, now = store.cutouts(cutouts[0][0])[0][1], time.time()
+    for ago_s, noted in ((NOTED_AFTER_S / 2, False), (NOTED_AFTER_S * 2, True)):
+        os.utime(path, (now - ago_s, now - 100_000))
+        before = path.stat().st_atime
+        assert store.use(path)
+        assert (path.stat().st_atime > before) == noted
+
+
+@contextmanager
+def run(store, hours):
+    """A run that is under way, and began so many hours ago."""
+    mark = under_way.begin(store)
+    os.utime(mark, (time.time() - 3600 * hours,) * 2)
+    yield
+    os.close(mark)
+
+
+def used(store, cutouts, *hours_ago):
+    """Let the cutouts be used last so many hours ago."""
+    for (image, _, _), hours in zip(cutouts, hours_ago, strict=True):
+        os.utime(store.cutouts(image)[0][1], (time.time() - 3600 * hours,) * 2)
+
+
+def test_what_a_run_has_used_stays_until_it_ends(store, cutouts):
+    used(store, cutouts, 9, 7, 3, 2)
+    with run(store, 8):
+        pass
+    with run(store, 5):
+        with run(store, 4):
+            assert store.prune(0)[0] == 2
+        assert held(store, cutouts) == [False, False, True, True]
+        used(store, cutouts[2:], 4.5, 2)
+        assert store.prune(0)[0] == 0
+    assert store.prune(0)[0] == 2
+
+
+def test_a_run_that_was_killed_keeps_nothing(store, cutouts):
+    used(store, cutouts, 9, 7, 3, 2)
+    code = (
+        "import os, sys; from glue_spherex.images.archive import CutoutStore, under_way; "
+        "under_way.begin(CutoutStore(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(store.folder)]).returncode == -9
+    (mark,) = (store.current / "under-way").iterdir()
+    os.utime(mark, (time.time() - 3600 * 12,) * 2)
+    assert store.prune(0)[0] == 4
+    assert not mark.exists()
+
+
+def test_clear_leaves_what_may_be_in_use(store, cutouts):
+    product = store.write(store.calibration("qr2") / "solid_angle.fits", b"old")
+    nothing = store.write(store.calibration("qr2") / ".no_flux_correction_D3", b"")
+    os.utime(product, (1, 1))
+    used(store, cutouts, 9, 3, 0.5, 9)
+    with run(store, 5):
+        assert store.clear() == (2, len(cutouts[0][2]) + len(cutouts[3][2]), 3)
+    assert held(store, cutouts) == [False, True, True, False]
+    assert product.exists()  # the run may need it for its next image
+    used(store, cutouts[1:3], 3, 0.5)
+    assert store.clear() == (2, len(cutouts[1][2]) + 3, 1)
+    assert held(store, cutouts) == [False, False, True, False]
+    assert not product.exists()
+    assert not nothing.exists()
+    assert store.clear(everything=True) == (1, len(cutouts[2][2]), 0)
+
+
+def test_results_that_are_gone_are_forgotten_when_that_is_asked_for(store, cutouts, tmp_path):
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.mkdir()
+    paths = [store.cutouts(image)[0][1] for image, _, _ in cutouts]
+    store.pin(there, paths[:1])
+    store.pin(gone, paths[:3])
+    os.utime(paths[2], (time.time(), 1))  # used just now
+    assert store.prune(10**9) == (0, 0)
+    assert store.status().missing_results == [str(gone)]
+    assert store.forget_missing_results() == ([str(gone)], 1, len(cutouts[1][2]))
+    assert held(store, cutouts) == [True, False, True, True]
+    assert list(store.pins()) == [str(there)]
+    assert store.forget_missing_results() == ([], 0, 0)
 
 
 def test_the_limit_is_kept_without_being_asked(tmp_path, cutouts):
@@ -226,7 +325,7 @@ def test_cutouts_travel_with_a_result(store, cutouts, tmp_path):
     paths = [store.cutouts(image)[0][1] for image, _, _ in cutouts]
     copies = copy_cutouts(paths, tmp_path / "job" / "images")
     assert copy_cutouts(paths, tmp_path / "job" / "images") == copies
-    store.clear(pinned=True)
+    store.clear(everything=True)
     assert [copy.read_bytes() for copy in copies] == [content for _, _, content in cutouts]
     with pytest.raises(ArchiveError, match="cannot be written"):
         copy_cutouts([tmp_path / "missing.fits"], tmp_path / "job" / "images")

@@ -180,7 +180,7 @@ def test_a_job_keeps_its_cutouts_and_its_images(archive, field, source, expected
     assert (job.images_done, job.images_total, job.failures) == (2, 2, 0)
     newer = archive.add_image(field.images[0], "qr2", collection="qr3")  # published afterwards
     archive.search.add_image(archive, newer, "spherex_qr3")
-    CutoutStore().clear()  # what is needed again is fetched again
+    CutoutStore().clear(everything=True)  # what is needed again is fetched again
     again = ended(jobs.rerun(job.id))
     assert again.phase is jobs.Phase.COMPLETED, again.message
     assert_same(read_spectra(again.result / "spectra.vot"), expected)

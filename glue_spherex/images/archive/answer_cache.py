@@ -127,6 +127,7 @@ class AnswerCache:
         """Forget everything."""
         self._run("DELETE FROM answers")
         self._run("DELETE FROM listings")
+        self._run("VACUUM")
 
     def _run(self, command, values=(), many=False):
         """Rows of a command; none, and a note, if the file cannot be used."""

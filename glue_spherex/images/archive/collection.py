@@ -1,6 +1,8 @@
 """The archive as a collection of images: what is needed is searched, fetched, kept, and opened from disk."""
 
 import os
+import weakref
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from ..index import ImageIndex
 from ..record import read_record
 from ..releases import is_newer
 from ..shared_exposures import each_once, margins_px
+from . import under_way
 from .boxes import REACH_PX, reach_px
 from .client import ArchiveClient
 from .cutout_store import CutoutStore, copy_cutouts
@@ -108,12 +111,13 @@ class IRSACollection:
         self.keep_in = None if keep_in is None else Path(os.path.abspath(keep_in))
         self.answer = self._given_answer = None
         self.notes, self.expected, self._missing = [], 0, []
+        self._end_run = None
 
     def __repr__(self):
         return f"<IRSACollection {self.client.settings.ibe} in {self.store.folder}>"
 
     def __getstate__(self):
-        return {**self.__dict__, "progress": None, "cancelled": None}
+        return {**self.__dict__, "progress": None, "cancelled": None, "_end_run": None}
 
     @property
     def folders(self):
@@ -214,6 +218,8 @@ class IRSACollection:
     def pin(self, result, paths):
         """Never remove files of the store, for as long as a result is there. If that cannot be noted, `notes` say so.
 
+        It ends the run: until then, or as long as there is this collection, nothing that it has given is removed.
+
         Parameters
         ----------
         result : path-like
@@ -228,6 +234,15 @@ class IRSACollection:
         else:
             if missing:
                 self.notes.append(f"cutouts that were removed to make room while it was measured: {len(missing)}.")
+        if self._end_run is not None:
+            self._end_run()
+            self._end_run = None
+
+    def _begin_run(self):
+        """Let nobody remove what is used from now on."""
+        if self._end_run is None:
+            with suppress(OSError, ArchiveError):  # a store that may only be read
+                self._end_run = weakref.finalize(self, os.close, under_way.begin(self.store))
 
     def described(self):
         """What a result says about the archive: JSON-like values."""
@@ -243,6 +258,7 @@ class IRSACollection:
         yield from local
         if not wanted:
             return
+        self._begin_run()
         wanted = sorted(wanted, key=lambda match: (match.record.release, match.record.detector))
         reach = np.array([reach_px(source.shape, self.background_box) for source in sources])
         requests = [(match.record, [sources[k] for k in match.sources], reach[match.sources]) for match in wanted]

@@ -24,11 +24,14 @@ from ..releases import RELEASE_NAME
 from .boxes import PixelBox
 from .cutout_files import check_cutout
 from .errors import ArchiveError
+from .fits_cards import check_sums
 
 #: Files of another version of the store are not read; change it with the meaning of names or contents.
 STORE_VERSION = 1
 #: Size at which the cutouts used least recently are removed, unless another one is given.
 DEFAULT_LIMIT_BYTES = 20_000_000_000
+#: A use is noted if the last one was longer ago.
+NOTED_AFTER_S = 600
 _LOOK_AGAIN_BYTES = 64_000_000  # written between two looks whether the limit is reached
 _ATTEMPTS = 20
 _OBSID = re.compile(r"(\d{4}W\d{2}_\d[A-Z])_\d{4}_\d")
@@ -138,13 +141,15 @@ class CutoutStore:
         return None
 
     def use(self, path):
-        """Note that a file is used; whether it is there and has a possible size."""
+        """Note that a file is used, unless that was noted lately; whether it is there and has a possible size."""
         try:
             status = os.stat(path)
             if status.st_size == 0 or status.st_size % BLOCK:
                 return False
-            # only the time of use: the time of change tells the image index that a file is the same
-            os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+            now = time.time_ns()
+            if now - max(status.st_atime_ns, status.st_mtime_ns) > NOTED_AFTER_S * 10**9:
+                # only the time of use: the time of change tells the image index that a file is the same
+                os.utime(path, ns=(now, status.st_mtime_ns))
         except FileNotFoundError:
             return False
         except OSError:  # a store that may only be read
@@ -176,6 +181,7 @@ class CutoutStore:
 
         def check(path):
             check_cutout(read_record(path), image, box)
+            check_sums(path)
 
         path = self.write(self.image_folder(image) / name, content, check)
         self._written += len(content)
@@ -199,7 +205,7 @@ class CutoutStore:
         Path
         """
         try:
-            part, name = _begun(path.parent)
+            part, name = begun_file(path.parent, "part.fits")
         except OSError as error:
             raise ArchiveError(_not_written(path, error)) from error
         try:
@@ -294,11 +300,17 @@ class CutoutStore:
 
         return verify(self, progress, cancelled)
 
-    def clear(self, pinned=False):
-        """Remove everything; see `glue_spherex.images.archive.eviction.clear`."""
+    def forget_missing_results(self):
+        """Unpin results that are gone; see `glue_spherex.images.archive.eviction.forget_missing_results`."""
+        from .eviction import forget_missing_results
+
+        return forget_missing_results(self)
+
+    def clear(self, everything=False):
+        """Remove what is not needed now; see `glue_spherex.images.archive.eviction.clear`."""
         from .eviction import clear
 
-        return clear(self, pinned)
+        return clear(self, everything)
 
 
 def copy_cutouts(files, folder):
@@ -340,13 +352,19 @@ def copy_cutouts(files, folder):
     return copies
 
 
-def _begun(folder):
-    """A new file in a folder, which is made if need be: another process may just remove it, because it is empty."""
+def begun_file(folder, ending):
+    """A new hidden file in a folder, which is made if need be: another process may just remove it while it is empty.
+
+    Returns
+    -------
+    fd : int
+    path : str
+    """
     attempt = 0
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.mkstemp(prefix=".", suffix=".part.fits", dir=folder)
+            return tempfile.mkstemp(prefix=".", suffix=f".{ending}", dir=folder)
         except FileNotFoundError:
             attempt += 1
             if attempt == _ATTEMPTS:

@@ -1,5 +1,6 @@
 """What is in a cutout store, what may go, and whether all of it is sound."""
 
+import math
 import os
 import re
 import shutil
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 
 from ..errors import ImageFileError
 from ..record import read_record
-from .cutout_store import STORE_VERSION
+from .cutout_store import NOTED_AFTER_S, STORE_VERSION
 from .fits_cards import check_sums
+from .under_way import first_begin
 
 #: A cutout that was used in the last hour may be just about to be measured: it is not removed to make room.
 RECENT_S = 3600
@@ -117,7 +119,8 @@ def prune(store, limit_bytes):
     ----------
     store : CutoutStore
     limit_bytes : int
-        Wanted size of all cutouts. Those that a kept result refers to, and those used within the last hour, stay.
+        Wanted size of all cutouts. Those stay that a kept result refers to, that were used within the last hour, or
+        since a run began that is still under way.
 
     Returns
     -------
@@ -132,13 +135,18 @@ def prune(store, limit_bytes):
         return 0, 0
     removed = freed = 0
     with store.locked():
-        pinned, now = _pinned(store), time.time()
+        pinned, since = _pinned(store), _in_use_since(first_begin(store))
         for path, size, used in sorted(files, key=lambda file: file[2]):
             if freed >= excess:
                 break
-            if path not in pinned and now - used > RECENT_S and not _used_since(path, used) and _remove(path):
+            if path not in pinned and used < since and not _used_since(path, used) and _remove(path):
                 removed, freed = removed + 1, freed + size
     return removed, freed
+
+
+def _in_use_since(begin):
+    """What was used after this time, s, may be in use: for runs under way, the first of which began at `begin`."""
+    return min(time.time() - RECENT_S, begin) - NOTED_AFTER_S
 
 
 def _used_since(path, used):
@@ -221,32 +229,73 @@ def check_file(path, is_image=True):
         )
 
 
-def clear(store, pinned=False):
-    """Remove all cutouts, products and folders of other versions.
+def forget_missing_results(store):
+    """Remove the cutouts that only results refer to that are no longer where they were.
+
+    Results on a disk that is not mounted are among them.
 
     Parameters
     ----------
     store : CutoutStore
-    pinned : bool
-        Also the cutouts that kept results refer to.
+
+    Returns
+    -------
+    results : list of str
+        Those that are gone; they are forgotten.
+    removed : int
+        Files; what may be in use is left for the next `prune`.
+    freed_bytes : int
+    """
+    missing = {result: files for result, files in store.pins().items() if not os.path.exists(result)}
+    for result in missing:
+        store.unpin(result)
+    removed = freed = 0
+    with store.locked():
+        idle = set().union(*missing.values()) - _pinned(store)
+        since = _in_use_since(first_begin(store))
+        for path, size, used in list(files_of(store)):
+            if path in idle and used < since and _remove(path):
+                removed, freed = removed + 1, freed + size
+    return list(missing), removed, freed
+
+
+def clear(store, everything=False):
+    """Remove all cutouts, products and folders of other versions that are not needed now.
+
+    Parameters
+    ----------
+    store : CutoutStore
+    everything : bool
+        Also what kept results refer to, and what may be in use: that of the last hour, and, while a run is under way,
+        what was used since it began, and all products.
 
     Returns
     -------
     removed : int
     freed_bytes : int
+    in_use : int
+        Files that are left because they may be in use.
     """
-    removed = freed = 0
+    removed = freed = in_use = 0
     with store.locked():
-        kept = set() if pinned else _pinned(store)
+        begin = first_begin(store)
+        pinned, since = (set(), math.inf) if everything else (_pinned(store), _in_use_since(begin))
+        products_since = since if everything or begin == math.inf else -math.inf
         for kind in _KINDS:
-            for path, size, _ in list(files_of(store, kind)):
-                if path not in kept and _remove(path):
+            for path, size, used in list(files_of(store, kind)):
+                if path in pinned:
+                    continue
+                if used >= (since if kind == "images" else products_since):
+                    in_use += 1
+                elif _remove(path):
                     removed, freed = removed + 1, freed + size
         others = _other_versions(store)
         for folder, size in others.items():
             shutil.rmtree(folder, ignore_errors=True)
             freed += size
         shutil.rmtree(store.layouts, ignore_errors=True)
-        if pinned:
+        for note in store.calibrations.glob("*/.no_*"):  # that the archive has no such product
+            _remove(note)
+        if everything:
             shutil.rmtree(store.current / "pins", ignore_errors=True)
-    return removed, freed
+    return removed, freed, in_use
