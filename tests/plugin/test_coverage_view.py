@@ -5,7 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from glue_spherex.plugin.coverage.lines import circle, graticule, outlines
+from glue_spherex.plugin.coverage.lines import circle, graticule, in_sight, outlines
 from glue_spherex.plugin.coverage.view import SkyView
 
 
@@ -184,3 +184,29 @@ def test_outlines_that_hold_the_whole_view_stay():
     assert 1 in owners
     crossing = segments[owners.tolist().index(1)]
     assert crossing[:, 0].min() < view.nx
+
+
+@pytest.mark.parametrize("dec", [-88, -85, -80, -60, 5, 70, 80, 85, 88])
+def test_lines_over_the_seam_near_a_pole_stay_on_their_image(dec):
+    """There the sky is narrower than a third of its equator: every point drawn is one of the image's surroundings."""
+    view = SkyView(40, 0, 1e9)
+    for ra in (215.0, 219.0, 220.0, 221.5, 40.0):
+        segments, owners = outlines(view, squares([ra], [dec], 1.75))
+        assert len(owners) >= 1
+        for x, y in np.moveaxis(segments, -1, 1):
+            between = np.linspace(0, 1, 9)[:, None]
+            places = (x[:-1] + between * np.diff(x)).ravel(), (y[:-1] + between * np.diff(y)).ravel()
+            away = SkyCoord(*view.sky(*places), unit="deg").separation(SkyCoord(ra, dec, unit="deg"))
+            assert away.deg.max() < 4  # half its diagonal is 2.5 deg, and straight lines do not bend with the sky
+
+
+@pytest.mark.parametrize("dec", [-86, -80, 80, 86])
+def test_circles_over_the_seam_near_a_pole_stay_round(dec):
+    view = SkyView(40, 0, 1e9)
+    parts = in_sight(view, *view.pixels(*circle(220.0, dec, 3.0)))
+    assert len(parts) > 1
+    for part in parts:
+        between = np.linspace(0, 1, 9)[:, None, None]
+        x, y = (part[:-1] + between * np.diff(part, axis=0)).reshape(-1, 2).T
+        away = SkyCoord(*view.sky(x, y), unit="deg").separation(SkyCoord(220, dec, unit="deg"))
+        assert away.deg == pytest.approx(np.full(len(x), 3.0), abs=0.3)

@@ -144,9 +144,28 @@ def in_sight(view, x, y):
     known = np.isfinite(points).all(axis=1)
     broken = ~(known[1:] & known[:-1])
     if view.all_sky:
-        broken |= np.abs(np.diff(x)) > view.ellipse[2] / 3
+        broken |= _over_the_seam(view, x, y)
     parts = np.split(points, np.flatnonzero(broken) + 1)
     return [part for part in parts if len(part) > 1 and _touches(view, part)]
+
+
+def _over_the_seam(view, x, y):
+    """Whether each step of lines on the whole sky goes from one side of its edge to the other.
+
+    Near a pole all of the sky is narrow: steps are compared with its width at their height, that is in longitude.
+
+    Parameters
+    ----------
+    view : SkyView
+    x, y : ndarray, shape (..., n)
+
+    Returns
+    -------
+    ndarray of bool, shape (..., n - 1)
+    """
+    width = view.row_width(y)
+    turns = np.where(width > 1e-3, (x - view.ellipse[0]) / np.maximum(width, 1e-3), 0.0)
+    return np.abs(np.diff(turns)) > 0.5
 
 
 def _touches(view, points):
@@ -197,7 +216,7 @@ def outlines(view, corners):
     whole = np.isfinite(segments).all(axis=(1, 2))
     jumping = np.zeros(len(numbers), bool)
     if view.all_sky:
-        jumping = (np.abs(np.diff(x, axis=1)) > view.ellipse[2] / 3).any(axis=1)
+        jumping = _over_the_seam(view, x, y).any(axis=1)
     low, high = segments.min(axis=1), segments.max(axis=1)
     seen = whole & ~jumping & (high >= 0).all(axis=1) & (low[:, 0] <= view.nx) & (low[:, 1] <= view.ny)
     pieces, owners = _pieces(view, segments[jumping & whole], numbers[jumping & whole])
@@ -215,6 +234,6 @@ def _pieces(view, segments, numbers):
     if not len(segments):
         return np.zeros((0, 5, 2)), np.zeros(0, int)
     first, last = segments[:, :-1], segments[:, 1:]
-    kept = np.abs(last[..., 0] - first[..., 0]) <= view.ellipse[2] / 3
+    kept = ~_over_the_seam(view, segments[..., 0], segments[..., 1])
     sides = np.stack([first, *[last] * 4], axis=2)[kept]  # (k, 5, 2)
     return sides, np.repeat(numbers, kept.sum(axis=1))

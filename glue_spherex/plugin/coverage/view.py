@@ -85,6 +85,21 @@ class SkyView:
         width = _MOLLWEIDE_DEG / self.scale_deg
         return (self.nx - 1) / 2, (self.ny - 1) / 2 - self._equator_px, width, width / 2
 
+    def row_width(self, y):
+        """Width of the whole sky at a height of the window.
+
+        Parameters
+        ----------
+        y : array_like
+
+        Returns
+        -------
+        ndarray, pixels
+            0 above and below the sky.
+        """
+        _, y0, width, height = self.ellipse
+        return width * np.sqrt(np.clip(1 - (2 * (np.asarray(y, float) - y0) / height) ** 2, 0, 1))
+
     def pixels(self, ra, dec):
         """Where positions are in the window.
 
