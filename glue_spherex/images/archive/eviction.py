@@ -281,7 +281,7 @@ def clear(store, everything=False):
         begin = first_begin(store)
         pinned, since = (set(), math.inf) if everything else (_pinned(store), _in_use_since(begin))
         products_since = since if everything or begin == math.inf else -math.inf
-        for kind in _KINDS:
+        for kind in (*_KINDS, "layouts"):
             for path, size, used in list(files_of(store, kind)):
                 if path in pinned:
                     continue
@@ -293,7 +293,6 @@ def clear(store, everything=False):
         for folder, size in others.items():
             shutil.rmtree(folder, ignore_errors=True)
             freed += size
-        shutil.rmtree(store.layouts, ignore_errors=True)
         for note in store.calibrations.glob("*/.no_*"):  # that the archive has no such product
             _remove(note)
         if everything:
