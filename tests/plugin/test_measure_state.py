@@ -651,7 +651,7 @@ def test_faults_when_handing_in_are_told(ready, monkeypatch, tmp_path, no_job_pr
 
 def test_a_store_that_is_locked(ready, no_job_processes):
     first = ready.submit()
-    [path] = default_home().glob("*.sqlite*")
+    path = default_home() / "jobs.sqlite"
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:

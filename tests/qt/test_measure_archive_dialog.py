@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("pyvo")
 
 from glue.core.application_base import Application
+from glue.core.message import ApplicationClosedMessage
 from glue_qt.utils import process_events
 from qtpy.QtCore import QPoint, Qt
 
@@ -14,6 +15,7 @@ from glue_spherex.images.archive import ArchiveChoice
 from glue_spherex.images.simulation.archive_server import Answer
 from glue_spherex.jobs import jobs, request
 from glue_spherex.qt import open_dialogs
+from glue_spherex.qt.job_monitor import WindowJobs
 from glue_spherex.qt.measure_dialog import measure_dialog
 
 RA, DEC = 150.1, 2.2
@@ -21,7 +23,9 @@ RA, DEC = 150.1, 2.2
 
 @pytest.fixture
 def session():
-    return Application().session
+    made = Application().session
+    yield made
+    made.hub.broadcast(ApplicationClosedMessage(None))
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def with_archive(qtbot, dialog, wait_for):
 
 def test_from_the_archive_to_a_job(qtbot, opened, listed, no_job_processes, monkeypatch, wait_for):
     followed = []
-    monkeypatch.setattr("glue_spherex.qt.job_monitor.follow_job", lambda *args, **kwargs: followed.append(args))
+    monkeypatch.setattr(WindowJobs, "follow", lambda self, job_id, load=False: followed.append(job_id))
     dialog = opened(text=f"{RA} {DEC} star")
     fields = dialog.request_form.fields
     assert not fields["archive_release"].isVisible()
@@ -87,15 +91,16 @@ def test_from_the_archive_to_a_job(qtbot, opened, listed, no_job_processes, monk
     assert dialog.chart.counts == dialog.chart.to_fetch == (5,) * 6
     assert "30 to fetch · 309 MB to move · about " in line.label.text()
     assert dialog.plan_label.text() == "1 source · 30 images · 30 measurements · measuring time not known yet"
-    assert line.button.text() == "Ask again"
+    assert line.button.text() == "Ask the archive again"
     before = len(listed.archive.requests)
     fields["archive_fields"].setCurrentIndex(1)
     settled(dialog, wait_for)
     assert dialog.chart.counts == (5,) * 6
     assert len(listed.archive.requests) == before  # what was answered serves
     click(qtbot, dialog.measure_button)
+    wait_for(lambda: followed and dialog.measure_button.text() == "Measure", process_events)
     [job] = jobs()
-    assert followed[0][1] == job.id
+    assert followed == [job.id]
     asked, _ = request(job.id)
     assert (asked.archive, asked.image_folders, asked.keep_cutouts) == (ArchiveChoice(fields="wide"), (), True)
     again = opened(text=f"{RA} {DEC} star")
@@ -118,7 +123,7 @@ def test_an_archive_that_cannot_be_reached(qtbot, opened, listed, wait_for):
     assert "status 404" in line.label.text()
     assert "color" in line.label.styleSheet()
     assert dialog.measure_button.isEnabled()
-    assert line.button.text() == "Ask again"
+    assert line.button.text() == "Ask the archive again"
     listed.archive.services.update({"/SIA": answers[0], "/TAP/sync": answers[1]})
     click(qtbot, line.button)
     settled(dialog, wait_for)

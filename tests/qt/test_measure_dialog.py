@@ -1,25 +1,30 @@
+import sqlite3
 import threading
 
 import numpy as np
 import pytest
 from glue.core import Data
 from glue.core.application_base import Application
+from glue.core.message import ApplicationClosedMessage
 from glue_qt.utils import process_events
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from glue_spherex.io import TargetListError
-from glue_spherex.jobs import jobs, request
+from glue_spherex.jobs import JobStore, jobs, request
 from glue_spherex.plugin.focus import focus_row
 from glue_spherex.plugin.measuring.planning import PlanRequest
 from glue_spherex.qt import open_dialogs
+from glue_spherex.qt.job_monitor import WindowJobs
 from glue_spherex.qt.measure_dialog import measure_dialog
 from glue_spherex.qt.measure_dialog.plan_table import HEADERS
 
 
 @pytest.fixture
 def session():
-    return Application().session
+    made = Application().session
+    yield made
+    made.hub.broadcast(ApplicationClosedMessage(None))
 
 
 @pytest.fixture
@@ -41,9 +46,7 @@ def middle(field):
 def followed(monkeypatch):
     """What the job monitor was asked to follow."""
     asked = []
-    monkeypatch.setattr(
-        "glue_spherex.qt.job_monitor.follow_job", lambda session, job_id, load=False: asked.append((job_id, load))
-    )
+    monkeypatch.setattr(WindowJobs, "follow", lambda self, job_id, load=False: asked.append((job_id, load)))
     return asked
 
 
@@ -75,6 +78,13 @@ def click(qtbot, button):
     process_events()
 
 
+def measure(qtbot, dialog, wait_for):
+    """Press Measure, and wait until the measurement has been handed in."""
+    assert dialog.measure_button.isEnabled()
+    click(qtbot, dialog.measure_button)
+    wait_for(lambda: dialog.measure_button.text() == "Measure", process_events)
+
+
 def catalogue(n=4):
     return Data(label="catalogue", ra=150.0 + 0.01 * np.arange(n), dec=np.linspace(2, 2.03, n))
 
@@ -102,7 +112,7 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     assert dialog.measure_button.isEnabled()
     assert dialog.status_label.text() == ""
     click(qtbot, dialog.load_box)
-    click(qtbot, dialog.measure_button)
+    measure(qtbot, dialog, wait_for)
     [job] = jobs()
     assert followed == [(job.id, False)]
     assert job.id in dialog.status_label.text()
@@ -116,7 +126,7 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     qtbot.keyClicks(dialog.method_form.fields["title"], "again")
     settled(dialog, wait_for)
     assert dialog.measure_button.isEnabled()
-    click(qtbot, dialog.measure_button)
+    measure(qtbot, dialog, wait_for)
     assert next(job.title for job in jobs()) == "again"
 
 
@@ -422,7 +432,7 @@ def test_run_again_with_changes(qtbot, opened, field, middle, followed, no_job_p
     dialog.method_form.fields["background_box"].selectAll()
     qtbot.keyClicks(dialog.method_form.fields["background_box"], "31")
     settled(dialog, wait_for)
-    click(qtbot, dialog.measure_button)
+    measure(qtbot, dialog, wait_for)
     assert request(followed[0][0])[0].settings.background_box == 31
 
 
@@ -435,9 +445,105 @@ def test_faults_are_told_in_the_dialog(qtbot, opened, field, middle, monkeypatch
         raise RuntimeError("the roof leaks")
 
     monkeypatch.setattr("glue_spherex.plugin.measuring.state.submit", broken)
-    click(qtbot, dialog.measure_button)
+    measure(qtbot, dialog, wait_for)
     assert dialog.status_label.text() == "Handing the measurement in failed: the roof leaks"
     assert dialog.measure_button.isEnabled()
+
+
+@pytest.fixture
+def locked(monkeypatch, no_job_processes):
+    """``locked(seconds)``: lock the store of jobs, for which others wait so long; gives the connection."""
+    opened = []
+
+    def lock(seconds):
+        with JobStore() as store:
+            path = store.path
+        monkeypatch.setitem(JobStore.__init__.__kwdefaults__, "busy_seconds", seconds)
+        opened.append(sqlite3.connect(path, isolation_level=None))
+        opened[-1].execute("BEGIN IMMEDIATE")
+        return opened[-1]
+
+    yield lock
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def ready(opened, field, middle, wait_for):
+    """The dialog with a target and images."""
+    dialog = opened(text=middle)
+    dialog.state.request.add_folder(str(field.folder / "images"))
+    settled(dialog, wait_for)
+    return dialog
+
+
+def test_the_window_lives_while_a_measurement_is_handed_in(qtbot, ready, locked, followed, wait_for):
+    """The store is locked by another program."""
+    lock, ticks = locked(600), []
+    timer = QTimer(interval=0)
+    timer.timeout.connect(lambda: ticks.append(1))
+    click(qtbot, ready.measure_button)
+    assert (ready.measure_button.text(), ready.measure_button.isEnabled()) == ("Handing in…", False)
+    timer.start()
+    wait_for(lambda: len(ticks) > 20, process_events)  # the lock is not released yet
+    timer.stop()
+    assert (ready.measure_button.text(), followed) == ("Handing in…", [])
+    lock.rollback()
+    wait_for(lambda: ready.measure_button.text() == "Measure", process_events)
+    [job] = jobs()
+    assert followed == [(job.id, True)]
+    assert job.id in ready.status_label.text()
+    assert not ready.measure_button.isEnabled()
+
+
+def test_what_is_changed_while_a_measurement_is_handed_in_can_be_measured(qtbot, ready, locked, followed, wait_for):
+    lock = locked(600)
+    click(qtbot, ready.measure_button)
+    qtbot.keyClicks(ready.method_form.fields["title"], "another")
+    settled(ready, wait_for)
+    assert not ready.measure_button.isEnabled()
+    lock.rollback()
+    wait_for(lambda: ready.measure_button.text() == "Measure", process_events)
+    measured = [job.title for job in jobs()]
+    assert len(measured) == 1
+    assert measured != ["another"]
+    measure(qtbot, ready, wait_for)
+    assert "another" in [job.title for job in jobs()]
+
+
+def test_closing_while_a_measurement_is_handed_in(qtbot, ready, locked, followed, wait_for):
+    """It is handed in, and followed."""
+    lock = locked(600)
+    click(qtbot, ready.measure_button)
+    click(qtbot, ready.close_button)
+    assert ready not in open_dialogs._open
+    lock.rollback()
+    wait_for(lambda: followed, process_events)
+    assert [(job.id, True) for job in jobs()] == followed
+
+
+def test_closing_glue_while_a_measurement_is_handed_in(qtbot, ready, locked, followed, session, wait_for):
+    lock = locked(600)
+    click(qtbot, ready.measure_button)
+    session.hub.broadcast(ApplicationClosedMessage(None))
+    lock.rollback()
+    wait_for(jobs, process_events)
+    process_events()
+    assert followed == []
+
+
+def test_a_measurement_that_cannot_be_handed_in_is_told(qtbot, ready, locked, session, wait_for):
+    locked(0.01)
+    measure(qtbot, ready, wait_for)
+    assert "locked" in ready.status_label.text()
+    assert "color" in ready.status_label.styleSheet()
+    assert ready.measure_button.isEnabled()
+    state = WindowJobs.of(session).state
+    click(qtbot, ready.measure_button)
+    click(qtbot, ready.close_button)
+    wait_for(lambda: "was not handed in" in state.notice, process_events)
+    assert "locked" in state.notice
+    assert state.failed
 
 
 @pytest.mark.parametrize("size", [(1000, 700), (860, 520), (1400, 900)])

@@ -5,7 +5,7 @@ import pytest
 from glue_qt.app import GlueApplication
 from glue_qt.utils import process_events
 from glue_qt.viewers.scatter import ScatterViewer
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QModelIndex, QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -50,13 +50,25 @@ def lasso(viewer, data, n):
 
 def right_click_action(application, layer, text):
     """Choose an entry of the menu that a right-click on a layer shows."""
-    tree = application._layer_widget
-    tree.ui.layerTree.set_selected_layers([layer])
+    tree = application._layer_widget.ui.layerTree
+    tree.expandAll()
+    (index,) = [index for index in indices_of(tree.model()) if tree.model().glue_data([index])[0] is layer]
+    tree.scrollTo(index)
+    QTest.mouseClick(tree.viewport(), Qt.LeftButton, pos=tree.visualRect(index).center())
     process_events()
-    (action,) = [action for action in tree.ui.layerTree.actions() if action.text() == text]
+    assert tree.selected_layers() == [layer]
+    (action,) = [action for action in tree.actions() if action.text() == text]
     assert action.isEnabled()
     action.trigger()
     process_events()
+
+
+def indices_of(model, parent=None):
+    """All lines of a tree below a line."""
+    parent = parent or QModelIndex()
+    for row in range(model.rowCount(parent)):
+        index = model.index(row, 0, parent)
+        yield from (index, *indices_of(model, index))
 
 
 def open_dialog():
@@ -78,9 +90,26 @@ def hand_in(application, catalogue, small_field, qtbot, load):
     qtbot.waitUntil(lambda: dialog.state.is_planned and dialog.measure_button.isEnabled(), timeout=PATIENCE)
     assert len(dialog.state.plan.lines) == 10
     QTest.mouseClick(dialog.measure_button, Qt.LeftButton)
+    qtbot.waitUntil(lambda: bool(jobs()), timeout=PATIENCE)
     (job,) = jobs()
     dialog.close()
     return rows, job.id
+
+
+def test_a_single_subset_is_measured(application, catalogue, small_field):
+    """That of one dataset, below its group in the list of layers."""
+    data, viewer = catalogue
+    application.load_data(str(small_field.targets))
+    rows = lasso(viewer, data, 4)
+    (group,) = application.data_collection.subset_groups
+    (subset,) = [subset for subset in group.subsets if subset.data is data]
+    assert len(application.data_collection) == len(group.subsets) == 2
+    right_click_action(application, subset, "Measure SPHEREx spectra…")
+    dialog = open_dialog()
+    assert dialog.state.target.layer is subset
+    wanted = np.asarray(data["label"])[rows].tolist()
+    assert [dialog.table.row_texts(row)[0] for row in range(len(dialog.state.lines))] == wanted
+    dialog.close()
 
 
 def wait_for_end(monitor, job_id, qtbot):

@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import datetime
+from functools import partial
 
 from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core import Subset, message
@@ -286,46 +287,66 @@ class MeasureState(ModelFields, HubListener):
         return f"{what}, {datetime.now():%Y-%m-%d %H:%M}"
 
     def submit(self):
-        """Hand the measurement in.
+        """Hand the measurement in, and wait until that is done.
 
         Returns
         -------
         glue_spherex.jobs.Job or None
             None if it could not be done; `status` says why.
         """
+        hand_in = self.handing_in()
+        if hand_in is None:
+            return None
+        try:
+            job, fault = hand_in()
+        except (ValueError, OSError) as error:
+            return self._fail(sentence_of(error))
+        self.take_job(job, fault)
+        return job
+
+    def handing_in(self):
+        """What hands the measurement in, as it is put together now.
+
+        Returns
+        -------
+        callable() -> (Job, str), or None
+            To be called in any thread; what it gives is for `take_job`. It raises a ValueError or OSError if it cannot
+            be done. None if something is missing or wrong; `status` says what.
+        """
         self.refresh()
         problems = self.problems()
         if problems:
             return self._fail(" ".join(problems.values()))
         request = self.request
-        try:
-            job = submit(
-                self.targets,
-                request.image_folders,
-                request.folder("calibration"),
-                request.settings(),
-                title=request.title.strip() or self.default_title,
-                workers=request.n_workers(),
-                scheduler=request.scheduler.strip() or None,
-                flux_correction=request.flux_correction,
-                spectrum_format=request.spectrum_format,
-                output=request.folder("output"),
-                origin=self._origin(),
-                archive=request.archive_choice(),
-                keep_cutouts=request.keep_cutouts,
-            )
-        except (ValueError, OSError) as error:
-            return self._fail(sentence_of(error))
-        self._tell(
+        calibration = request.folder("calibration")
+        options = {
+            "title": request.title.strip() or self.default_title,
+            "workers": request.n_workers(),
+            "scheduler": request.scheduler.strip() or None,
+            "flux_correction": request.flux_correction,
+            "spectrum_format": request.spectrum_format,
+            "output": request.folder("output"),
+            "origin": self._origin(),
+            "archive": request.archive_choice(),
+            "keep_cutouts": request.keep_cutouts,
+        }
+        measurement = self.targets, request.image_folders, calibration, request.settings()
+        folders = request.known_folders, request.image_folders, calibration or "", request.archive_values()
+        return partial(_hand_in, measurement, options, folders)
+
+    def take_job(self, job, fault=""):
+        """Say that a measurement was handed in.
+
+        Parameters
+        ----------
+        job : glue_spherex.jobs.Job
+        fault : str
+            What went wrong beside it, as a sentence.
+        """
+        text = (
             f"Job {job.id} was handed in: {job.title}. Look at it in the Job monitor, or change something to measure "
-            "again."
         )
-        try:
-            calibration = request.folder("calibration") or ""
-            remember_folders(request.known_folders, request.image_folders, calibration, request.archive_values())
-        except (OSError, ValueError) as error:
-            self._tell(f"{self.status} The folders cannot be remembered for the next time: {error}.")
-        return job
+        self._tell(f"{text}again. {fault}".rstrip())
 
     def _origin(self):
         """Where the targets come from, for the record."""
@@ -363,3 +384,13 @@ class MeasureState(ModelFields, HubListener):
 
 def _is_gone(folder):
     return not os.path.isdir(folder)
+
+
+def _hand_in(measurement, options, folders):
+    """Hand a measurement in, and remember its folders; the job, and why these cannot be remembered."""
+    job = submit(*measurement, **options)
+    try:
+        remember_folders(*folders)
+    except (OSError, ValueError) as error:
+        return job, f"The folders cannot be remembered for the next time: {error}."
+    return job, ""

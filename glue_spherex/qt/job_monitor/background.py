@@ -19,7 +19,7 @@ class Background(QtCore.QObject):
         self._closed = False
         self._done.connect(self._deliver)
 
-    def run(self, work, then, failed):
+    def run(self, work, then, failed, surely=False):
         """Do something, and tell the outcome.
 
         Parameters
@@ -30,12 +30,14 @@ class Background(QtCore.QObject):
             Called in the thread of the window.
         failed : callable(error)
             The same, with the exception.
+        surely : bool
+            Whether it is done also if this is closed meanwhile; nothing is told then.
         """
         if not self._closed:
-            self._thread.submit(self._work, work, then, failed)
+            self._thread.submit(self._work, work, then, failed, surely)
 
-    def _work(self, work, then, failed):
-        if self._closed:
+    def _work(self, work, then, failed, surely):
+        if self._closed and not surely:
             return
         try:
             outcome = then, work(), None

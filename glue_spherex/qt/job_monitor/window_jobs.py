@@ -64,7 +64,7 @@ class WindowJobs(QtCore.QObject, HubListener):
         self.session = session
         self.state = JobMonitorState()
         self._followed, self._previews, self._adopted = {}, {}, set()
-        self._store, self.background = StoreView(), Background()
+        self._store, self.background, self._handing_in = StoreView(), Background(), Background()
         self._looking = self._reading = False
         self._again, self._not_before = True, 0.0
         self._timer = QtCore.QTimer(self, interval=LOOK_MS)
@@ -94,6 +94,7 @@ class WindowJobs(QtCore.QObject, HubListener):
         self._timer.stop()
         self.session.hub.unsubscribe_all(self)
         self.background.close(self._store.close)
+        self._handing_in.close()
         _of_session.pop(self.session, None)
 
     # -- the store ----------------------------------------------------------------------------------------------------
@@ -148,6 +149,25 @@ class WindowJobs(QtCore.QObject, HubListener):
     def _did(self, outcome):
         self.state.say(*outcome)
         self.look_again()
+
+    def hand_in(self, work, then, failed, load=False):
+        """Hand a measurement in, in a thread of its own; that is done also if the window is closed meanwhile.
+
+        Parameters
+        ----------
+        work : callable() -> (Job, str)
+        then : callable(outcome)
+            What `work` gave; the job is followed then.
+        failed : callable(error)
+        load : bool
+            Whether the result is loaded as soon as the job is completed.
+        """
+
+        def done(outcome):
+            self.follow(outcome[0].id, load)
+            then(outcome)
+
+        self._handing_in.run(work, done, failed, surely=True)
 
     # -- the end of jobs ----------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class ArchiveLine(QtWidgets.QWidget):
         notes = [] if part is None else [*part.notes[:_FEW_NOTES]]
         self.label.setToolTip(plain_tip("\n".join([*notes, _ABOUT])))
         known = part is not None and part.asked is not None
-        self.button.setText("Ask again" if known or fault else "Ask the archive")
+        self.button.setText("Ask the archive again" if known or fault else "Ask the archive")
         self.button.setToolTip("Search the archive for images of the targets, over the network; nothing is fetched yet")
         self.button.setEnabled(state.plan_request() is not None and not state.planning)
 

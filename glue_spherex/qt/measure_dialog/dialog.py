@@ -7,6 +7,7 @@ from qtpy import QtCore, QtWidgets
 
 from ...plugin.measuring.background_work import LatestWork
 from ...plugin.measuring.planning import plan_text
+from ...plugin.measuring.sentences import sentence_of
 from ...plugin.measuring.state import MeasureState
 from ..cutout_viewer.canvas import told
 from ..open_dialogs import keep_open, push_button, status_line, window_of
@@ -75,6 +76,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.setWindowTitle("SPHEREx: Measure spectra")
         self.setWindowFlag(QtCore.Qt.WindowMaximizeButtonHint)
         self._asked = self._stopped = self._handed_in = self._handed_in_request = None
+        self._open, self._handing_in = True, False
         self._count_number = self._look_up_number = 0
         self._counting, self._looking_up = Delivery(self), Delivery(self)
         self._asking = False  # whether the archive is being asked
@@ -188,16 +190,40 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
     @told
     def _measure(self, *args):
         """Handing the measurement in."""
-        self._settling.stop()
-        job = self.state.submit()
-        if job is None:
-            self.settle()
-            return
-        self._handed_in, self._handed_in_request = job.id, self.state.plan_request()
-        self.settle()
-        from ..job_monitor import follow_job
+        from ..job_monitor import WindowJobs
 
-        follow_job(self.state.session, job.id, load=self.state.load_result)
+        self._settling.stop()
+        work = self.state.handing_in()
+        if work is not None:
+            self._handing_in, self._handed_in_request = True, self.state.plan_request()
+            self.tell("", failed=False)
+            jobs = WindowJobs.of(self.state.session)
+            jobs.hand_in(work, self._on_handed_in, self._on_not_handed_in, load=self.state.load_result)
+        self.settle()
+
+    @told
+    def _on_handed_in(self, outcome):
+        """Handing the measurement in."""
+        if not self._open:
+            return  # the job monitor tells of it
+        self._handing_in = False
+        if self._handed_in_request is not None:  # else something was changed meanwhile
+            self._handed_in = outcome[0].id
+        self.state.take_job(*outcome)
+        self.settle()
+
+    def _on_not_handed_in(self, error):
+        text = f"Handing the measurement in failed: {error or type(error).__name__}"
+        if isinstance(error, ValueError | OSError):
+            text = sentence_of(error)
+        if not self._open:
+            from ..job_monitor import WindowJobs
+
+            WindowJobs.of(self.state.session).say(f"The measurement was not handed in: {text}", failed=True)
+            return
+        self._handing_in = False
+        self.tell(text)
+        self._show_status()
 
     @told
     def _show_monitor(self, *args):
@@ -232,15 +258,15 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
             self.state.target.found = targets
             self.settle()
 
-    def tell(self, text):
+    def tell(self, text, failed=True):
         """Say what could not be done."""
-        self.state.failed, self.state.status = True, text
+        self.state.failed, self.state.status = failed, text
 
     # -- counting images ----------------------------------------------------------------------------------------------
 
     def _on_change(self, *args):
-        self._handed_in = None
-        self.state.failed, self.state.status = False, ""
+        self._handed_in = self._handed_in_request = None
+        self.tell("", failed=False)
         self._settling.start()
 
     @told
@@ -347,8 +373,11 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
     def _show_status(self, *args):
         """Showing what is missing."""
         problems = list(self.state.problems().values())
-        self.measure_button.setEnabled(not problems and self._handed_in is None)
-        if problems:
+        self.measure_button.setEnabled(not problems and self._handed_in is None and not self._handing_in)
+        self.measure_button.setText("Handing in…" if self._handing_in else "Measure")
+        if self._handing_in:
+            tip = "The job is being handed in. This window can be closed meanwhile"
+        elif problems:
             tip = "Missing: " + " ".join(problems)
         elif self._handed_in:
             tip = f"This was handed in as job {self._handed_in}; change something to measure again."
@@ -364,6 +393,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def _on_finished(self, result):
+        self._open = False
         self._settling.stop()
         self._count_work.close()
         self._look_up_work.close()
