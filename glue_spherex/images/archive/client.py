@@ -161,48 +161,50 @@ class ArchiveClient:
             session.close()
 
     def _ask(self, request, max_bytes, cancelled):
-        """All attempts of a request."""
+        """All attempts of a request; waits that the archive asks for are none, but are not without end either."""
         most = self.settings.max_bytes if max_bytes is None else max_bytes
         stop = cancelled or (lambda: False)
-        attempt = 0
+        host, attempt, waited_s = self._host(request.url), 1, 0.0
         while True:
-            attempt += 1
-            host = self._host(request.url)
-            host.wait_for_opening(request.url, self.settings.longest_wait_s, stop)
             try:
                 received = self._attempt(request, host, most, stop)
             except _Again as again:
+                longest_wait_s = self.settings.longest_wait_s
                 if again.unreachable:
                     host.missed()
                     given_up = not host.patient(self.settings.patience_s)
+                elif again.wait_s:
+                    waited_s += again.wait_s
+                    given_up = again.wait_s > longest_wait_s or waited_s > self.settings.attempts * longest_wait_s
                 else:
                     given_up = attempt >= self.settings.attempts
-                wait_s = self._wait_s(attempt, again.wait_s)
-                if again.wait_s is not None:
-                    host.close_for(wait_s)  # all other requests wait too
-                if given_up or wait_s > self.settings.longest_wait_s:
+                if given_up:
                     raise again.error from again.__cause__
-                pause(wait_s, stop)
+                if not again.wait_s:  # otherwise it waits for its turn
+                    pause(self._backoff_s(attempt), stop)
+                    attempt += 1
             else:
                 host.answered()
                 return received
 
-    def _wait_s(self, attempt, asked_s):
-        """How long to wait before the next attempt: longer each time, never the same for two, never less than asked."""
-        backoff = min(self.settings.backoff_s * 2.0 ** min(attempt - 1, 20), self.settings.longest_wait_s)
-        backoff *= random.uniform(0.5, 1.0)
-        return backoff if asked_s is None else max(asked_s * random.uniform(1.0, 1.1), backoff)
+    def _backoff_s(self, attempt):
+        """How long to wait before the next attempt: longer each time, never the same for two."""
+        wait_s = min(self.settings.backoff_s * 2.0 ** min(attempt - 1, 20), self.settings.longest_wait_s)
+        return wait_s * random.uniform(0.5, 1.0)
 
     def _attempt(self, request, host, most, stop):
         """One attempt: redirects are followed, within the archive."""
-        url, began = request.url, time.monotonic()
+        url, longest_s = request.url, self.settings.longest_s
         try:
             for _ in range(_MOST_REDIRECTS + 1):
                 self._check_permitted(url, request.url)
-                with host.turn(stop):
-                    received, url = unless_stopped(partial(self._exchange, url, request, most, stop, began), stop)
+                with host.turn(request.url, self.settings.longest_wait_s, stop):
+                    exchange = partial(self._exchange, url, request, host, most, stop)
+                    received, url = unless_stopped(exchange, stop, longest_s)
                 if received is not None:
                     return received
+        except TimeoutError as error:
+            raise _Again(ArchiveError(f"{request.url}: not complete after {longest_s:g} s.")) from error
         except requests.exceptions.SSLError as error:
             raise ArchiveError(
                 f"{url}: there is no secure connection to the server ({_cause(error)}); refused."
@@ -223,11 +225,13 @@ class ArchiveClient:
             raise ArchiveError(f"{url}: the request failed ({_cause(error)}).") from error
         raise ArchiveError(f"{request.url}: the server sends from one address to the next, without end; refused.")
 
-    def _exchange(self, url, request, most, stop, began):
+    def _exchange(self, url, request, host, most, stop):
         """What an address answers; None and the next address if it sends on to one."""
+        end = time.monotonic() + self.settings.longest_s
         with self._send(url, request) as response:
             if response.status_code not in _REDIRECTS:
-                return self._read(response, request, most, stop, began), url
+                self._check_status(response, request, host)
+                return self._read(response, request, most, stop, end), url
             return None, urljoin(url, response.headers.get("Location", ""))
 
     def _send(self, url, request):
@@ -255,9 +259,8 @@ class ArchiveClient:
             self._proxies[host] = {} if here else requests.utils.get_environ_proxies(url)
         return self._proxies[host]
 
-    def _read(self, response, request, most, stop, began):
+    def _read(self, response, request, most, stop, end):
         """The content of an answer, after checks that it is what was asked for."""
-        self._check_status(response, request)
         start, size, length = request.expected(response)
         if length is not None and length > most:
             raise AnswerTooLarge(f"{request.url}: the answer has {length} bytes; at most {most} are accepted.")
@@ -270,20 +273,22 @@ class ArchiveClient:
                 raise AnswerTooLarge(f"{request.url}: the answer has more than {most} bytes; no more are accepted.")
             if stop():
                 raise ArchiveStopped(f"{request.url}: cancelled.")
-            if time.monotonic() - began > self.settings.longest_s:
-                raise _Again(ArchiveError(f"{request.url}: not complete after {self.settings.longest_s:g} s."))
+            if time.monotonic() > end:
+                raise TimeoutError
             pieces.append(piece)
         if length is not None and received != length:
             raise _Again(ArchiveError(f"{request.url}: {received} of {length} bytes came; try again."))
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Received(b"".join(pieces), start, size, headers)
 
-    def _check_status(self, response, request):
+    def _check_status(self, response, request, host):
         status, url = response.status_code, request.url
         if status in _BUSY:
             wait_s = _retry_after_s(response.headers.get("Retry-After"))
+            if wait_s or status == 429:
+                host.busy(wait_s or self.settings.backoff_s)  # all other requests wait too
             text = f"{url}: the archive is busy (status {status})"
-            text += "; try again later." if wait_s is None else f" and asks to come back in {wait_s:.0f} s."
+            text += f" and asks to come back in {wait_s:.0f} s." if wait_s else "; try again later."
             raise _Again(ArchiveBusy(text), wait_s)
         if status in _PASSING:
             raise _Again(ArchiveError(f"{url}: the archive has a fault (status {status}); try again later."))

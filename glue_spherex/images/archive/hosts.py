@@ -1,13 +1,18 @@
 """One host of the archive: how many requests it gets at once, and when it wants none."""
 
+import random
 import threading
 import time
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from math import inf
 
 from .errors import ArchiveBusy, ArchiveStopped
 
 _SLICE_S = 0.1  # how often a wait looks whether it is cancelled
+_LONGEST_CLOSED_S = 300.0  # however long a host wants no requests, it gets one then: it may have erred
+_SPREAD, _WIDEST_SPREAD_S = 0.5, 5.0  # of a wait, until all that wait have begun again
+_GOOD_FOR_MORE = 10  # answers without a refusal, for one more request at once
 
 
 class Host:
@@ -17,46 +22,79 @@ class Host:
     ----------
     at_once : int
         Most requests at the same time.
+
+    Attributes
+    ----------
+    at_once : int
+        Requests at the same time now: half as many after each time that the host was busy, slowly more again while it
+        is not.
     """
 
     def __init__(self, at_once):
-        self._places = threading.BoundedSemaphore(at_once)
-        self._lock = threading.Lock()
-        self._closed_until = 0.0
+        self.at_once = self._most = at_once
+        self._asking = self._good = 0
+        self._changed = threading.Condition()
+        self._closed_until = self._spread_s = 0.0
         self._out_since = None
 
     @contextmanager
-    def turn(self, stop):
-        """One of the places; waits until there is a free one.
+    def turn(self, url, longest_s, stop):
+        """A place among the requests at the same time, at a time when the host may be asked.
 
         Parameters
         ----------
+        url : str
+            For messages.
+        longest_s : float, s
+            If the host is closed for longer, `ArchiveBusy` is raised at once.
         stop : callable
             When it says yes, `ArchiveStopped` is raised.
         """
-        with held(self._places, stop):
+        with self._changed:
+            while self._asking >= self.at_once:
+                self._changed.wait(_SLICE_S)
+                _check(stop)
+            self._asking += 1
+        try:
+            self._wait_for_opening(url, longest_s, stop)
             yield
+        finally:
+            with self._changed:
+                self._asking -= 1
+                self._changed.notify()
 
-    def close_for(self, seconds):
-        """Ask for nothing for a while, because the host wants it so."""
-        with self._lock:
-            self._closed_until = max(self._closed_until, time.monotonic() + seconds)
-
-    def wait_for_opening(self, url, longest_s, stop):
-        """Wait until the host may be asked again; a sentence at once if that takes longer than `longest_s`."""
+    def _wait_for_opening(self, url, longest_s, stop):
+        """Wait until the host may be asked again, and a bit longer, so that not all ask at the same moment."""
         while (left := self._closed_until - time.monotonic()) > 0:
             if left > longest_s:
-                raise ArchiveBusy(f"{url}: the archive is busy and asked to come back in {left:.0f} s.")
-            pause(left, stop)
+                raise ArchiveBusy(f"{url}: the archive is busy; it may be asked again in {left:.0f} s.")
+            pause(left + random.uniform(0.0, self._spread_s), stop)
         _check(stop)
 
+    def busy(self, seconds):
+        """The host wants to be asked for nothing for a while, and for less then."""
+        with self._changed:
+            now = time.monotonic()
+            if now >= self._closed_until:  # others of the same moment say nothing new
+                self.at_once = max(1, self.at_once // 2)
+            if seconds > _LONGEST_CLOSED_S:
+                seconds, self.at_once = _LONGEST_CLOSED_S, 1
+            self._closed_until = max(self._closed_until, now + seconds)
+            self._spread_s = min(_SPREAD * seconds, _WIDEST_SPREAD_S)
+            self._good = 0
+
     def answered(self):
-        """The host can be reached."""
-        self._out_since = None
+        """The host has given what it was asked for."""
+        with self._changed:
+            self._out_since = None
+            self._good += 1
+            if self._good >= _GOOD_FOR_MORE and self.at_once < self._most:
+                self.at_once, self._good = self.at_once + 1, 0
+                self._changed.notify()
 
     def missed(self):
         """The host could not be reached."""
-        with self._lock:
+        with self._changed:
             if self._out_since is None:
                 self._out_since = time.monotonic()
 
@@ -68,11 +106,11 @@ class Host:
 
 @contextmanager
 def held(lock, stop):
-    """Hold a lock, or one of the places of a semaphore; waits until it is free.
+    """Hold a lock; waits until it is free.
 
     Parameters
     ----------
-    lock : threading.Lock or threading.Semaphore
+    lock : threading.Lock
     stop : callable
         When it says yes meanwhile, `ArchiveStopped` is raised.
     """
@@ -84,7 +122,7 @@ def held(lock, stop):
         lock.release()
 
 
-def unless_stopped(call, stop):
+def unless_stopped(call, stop, longest_s=inf):
     """The result of a call that waits for a server, which may be silent for long.
 
     Parameters
@@ -93,12 +131,14 @@ def unless_stopped(call, stop):
         Made in a thread of its own, which is left to itself when nobody waits for it any more.
     stop : callable
         When it says yes meanwhile, `ArchiveStopped` is raised.
+    longest_s : float, s
+        If it takes longer, `TimeoutError` is raised.
 
     Returns
     -------
     object
     """
-    outcome = Future()
+    outcome, end = Future(), time.monotonic() + longest_s
 
     def work():
         try:
@@ -109,6 +149,8 @@ def unless_stopped(call, stop):
     threading.Thread(target=work, name="archive request", daemon=True).start()
     while not wait([outcome], timeout=_SLICE_S).done:
         _check(stop)
+        if time.monotonic() > end:
+            raise TimeoutError
     return outcome.result()
 
 

@@ -42,7 +42,8 @@ class ArchiveSettings:
         Longest time until a connection stands, without a byte arriving of a file, until a search is answered, and
         for one request.
     attempts : int
-        How often a request is made until it is given up.
+        How often a request is made until it is given up. Waits that the archive asks for do not count, as long as they
+        are together not longer than so many of the longest.
     backoff_s, longest_wait_s : float, s
         Wait before the second attempt, which doubles with each further one; and the longest wait, also where the
         archive asks for it.
