@@ -44,7 +44,7 @@ def test_a_broken_transfer_goes_on_where_it_broke(field, loopback, tmp_path):
     assert has_products(3, "qr2", store)
 
 
-@pytest.mark.parametrize("kind", ["page", "lie", "short", "whole"])
+@pytest.mark.parametrize("kind", ["page", "short"])
 def test_a_wrong_product_is_not_kept(field, loopback, tmp_path, kind):
     archive = loopback()
     client, store = client_of(archive), CutoutStore(tmp_path / "store")
@@ -53,6 +53,20 @@ def test_a_wrong_product_is_not_kept(field, loopback, tmp_path, kind):
     with pytest.raises(ArchiveError, match="solid_angle_pixel_map_D3"):
         products(3, "qr2", store, client)
     assert not store.calibration("qr2").exists() or not list(store.calibration("qr2").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["whole", "lie", "shifted"])
+def test_without_ranges_a_product_comes_as_a_whole(field, loopback, tmp_path, kind):
+    archive = loopback()
+    client, store = client_of(archive), CutoutStore(tmp_path / "store")
+    archive.add_calibration(field.calibration)
+    archive.fault("_D3_spx", kind)
+    folder = products(3, "qr2", store, client)
+    for path in field.calibration.iterdir():
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    if kind == "whole":  # it is found out once
+        asked = [bool(seen.range) for seen in archive.requests if seen.path.endswith(".fits")]
+        assert sorted(asked) == [False, False, False, True]
 
 
 def test_the_gain_map_is_not_left_out_because_of_the_network(field, loopback, tmp_path):

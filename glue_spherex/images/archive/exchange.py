@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from ..fits_file import BLOCK
 from .errors import RangeRefused, RangesIgnored
 
 
@@ -75,7 +74,8 @@ class Request:
                 raise RangeRefused(f"{self.url}: a part of the file came, but all of it was asked for.")
             return 0, length, length
         if response.status_code == 200:
-            kind = RangesIgnored if length and length % BLOCK == 0 else RangeRefused  # else a page, perhaps
+            is_page = response.headers.get("Content-Type", "").startswith("text/")
+            kind = RangeRefused if is_page else RangesIgnored
             raise kind(
                 f"{self.url}: bytes {self.start} to {self.stop} were asked for, but the server sends the whole file."
             )

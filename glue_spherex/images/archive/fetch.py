@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -17,11 +18,12 @@ from ..record import read_record
 from .boxes import FULL_FRAME, REACH_PX, PixelBox
 from .by_ranges import cutouts_by_ranges
 from .by_service import cutouts_by_service
-from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused
+from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused, RangesIgnored
 from .hosts import held
 from .layouts import known_layouts
 from .products import has_psf_products
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
+from .whole_files import note_whole_files, sends_whole_files
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
 _FIRST, _FIRST_LOCK, _FIRST_ENDED = {}, threading.Lock(), set()
@@ -83,11 +85,13 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None,
         As in `fetch_cutout`.
     """
     wanted = _surroundings(image, sources, reach)
-    found = _in_store(image, wanted, store, client, read)
+    found = _in_store(image, wanted, store.cutouts(image), store, client, read)
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
 
-def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=None, read=read_record, prepare=None):
+def fetch_all(
+    requests, store, client, at_once=None, progress=None, cancelled=None, read=read_record, prepare=None, known=None
+):
     """Fetch cutouts of many images, several at once.
 
     Parameters
@@ -105,6 +109,8 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
         As in `fetch_cutouts`.
     prepare : callable, optional
         ``prepare(image)`` is called before an image is fetched; what it raises is the reason why there is none.
+    known : callable, optional
+        Gives the cutouts of an image that are probably in the store; by default, `CutoutStore.cutouts` looks.
 
     Yields
     ------
@@ -118,7 +124,8 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
     requests = list(requests)
     at_once = at_once or 2 * (client.settings.at_once if client is not None else 1)
     stop = cancelled or (lambda: False)
-    order, waiting, done = _Order([image for image, *_ in requests], store, prepare is None), {}, 0
+    known = known or store.cutouts
+    order, waiting, done = _Order([image for image, *_ in requests], known, prepare is None), {}, 0
 
     def get(number, how):
         image, sources, reach = requests[number]
@@ -139,7 +146,7 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
                 ready = [future for future in waiting if future.done()]
             outcomes = [(waiting.pop(future), future.result) for future in ready]
             if here is not None:  # by this thread: others would only take turns with whoever uses the images
-                outcomes.append((here, partial(get, here, _kept_cutouts)))
+                outcomes.append((here, partial(get, here, partial(_kept_cutouts, known))))
             if not outcomes:
                 yield None, [], ""
             for number, outcome in outcomes:
@@ -166,8 +173,8 @@ class _Order:
     while that one waits.
     """
 
-    def __init__(self, images, store, all_prepared):
-        self._images, self._store, self._all_prepared = images, store, all_prepared
+    def __init__(self, images, known, all_prepared):
+        self._images, self._known, self._all_prepared = images, known, all_prepared
         self._numbers = iter(range(len(images)))
         self._missing, self._kept, self._waiting, self._prepared = deque(), deque(), {}, set()
 
@@ -175,7 +182,7 @@ class _Order:
         """The next image that is not kept, None if it is not known yet: some places are looked at in one go."""
         for number in islice(self._numbers, 0 if self._missing else _LOOKED_AT_ONCE):
             kind = self._kind(number)
-            if not self._store.cutouts(self._images[number]):
+            if not self._known(self._images[number]):
                 return number
             if self._all_prepared or kind in self._prepared:
                 self._kept.append(number)
@@ -205,9 +212,9 @@ class _Order:
         return image.release, image.detector
 
 
-def _kept_cutouts(image, sources, store, client, reach, cancelled, read):
+def _kept_cutouts(known, image, sources, store, client, reach, cancelled, read):
     """What `fetch_cutouts` gives, if nothing has to be fetched for it; else None."""
-    return _in_store(image, _surroundings(image, sources, reach), store, client, read)
+    return _in_store(image, _surroundings(image, sources, reach), known(image), store, client, read)
 
 
 def _surroundings(image, sources, reach):
@@ -215,9 +222,8 @@ def _surroundings(image, sources, reach):
     return WantedTargets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
 
 
-def _in_store(image, wanted, store, client, read):
+def _in_store(image, wanted, known, store, client, read):
     """Cutouts in the store that hold everything that is wanted; None if something is missing that can be fetched."""
-    known = store.cutouts(image)
     for _, path in known:
         try:
             record = read(path)
@@ -234,7 +240,7 @@ def _in_store(image, wanted, store, client, read):
 
 def _usable(known, box, store):
     """The first cutout of a list that holds a box and is there; it counts as used. None without one."""
-    return next((path for held, path in known if held.holds(box) and store.use(path)), None)
+    return next((Path(path) for held, path in known if held.holds(box) and store.use(path)), None)
 
 
 def _fetch(image, wanted, store, client, cancelled):
@@ -242,20 +248,30 @@ def _fetch(image, wanted, store, client, cancelled):
     if client is None:
         raise ArchiveError(f"{image.obs_publisher_did}: is not in {store.folder}, and the archive is not asked.")
     with _first_of_detector(image, store, cancelled or (lambda: False)):
-        reasons = []
+        reasons, refused = [], False
         for url in _addresses(image, client.settings):
+            if sends_whole_files(client, url):
+                refused = True
+                continue
             try:
-                try:
-                    return cutouts_by_ranges(image, url, wanted, store, client, cancelled)
-                except FileChanged:  # once more, all of it from the new one
-                    return cutouts_by_ranges(image, url, wanted, store, client, cancelled)
+                return _by_ranges(image, url, wanted, store, client, cancelled)
             except ArchiveStopped:
                 raise
             except ImageFileError as error:  # what is damaged at one address may be whole at the other
                 reasons.append(error)
-        if not any(isinstance(error, RangeRefused) for error in reasons):
+                refused |= isinstance(error, RangeRefused)
+                if isinstance(error, RangesIgnored):
+                    note_whole_files(client, url)
+        if not refused:
             raise reasons[0]
         return cutouts_by_service(image, wanted, store, client, cancelled)
+
+
+def _by_ranges(image, url, wanted, store, client, cancelled):
+    try:
+        return cutouts_by_ranges(image, url, wanted, store, client, cancelled)
+    except FileChanged:  # once more, all of it from the new one
+        return cutouts_by_ranges(image, url, wanted, store, client, cancelled)
 
 
 def _addresses(image, settings):

@@ -1,21 +1,25 @@
 """The calibration products of a detector and release: fetched once, kept for good.
 
 The solid angles and wavelengths of the pixels (50 MB per detector) are needed for every flux; the PSFs only for images
-that have none of their own. The newest version that the archive lists is taken.
+that have none of their own. The newest version that the archive lists is taken, from the file server or the bucket.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import re
-import threading
 import time
-from urllib.parse import urlsplit
+from contextlib import contextmanager
+from urllib.parse import quote, urlsplit
 
 from ..calibration import CalibrationFolder, CalibrationPSF, kind_of, open_planes
 from ..errors import ImageFileError
-from .errors import ArchiveError, ArchiveUnreachable, NothingThere
+from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere, RangeRefused, RangesIgnored
 from .eviction import check_sums
+from .hosts import pause
 from .ranges import RemoteFile
+from .whole_files import note_whole_files, sends_whole_files
 
 #: Folders of the archive, by kind.
 FAMILIES = {
@@ -30,9 +34,10 @@ NEEDED, USEFUL = ("solid_angle", "spectral_wcs"), ("flux_correction",)
 _TOKEN = re.compile(r"cal-[a-z0-9]{1,12}-v(\d{1,4})-(\d{4})-(\d{3})")
 _PIECE = 8 << 20  # a broken transfer repeats no more than this
 _LARGEST = 400_000_000
+_KEY = re.compile(r"<Key>([A-Za-z0-9_./-]{1,300})</Key>")
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
 _BELIEVED_S = 7 * 86400
-_LOCKS, _LOCK = {}, threading.Lock()
+_LOOK_AGAIN_S = 0.1  # between two looks whether another process has ended
 
 
 def has_products(detector, release, store):
@@ -75,7 +80,10 @@ def products(detector, release, store, client, cancelled=None, refresh=False):
     ArchiveError
         If a product that is needed cannot be had.
     """
-    with _one_at_a_time(store, detector, release):
+    here = has_products(detector, release, store) and (release != "qr2" or _has_useful(detector, release, store))
+    if here and not refresh:
+        return store.calibration(release)
+    with _one_at_a_time(store, detector, release, client, cancelled):
         if refresh or not has_products(detector, release, store):
             _fetch_kinds(NEEDED, detector, release, store, client, cancelled)
         if release == "qr2" and (refresh or not _has_useful(detector, release, store)):
@@ -125,7 +133,9 @@ def _fetch_useful(detector, release, store, client, cancelled):
 
 def psf_products(detector, release, store, client, cancelled=None):
     """As `products`: the PSFs for images that have none of their own."""
-    with _one_at_a_time(store, detector, release):
+    if has_psf_products(detector, release, store):
+        return store.calibration(release)
+    with _one_at_a_time(store, detector, release, client, cancelled):
         if not has_psf_products(detector, release, store):
             kinds = ("average_psf", "epsf") if release == "qr2" else ("epsf",)
             for kind in kinds:
@@ -147,9 +157,28 @@ def has_psf_products(detector, release, store):
         return False
 
 
-def _one_at_a_time(store, detector, release):
-    with _LOCK:
-        return _LOCKS.setdefault((str(store.folder), detector, release), threading.Lock())
+@contextmanager
+def _one_at_a_time(store, detector, release, client, cancelled):
+    """Only one thread of one process fetches the products of a detector and release; the others wait for it."""
+    if client is None:  # nothing is fetched
+        yield
+        return
+    path = store.current / f"products_{release}_D{detector}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be written ({error.strerror}); check the folder's permissions.") from error
+    try:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                pause(_LOOK_AGAIN_S, cancelled or (lambda: False))
+        yield
+    finally:
+        os.close(file)
 
 
 def _fetch_kinds(kinds, detector, release, store, client, cancelled, place=None):
@@ -163,27 +192,74 @@ def _fetch_kinds(kinds, detector, release, store, client, cancelled, place=None)
         path = store.calibration(release) / name
         if path.exists():
             continue
-        remote = RemoteFile(client, client.settings.ibe + key, cancelled, most=_LARGEST)
-        content = _whole(remote)
-        _check_digest(content, remote)
-        store.write(path, content, lambda written, kind=kind: _check_product(written, kind))
+        _fetch_product(key, path, kind, store, client, cancelled)
+
+
+def _fetch_product(key, path, kind, store, client, cancelled):
+    """Fetch a product from the first address that gives one that can be used."""
+    reasons = []
+    for url in (client.settings.ibe + key, client.settings.s3 + key):
+        try:
+            content, version = _content(url, client, cancelled)
+            _check_digest(content, version, url)
+            store.write(path, content, lambda written: _check_product(written, kind))
+            return
+        except ArchiveStopped:
+            raise
+        except ArchiveError as error:
+            reasons.append(error)
+    raise reasons[0]
 
 
 def _newest(kind, detector, release, client, cancelled):
-    """Key and file name of the newest version of a product."""
+    """Key and file name of the newest version of a product, as the file server lists them, else the bucket."""
     family = f"{release}/{FAMILIES[kind]}"
-    versions = {}
-    for name in _listing(family, client, cancelled):
-        token = _TOKEN.fullmatch(name)
-        if token:
-            versions[tuple(int(number) for number in (token.group(2), token.group(3), token.group(1)))] = name
-    for order in sorted(versions, reverse=True):
-        folder = f"{family}/{versions[order]}/{detector}"
-        form = re.compile(rf"[A-Za-z0-9_]{{1,60}}_D{detector}_spx_{re.escape(versions[order])}\.fits")
+    try:
+        return _newest_on_server(family, kind, detector, client, cancelled)
+    except (NothingThere, ArchiveStopped):
+        raise
+    except ArchiveError as error:
+        try:
+            return _newest_in_bucket(family, kind, detector, client, cancelled)
+        except ArchiveStopped:
+            raise
+        except ArchiveError:  # what the bucket does not list may be there all the same
+            raise error from None
+
+
+def _newest_on_server(family, kind, detector, client, cancelled):
+    names = _listing(family, client, cancelled)
+    for token in sorted((name for name in names if _TOKEN.fullmatch(name)), key=_order, reverse=True):
+        folder = f"{family}/{token}/{detector}"
         for name in _listing(folder, client, cancelled):
-            if form.fullmatch(name) and kind_of(name) == kind:
+            if _is_product(name, token, kind, detector):
                 return f"{folder}/{name}", name
     raise NothingThere(f"{family}: the archive lists no product of detector {detector}.")
+
+
+def _newest_in_bucket(family, kind, detector, client, cancelled):
+    url = f"{client.settings.s3}?list-type=2&prefix={quote(family + '/')}"
+    found = []
+    for key in _KEY.findall(client.get(url, max_bytes=10_000_000, cancelled=cancelled).decode("ascii", "replace")):
+        token, _, name = key.removeprefix(f"{family}/").partition(f"/{detector}/")
+        named = _TOKEN.fullmatch(token) and _is_product(name, token, kind, detector)
+        if named and key == f"{family}/{token}/{detector}/{name}":
+            found.append((_order(token), key, name))
+    if not found:
+        raise NothingThere(f"{family}: the bucket lists no product of detector {detector}.")
+    return max(found)[1:]
+
+
+def _order(token):
+    """Increases from older to newer versions."""
+    version, year, day = _TOKEN.fullmatch(token).groups()
+    return int(year), int(day), int(version)
+
+
+def _is_product(name, token, kind, detector):
+    """Whether a file in the folder of a version is the product of a kind."""
+    form = rf"[A-Za-z0-9_]{{1,60}}_D{detector}_spx_{re.escape(token)}\.fits"
+    return bool(re.fullmatch(form, name)) and kind_of(name) == kind
 
 
 def _listing(folder, client, cancelled):
@@ -202,7 +278,21 @@ def _listing(folder, client, cancelled):
     return names
 
 
-def _whole(remote):
+def _content(url, client, cancelled):
+    """Content of a file and what the server calls it; in pieces, where it gives them."""
+    if not sends_whole_files(client, url):
+        remote = RemoteFile(client, url, cancelled, most=_LARGEST)
+        try:
+            return _in_pieces(remote), remote.version
+        except RangesIgnored:
+            note_whole_files(client, url)
+        except RangeRefused:
+            pass
+    received = client.receive(url, max_bytes=_LARGEST, cancelled=cancelled)
+    return received.data, received.version
+
+
+def _in_pieces(remote):
     remote.need([(0, _PIECE)])
     if remote.size > _LARGEST:
         raise ArchiveError(f"{remote.url}: has {remote.size} bytes; at most {_LARGEST} are accepted.")
@@ -211,11 +301,11 @@ def _whole(remote):
     return remote.read(0, remote.size)
 
 
-def _check_digest(content, remote):
+def _check_digest(content, version, url):
     """Compare with the MD5 sum, where the server's name for the content is one."""
-    said = _MD5.fullmatch(remote.version)
+    said = _MD5.fullmatch(version)
     if said and hashlib.md5(content, usedforsecurity=False).hexdigest() != said.group(1):
-        raise ArchiveError(f"{remote.url}: the content does not have the MD5 sum that the server says; fetch it again.")
+        raise ArchiveError(f"{url}: the content does not have the MD5 sum that the server says; fetch it again.")
 
 
 def _check_product(path, kind):
