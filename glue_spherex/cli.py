@@ -31,12 +31,6 @@ def main(arguments=None):
         0 done (single images or targets may have failed: the tables say so), 2 nothing could be done, 130
         interrupted, with everything finished so far on disk.
     """
-    for library in (
-        "OPENBLAS",
-        "OMP",
-        "MKL",
-    ):  # read when numpy is imported: matrices this small gain nothing from threads
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     try:
         options = _parser().parse_args(arguments)
         return options.run(options)

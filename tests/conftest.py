@@ -6,9 +6,6 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-# read when numpy is imported: matrices this small gain nothing from threads
-for _library in ("OPENBLAS", "OMP", "MKL"):
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 # the archive of the tests, with its faults
 sys.path.insert(0, str(Path(__file__).parent / "archive"))
 

@@ -135,8 +135,6 @@ def start_waiting(store):
 def _launch(store, job, held):
     """Start a worker that outlives this process, and hand the lock over."""
     environment = {**os.environ, "GLUE_SPHEREX_HOME": str(store.home)}
-    for library in ("OPENBLAS", "OMP", "MKL"):  # matrices this small gain nothing from threads
-        environment.setdefault(f"{library}_NUM_THREADS", "1")
     command = [sys.executable, "-P", "-m", "glue_spherex.jobs.worker", str(job.folder), "--lock", str(held)]
     with open(Path(job.folder) / LOG_NAME, "ab") as log:
         process = subprocess.Popen(

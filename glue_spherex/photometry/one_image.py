@@ -10,6 +10,7 @@ from .background import LARGEST_BOX_PX
 from .canvas import canvases
 from .canvas_fit import fit_canvas
 from .centroid import sky_normal_equations
+from .one_thread import one_thread
 from .quality import quality
 from .settings import Settings
 from .templates import source_templates
@@ -31,6 +32,7 @@ class _Positions:
     reach: np.ndarray
 
 
+@one_thread
 def measure_image(image, sources, settings=None):
     """Measure sources on one image.
 
