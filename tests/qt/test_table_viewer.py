@@ -10,7 +10,7 @@ from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.loader import load_spectrum
 from glue_spherex.plugin.target_data import target_table_from
 from glue_spherex.qt.table_viewer import SpherexTableViewer
-from glue_spherex.qt.table_viewer.cells import cell_text
+from glue_spherex.qt.table_viewer.cells import CellDelegate, cell_text
 
 
 @pytest.fixture
@@ -190,3 +190,21 @@ def test_the_columns_that_matter_stand_first(viewer):
     header = viewer.ui.table.horizontalHeader()
     names = [viewer.model.columns[header.logicalIndex(place)].label for place in range(5)]
     assert names == ["label", "wavelength", "flux", "flux_err", "flags"]
+
+
+def test_columns_fit_without_looking_at_all_rows(application, monkeypatch):
+    """Of a long table only the first rows, else it takes seconds to open."""
+    asked, style = set(), CellDelegate.initStyleOption
+
+    def counted(self, option, index):
+        asked.add(index.row())
+        style(self, option, index)
+
+    monkeypatch.setattr(CellDelegate, "initStyleOption", counted)
+    long = Data(label="long", name=np.repeat(["a", "a-rather-long-name", "b"], [1, 4, 2000]), x=np.arange(2005))
+    application.data_collection.append(long)
+    viewer = application.new_data_viewer(SpherexTableViewer, data=long)
+    process_events()
+    assert 5 < len(asked) < 500
+    width = viewer.ui.table.fontMetrics().horizontalAdvance("a-rather-long-name")
+    assert viewer.ui.table.columnWidth(viewer.model.columns.index(long.id["name"])) >= width

@@ -16,6 +16,7 @@ from .cells import CellDelegate
 from .model import TableModel
 
 _WIDEST_PX, _MARGIN_PX, _NARROW_PX = 190, 8, 330
+_FITTED_ROWS = 100  # whose text the columns are made to fit
 #: The columns that stand first in the window; the data keep their order.
 _FIRST = {
     "targets": ("label",),
@@ -43,6 +44,7 @@ class SpherexTableViewer(TableViewer):
         table.setMouseTracking(True)
         table.verticalHeader().setDefaultSectionSize(22)
         table.clicked.connect(lambda index: self._chosen(index.row()))
+        table.horizontalHeader().setResizeContentsPrecision(_FITTED_ROWS)
         table.horizontalHeader().viewport().installEventFilter(self)
         table.viewport().installEventFilter(self)
         self.ui.text_filter.setPlaceholderText("Search")
