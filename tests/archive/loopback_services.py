@@ -1,5 +1,6 @@
 """The search services, with the ways of answering that the archive has shown."""
 
+import math
 from dataclasses import dataclass
 
 from loopback import Answer
@@ -18,15 +19,15 @@ class SearchServices(archive_services.SearchServices):
     ----------
     csv : bool
         Whether SIA2 answers with CSV, whatever was asked for; its JSON is not quoted.
-    lag : bool
-        Whether SIA2 knows nothing.
+    knows_until : float, d
+        MJD of the begin of the first image that SIA2 does not know yet.
     """
 
     csv: bool = False
-    lag: bool = False
+    knows_until: float = math.inf
 
     def answer(self, rows, cut):
-        rows, cut = ([], False) if self.lag else (rows, cut)
+        rows = [row for row in rows if row["t_min"] < self.knows_until]
         if self.csv:
             return Answer(csv_table(rows), headers={"Content-Type": "text/csv"})
         return super().answer(rows, cut)

@@ -1,13 +1,16 @@
+import dataclasses
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from loopback import Answer
-from loopback_services import SearchServices, row
+from loopback import BUCKET, IBE, Answer
+from loopback_services import SearchServices, csv_table, row
 
-from glue_spherex import Source
+from glue_spherex import Source, read_targets
+from glue_spherex.images.archive import IRSACollection
 from glue_spherex.images.archive.answer_cache import AnswerCache
 from glue_spherex.images.archive.client import ArchiveClient
 from glue_spherex.images.archive.errors import (
@@ -20,6 +23,7 @@ from glue_spherex.images.archive.errors import (
 from glue_spherex.images.archive.grouping import SkyCircle, circles_around
 from glue_spherex.images.archive.search import search
 from glue_spherex.images.archive.settings import ArchiveSettings
+from glue_spherex.images.simulation.archive_services import votable
 
 NAMES = ("spherex_qr2", "spherex_qr2_deep", "spherex_qr3", "spherex_qr3_deep")
 
@@ -67,7 +71,7 @@ def test_images_of_a_target(archive):
     assert answer.megabytes == 140
     assert not answer.notes
     assert abs(answer.date - time.time()) < 600
-    assert answer.requests == 5  # four collections, and whether there are more
+    assert answer.requests == 6  # four collections, whether there are more, and what is newer
 
 
 def test_choices(archive):
@@ -138,9 +142,9 @@ def test_an_answer_is_asked_for_once(archive):
     again = search([Source(150.1, 2.2), Source(150.13, 2.2)], client=client_of(archive))
     assert (again.rows, again.date, again.requests) == (first.rows, first.date, 0)
     fresh = search([Source(150.1, 2.2)], client=client, refresh=True)
-    assert (len(fresh.rows), fresh.requests) == (2, 5)
+    assert (len(fresh.rows), fresh.requests) == (2, 6)
     assert fresh.date > first.date
-    assert search([Source(150.1, 2.2)], client=client_of(archive, answer_days=0.0)).requests == 5
+    assert search([Source(150.1, 2.2)], client=client_of(archive, answer_days=0.0)).requests == 6
 
 
 def test_a_wider_answer_serves_a_narrower_question(archive):
@@ -149,7 +153,7 @@ def test_a_wider_answer_serves_a_narrower_question(archive):
     archive.add_row(152.5, 2.0)
     search([Source(149.6, 2.0), Source(150.4, 2.0)], client=client)
     assert search([Source(150.0, 2.1)], client=client).requests == 0
-    assert search([Source(153.0, 2.1)], client=client).requests == 4  # elsewhere; the collections are known
+    assert search([Source(153.0, 2.1)], client=client).requests == 5  # elsewhere; the collections are known
 
 
 def test_offline_with_an_older_answer(archive):
@@ -176,17 +180,88 @@ def test_table_access_when_simple_access_fails(archive, kind):
     assert note.startswith("TAP was asked, because SIA2 failed: ")
 
 
-def test_table_access_when_simple_access_lags(archive):
+def test_images_that_simple_access_does_not_know_yet(archive):
+    """It lags behind by a day. The newest image of each collection counts, not that of all."""
+    archive.add_row(150.0, 2.0, mjd=61027.0)
+    archive.add_row(150.0, 2.0, mjd=61200.0)
+    archive.add_row(150.0, 2.0, mjd=61100.0, collection="spherex_qr3", release="qr3")
+    archive.add_row(150.0, 2.0, mjd=61150.0, collection="spherex_qr3", release="qr3")
+    archive.add_row(150.0, 2.0, mjd=61300.0, collection="spherex_qr3_deep", release="qr3")
+    archive.add_row(153.5, 2.0, mjd=61201.0)  # the target is not on it
+    archive.search.knows_until = 61110.0
+    answer = search([Source(150.0, 2.0)], client=client_of(archive))
+    assert [image.mjd_begin for image in answer.rows] == [61027.0, 61100.0, 61150.0, 61200.0, 61300.0]
+    assert answer.notes == ["images that SIA2 does not know, but TAP: 3."]
+    assert answer.requests == 6
+    kept = search([Source(150.0, 2.0)], client=client_of(archive))
+    assert (kept.rows, kept.requests) == (answer.rows, 0)
+
+
+def test_simple_access_that_knows_nothing(archive):
     archive.add_row(150.0, 2.0)
-    archive.search.lag = True
+    archive.search.knows_until = 0.0
     answer = search([Source(150.0, 2.0)], client=client_of(archive))
     assert len(answer.rows) == 1
     assert answer.notes == ["images that SIA2 does not know, but TAP: 1."]
     assert search([Source(150.0, 2.0)], client=client_of(archive)).rows == answer.rows
-    archive.fault("/TAP", "status", status=400)
-    nothing = search([Source(50.0, 2.0)], client=client_of(archive))
+
+
+def test_that_there_is_nothing_is_kept_only_if_both_services_say_so(archive):
+    archive.add_row(150.0, 2.0)
+    archive.search.knows_until = 0.0
+    archive.fault("/TAP", "status", status=400, times=1)
+    nothing = search([Source(150.0, 2.0)], client=client_of(archive))
     assert not nothing.rows
-    assert "TAP cannot be asked" in nothing.notes[0]
+    (note,) = nothing.notes
+    assert note.startswith("SIA2 may lag behind by a day, and TAP cannot be asked for newer images: ")
+    archive.search.knows_until = 1e9
+    answer = search([Source(150.0, 2.0)], client=client_of(archive))
+    assert (len(answer.rows), answer.notes, answer.requests) == (1, [], 5)
+    assert search([Source(150.0, 2.0)], client=client_of(archive)).requests == 0  # both know no deep image
+
+
+def test_images_that_may_not_be_all_are_asked_for_again(archive):
+    """As soon as both services can be asked; until then the kept ones serve."""
+    archive.add_row(150.0, 2.0)
+    archive.add_row(150.0, 2.0, mjd=61200.0)
+    archive.search.knows_until = 61100.0
+    archive.fault("/TAP", "status", status=400, times=1)
+    answer = search([Source(150.0, 2.0)], client=client_of(archive), collections=["qr2"])
+    assert (len(answer.rows), len(answer.notes), answer.requests) == (1, 1, 2)
+    assert len(search([Source(150.0, 2.0)], client=client_of(archive), collections=["qr2"], ask=False).rows) == 1
+    archive.fault("/SIA", "status", status=400, times=1)
+    archive.fault("/TAP", "status", status=400, times=1)
+    without = search([Source(150.0, 2.0)], client=client_of(archive), collections=["qr2"])
+    assert without.rows == answer.rows
+    assert "the archive was last asked on" in without.notes[0]
+    assert len(search([Source(150.0, 2.0)], client=client_of(archive), collections=["qr2"]).rows) == 2
+    assert search([Source(150.0, 2.0)], client=client_of(archive), collections=["qr2"]).requests == 0
+
+
+def test_images_that_only_table_access_knows_with_unusable_ones(archive):
+    """Answers from which something is left out are not kept, neither before nor after the other service was asked."""
+    archive.add_row(150.0, 2.0)
+    archive.add_row(150.0, 2.0)
+    archive.search.rows[1]["access_url"] += "/../x"
+    archive.add_row(150.0, 2.0, mjd=61200.0)
+    archive.search.knows_until = 61100.0
+    for requests in (6, 2):
+        answer = search([Source(150.0, 2.0)], client=client_of(archive))
+        assert (len(answer.rows), answer.requests) == (2, requests)
+        assert [note.partition(":")[0] for note in answer.notes] == [
+            "images of the answer that are left out", "images that SIA2 does not know, but TAP",
+        ]  # fmt: skip
+
+
+def test_kept_answers_name_the_server_of_today(archive, loopback):
+    archive.add_row(150.0, 2.0)
+    settings = ArchiveSettings.at(archive.url)
+    (before,) = search([Source(150.0, 2.0)], settings).rows
+    mirror = loopback()
+    moved = dataclasses.replace(settings, ibe=mirror.ibe)
+    answer = search([Source(150.0, 2.0)], moved)
+    assert answer.requests == 0
+    assert [image.access_url for image in answer.rows] == [f"{mirror.ibe}/{before.cloud}"]
 
 
 def test_both_services_fail(archive):
@@ -203,13 +278,15 @@ def test_what_came_is_kept_when_the_rest_fails(archive):
     with pytest.raises(ArchiveError, match="1 of 4 searches failed"):
         search([Source(150.0, 2.0)], client=client_of(archive))
     answer = search([Source(150.0, 2.0)], client=client_of(archive))
-    assert (len(answer.rows), answer.requests) == (1, 1)
+    assert (len(answer.rows), answer.requests) == (1, 2)
 
 
 def test_the_service_answers_with_csv(archive):
     archive.add_row(150.0, 2.0)
     archive.search.csv = True
     assert len(search([Source(150.0, 2.0)], client=client_of(archive)).rows) == 1
+    with pytest.raises(AnswerTooLarge, match="was cut after 1 images"):
+        search([Source(150.0, 2.0)], client=client_of(archive, max_rows=1), refresh=True, collections=["qr2"])
 
 
 def test_rows_that_cannot_be_used_are_told(archive):
@@ -299,16 +376,78 @@ def test_moving_targets_and_companions(archive):
     archive.add_row(150.0, 2.0, half_deg=0.2)
     star = Source(150.0, 2.0 - 0.25, pmdec=10_000.0, ref_epoch=1926.0)
     assert len(search([star, Source(10.0, 2.0, companion=True)], client=client_of(archive)).rows) == 1
-    assert len(archive.requests) == 5
+    assert len(archive.requests) == 6
     assert not search([Source(star.ra, star.dec)], client=client_of(archive), cache=no_cache()).rows
 
 
-def test_nothing_harmful_is_fetched(archive):
-    """An answer cannot send us elsewhere: entities are refused, and hosts in it are not asked."""
-    archive.services["/SIA"] = lambda request: Answer(b'<!DOCTYPE x [<!ENTITY a "b">]><VOTABLE>&a;</VOTABLE>')
-    archive.services.pop("/TAP/sync")
-    with pytest.raises(ArchiveError, match="a document type"):
-        search([Source(150.0, 2.0)], client=client_of(archive))
+def million_rows():
+    return votable([]).replace(b"<TABLEDATA>", b"<TABLEDATA>" + b"<TR><TD/></TR>" * 1_000_000)
+
+
+def entity_bomb():
+    entities = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi"))
+    bomb = f'<!DOCTYPE x [<!ENTITY a "ha">{entities}]>'.encode()
+    return votable([], text="INFO").replace(b"?>", b"?>" + bomb, 1).replace(b"INFO</INFO>", b"&i;</INFO>")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (million_rows, AnswerTooLarge, "the answer has 1000000 rows; at most 200000 are accepted"),
+        (lambda: csv_table([]) + b"1,2\n" * 1_000_000, AnswerTooLarge, "1000000 rows; at most 200000"),
+        (lambda: csv_table([]) + b",{" * 1_000_000, ArchiveError, "line 2 of the answer has 2000000 characters"),
+        (entity_bomb, ArchiveError, "a document type"),
+    ],
+    ids=["votable", "csv", "line", "entities"],
+)
+def test_harmful_answers_are_refused(archive, body, kind, message):
+    body = body()
+    for path in ("/SIA", "/TAP/sync"):
+        archive.services[path] = lambda question: Answer(body)
+    with pytest.raises(kind, match=message):
+        search([Source(150.0, 2.0)], client=client_of(archive), collections=["qr2"])
+    assert any(seen.path == "/SIA" and seen.sent == len(body) for seen in archive.requests)
+
+
+HARMFUL = [
+    lambda key: key.replace("/level2/", "/../../level2/"),
+    lambda key: key.replace("level2_", "..%2f..%2flevel2_"),
+    lambda key: key.replace(".fits", "/../../../../escaped.fits"),
+    lambda key: key.replace("level2_", "a" * 100_000),
+    lambda key: "a" * 5000 + "/" + key,
+    lambda key: key + "%00.fits",
+    lambda key: "../" * 8 + key,
+]
+
+
+@pytest.mark.parametrize("number", range(len(HARMFUL)))
+@pytest.mark.parametrize("column", ["access_url", "cloud_access"])
+def test_names_that_lead_elsewhere(loopback, simulated, tmp_path, number, column):
+    """From the answer to the file: nothing is asked for but the images that there are, or written but into the store.
+
+    What stands before the path of an image is not followed, so that it does not matter.
+    """
+    field = simulated("field", images=2, size=40, detectors=(3,))
+    archive = loopback()
+    services = SearchServices().join(archive)
+    archive.add_calibration(field.calibration)
+    bad, good = (archive.add_image(path) for path in field.images)
+    for key in (bad, good):
+        services.add_image(archive, key)
+    services.rows[0][column] = services.rows[0][column].replace(bad, HARMFUL[number](bad))
+    images = IRSACollection(store=tmp_path / "store", client=client_of(archive))
+    found = images.find(read_targets(field.targets).sources)
+    expected = [good, bad] if number == 6 else [good]
+    assert {match.record.obsid for match in found} == {Path(key).name[7:24] for key in expected}
+    asked = {seen.path.removeprefix(IBE).removeprefix(BUCKET) for seen in archive.requests if "level2" in seen.path}
+    assert asked == set(expected)
+    written = [path for path in tmp_path.rglob("*.fits") if not {"calibration", "psf"} & {*path.parts}]
+    assert len(written) == len(expected)
+    assert all(path.is_relative_to(images.store.images) for path in written)
+    if number != 6:
+        (note,) = images.notes
+        assert note.startswith("images of the answer that are left out: 1. The first: ")
+        assert len(note) < 600
 
 
 def test_a_damaged_cache_is_done_without(archive, tmp_path):
@@ -327,7 +466,7 @@ def test_a_cache_of_another_version_is_forgotten(archive, tmp_path):
         database.execute("CREATE TABLE answers (other TEXT)")
         database.execute("PRAGMA user_version = 99")
     database.close()
-    for requests in (5, 0):
+    for requests in (6, 0):
         assert search([Source(150.0, 2.0)], client=client_of(archive), cache=AnswerCache(path)).requests == requests
 
 

@@ -40,7 +40,7 @@ def test_search_as_json(archive, capsys):
     summary = json.loads(capsys.readouterr().out)
     assert summary.pop("asked").endswith(" UTC")
     assert summary == {
-        "images": 1, "detectors": [4], "collections": ["spherex_qr2"], "megabytes": 70.0, "requests": 5,
+        "images": 1, "detectors": [4], "collections": ["spherex_qr2"], "megabytes": 70.0, "requests": 6,
     }  # fmt: skip
 
 

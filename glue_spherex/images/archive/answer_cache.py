@@ -15,7 +15,7 @@ from ..index import default_index_path
 from .answers import ArchiveImage
 from .grouping import SkyCircle
 
-SCHEMA_VERSION = 1  # change it with the columns of ArchiveImage or their meaning: older answers are then forgotten
+SCHEMA_VERSION = 2  # change it with the columns of ArchiveImage or their meaning: older answers are then forgotten
 _BUSY_SECONDS = 30
 
 
@@ -28,10 +28,13 @@ class KeptAnswer:
     images : list of ArchiveImage
     date : float
         Seconds since 1970.
+    checked : bool
+        Whether a service that does not lag behind has confirmed it.
     """
 
     images: list
     date: float
+    checked: bool
 
 
 class AnswerCache:
@@ -68,39 +71,38 @@ class AnswerCache:
         """
         reach = 1e-9 + circle.radius
         rows = self._run(
-            "SELECT ra, dec, radius, date, rowid FROM answers WHERE service = ? AND collection = ? AND radius >= ?"
+            "SELECT ra, dec, radius, rowid FROM answers WHERE service = ? AND collection = ? AND radius >= ?"
             " AND ABS(dec - ?) <= radius - ? + 1e-6 ORDER BY date DESC",
             (service, collection, circle.radius - 1e-9, circle.dec, reach),
         )
-        for ra, dec, radius, date, number in rows:
+        for ra, dec, radius, number in rows:
             if SkyCircle(ra, dec, radius).holds(circle):
-                return self._kept(number, date)
+                return self._kept(number)
         return None
 
-    def _kept(self, number, date):
-        for (data,) in self._run("SELECT images FROM answers WHERE rowid = ?", (number,)):
+    def _kept(self, number):
+        for data, date, checked in self._run("SELECT images, date, checked FROM answers WHERE rowid = ?", (number,)):
             try:
                 images = [ArchiveImage.from_values(values) for values in json.loads(zlib.decompress(data))]
-                return KeptAnswer(images, date)
+                return KeptAnswer(images, date, bool(checked))
             except (zlib.error, ValueError, TypeError) as error:
                 self._note(error)
         return None
 
     def images(self):
         """The images of all answers, in the order in which they were given; some more than once."""
-        rows = self._run("SELECT rowid, date FROM answers ORDER BY date")
-        return [image for number, date in rows if (kept := self._kept(number, date)) for image in kept.images]
+        rows = self._run("SELECT rowid FROM answers ORDER BY date")
+        return [image for (number,) in rows if (kept := self._kept(number)) for image in kept.images]
 
-    def keep(self, service, collection, circle, images, date):
+    def keep(self, service, collection, circle, images, date, checked=True):
         """Keep an answer; narrower and older ones about the same part of the sky are forgotten.
 
         Parameters
         ----------
         service, collection, circle
             As in `answer`.
-        images : list of ArchiveImage
-        date : float
-            Seconds since 1970.
+        images, date, checked
+            As in `KeptAnswer`.
         """
         data = zlib.compress(json.dumps([image.as_values() for image in images]).encode(), 1)
         old = self._run(
@@ -110,8 +112,8 @@ class AnswerCache:
         held = [(number,) for *where, number in old if circle.holds(SkyCircle(*where))]
         self._run("DELETE FROM answers WHERE rowid = ?", held, many=True)
         self._run(
-            "INSERT INTO answers (service, collection, ra, dec, radius, date, images) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (service, collection, circle.ra, circle.dec, circle.radius, date, data),
+            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (service, collection, circle.ra, circle.dec, circle.radius, date, checked, data),
         )
 
     def names(self, service):
@@ -155,7 +157,8 @@ def _create(database):
     database.execute("DROP TABLE IF EXISTS answers")
     database.execute("DROP TABLE IF EXISTS listings")
     database.execute(
-        "CREATE TABLE answers (service TEXT, collection TEXT, ra REAL, dec REAL, radius REAL, date REAL, images BLOB)"
+        "CREATE TABLE answers (service TEXT, collection TEXT, ra REAL, dec REAL, radius REAL, date REAL, checked INT,"
+        " images BLOB)"
     )
     database.execute("CREATE INDEX by_service ON answers (service, collection)")
     database.execute("CREATE TABLE listings (service TEXT PRIMARY KEY, names TEXT, date REAL)")

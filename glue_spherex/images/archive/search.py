@@ -124,7 +124,9 @@ def search(
     matches = match_images(sorted(images, key=lambda image: (image.mjd_begin, image.detector)), sources, detectors,
                            wavelength, time)  # fmt: skip
     rows = [match.record for match in matches]
+    later = sum(image in asking.later for image in rows)
     notes = [*asking.notes, *_superseded_notes(rows, superseded), *asking.cache.notes]
+    notes += [f"images that SIA2 does not know, but TAP: {later}."] if later else []
     return ArchiveAnswer(rows, min(asking.dates, default=clock.time()), notes, client.requests - before)
 
 
@@ -171,6 +173,10 @@ class _Asking:
         self.client, self.cache, self.refresh, self.stop, self.may_ask = client, cache, refresh, stop, may_ask
         self.settings, self.service = client.settings, client.settings.sia
         self.found, self.dates, self.notes, self.failed = [], [], [], []
+        self.given = {}  # circle to collection to images: answers of SIA2
+        self.later = set()  # images that only TAP knows
+        self.spoiled = set()  # (circle, collection) of answers with unusable rows: they are not kept
+        self.now = clock.time()
         self.over = None  # why further questions need not be asked
         self.failures = dict.fromkeys(_ASK, 0)  # of a service, in a row
 
@@ -218,17 +224,21 @@ class _Asking:
         self.cache.keep_names(self.service, names)
         return names
 
+    def _is_wanting(self, kept):
+        """Whether the archive must be asked, though there may be a kept answer."""
+        return kept is None or self._is_old(kept.date) or (self.may_ask and not kept.checked)
+
     def _is_old(self, date):
-        return self.may_ask and (self.refresh or clock.time() - date > self.settings.answer_days * _DAY_S)
+        return self.may_ask and (self.refresh or self.now - date > self.settings.answer_days * _DAY_S)
 
     def images(self, sources, names, progress):
         """Images around all sources."""
         circles = circles_around(sources)
         many = len(circles) > MANY_CIRCLES
-        questions, blank = [], {}
+        questions = []
         for circle in circles:
             kept = {name: self.cache.answer(self.service, name, circle) for name in names}
-            missing = [name for name in names if kept[name] is None or self._is_old(kept[name].date)]
+            missing = [name for name in names if self._is_wanting(kept[name])]
             if missing and not self.may_ask:
                 raise NotAsked("the archive has not been asked about these targets yet.")
             for name in set(names) - set(missing):
@@ -237,19 +247,20 @@ class _Asking:
             groups = [missing] if many and missing else [[name] for name in missing]
             services = ("TAP", "SIA2") if many else ("SIA2", "TAP")
             questions += [_Question(circle.wider(), group, old, services) for group in groups]
-        self._ask_all(questions, sources, progress, blank)
-        # the survey covers the whole sky: where there is nothing at all, SIA2 lags behind
-        lagging = [_Question(circle, names, {}, ("TAP",)) for circle, empty in blank.items() if empty == set(names)]
-        self._ask_all(lagging, sources, None, {})
+        self._ask_all(questions, sources, progress)
+        # SIA2 lags behind by a day: one request to TAP for each circle tells what is newer
+        newer = [_Question(circle, list(given), {}, ("TAP",), given) for circle, given in self.given.items()]
+        self._ask_all(newer, sources, None)
         if self.failed:
             raise self._failure(len(questions))
         return self.found
 
     def _take(self, answer):
         self.dates.append(answer.date)
-        self.found += answer.images
+        # the server may be another one than that of the day when the answer was kept
+        self.found += [image._replace(access_url=self.settings.ibe + image.cloud) for image in answer.images]
 
-    def _ask_all(self, questions, sources, progress, blank):
+    def _ask_all(self, questions, sources, progress):
         """Ask the archive, several questions at once."""
         done, total = 0, len(questions)
         with ThreadPoolExecutor(max(1, min(self.settings.at_once, total))) as pool:
@@ -258,30 +269,29 @@ class _Asking:
                 ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in ready:
                     question = waiting.pop(future)
-                    further = self._receive(future, question, sources, blank)
+                    further = self._receive(future, question, sources)
                     waiting |= {pool.submit(self._ask, part): part for part in further}
                     done, total = done + 1, total + len(further)
                     if progress is not None:
                         progress(done, total)
 
-    def _receive(self, future, question, sources, blank):
+    def _receive(self, future, question, sources):
         """Deal with an answer; the questions that it raises."""
         try:
-            images, rejected, notes = future.result()
+            answer = future.result()
         except ArchiveStopped as error:
             self.over = error
             self.failed.append(error)
-        except AnswerTooLarge as error:
+        except ArchiveError as error:
+            if not isinstance(error, AnswerTooLarge) or question.given is not None:
+                self._instead(question, error)
+                return []
             parts = question.parts(sources)
             if not parts:
                 self.failed.append(error)
             return parts
-        except ArchiveError as error:
-            self._instead(question, error)
         else:
-            self._sort_in(question, images, rejected, notes)
-            if not images and question.services[0] == "SIA2":
-                blank.setdefault(question.circle, set()).update(question.names)
+            self._sort_in(question, *answer)
         return []
 
     def _failure(self, n_questions):
@@ -294,16 +304,17 @@ class _Asking:
         )
 
     def _ask(self, question):
-        """(images, rejected, notes) from the first service, or, if it fails, from the other one."""
+        """(service, images, rejected, notes) from the first service, or, if it fails, from the other one."""
         if self.over is not None:
             raise type(self.over)(str(self.over))
         first, *others = question.services
         if others and self.failures[first] >= _GIVEN_UP_AFTER:
-            return *_ASK[others[0]](self.client, question.circle, question.names, self.stop), []
+            return others[0], *_ASK[others[0]](self.client, question.circle, question.names, self.stop), []
         try:
-            answer = _ASK[first](self.client, question.circle, question.names, self.stop)
+            newest = () if question.given is None else (question.newest,)
+            answer = _ASK[first](self.client, question.circle, question.names, self.stop, *newest)
             self.failures[first] = 0
-            return *answer, []
+            return first, *answer, []
         except (ArchiveStopped, AnswerTooLarge):
             raise
         except ArchiveUnreachable as error:
@@ -319,27 +330,34 @@ class _Asking:
                 raise
             except ArchiveError:
                 raise error from None
-            return *answer, [f"{others[0]} was asked, because {first} failed: {error}"]
+            return others[0], *answer, [f"{others[0]} was asked, because {first} failed: {error}"]
 
-    def _sort_in(self, question, images, rejected, notes):
-        """Keep an answer."""
-        self.notes += [note for note in notes if note not in self.notes]
-        if len(question.services) == 1 and images:
-            self.notes.append(f"images that SIA2 does not know, but TAP: {len(images)}.")
-        now = clock.time()
+    def _sort_in(self, question, service, images, rejected, notes):
+        """Take an answer, and keep it; one of SIA2 without an image only when TAP has confirmed it."""
         if rejected:
-            self.notes.append(f"images of the answer that are left out: {len(rejected)}. The first: {rejected[0][1]}.")
-        else:
-            for name in question.names:
-                part = [image for image in images if image.collection == name]
-                self.cache.keep(self.service, name, question.circle, part, now)
-        self.dates.append(now)
-        self.found += images
+            notes.append(f"images of the answer that are left out: {len(rejected)}. The first: {rejected[0][1]}.")
+            self.spoiled.update((question.circle, name) for name in question.names)
+        self._tell(*notes)
+        for name in question.names:
+            before = question.given[name] if question.given is not None else []
+            known = {image.cloud for image in before}
+            new = [image for image in images if image.collection == name and image.cloud not in known]
+            self.found += new
+            if question.given is not None:
+                self.later.update(new)
+            elif question.services[0] == service == "SIA2":
+                self.given.setdefault(question.circle, {})[name] = new
+            if (question.circle, name) not in self.spoiled and (new or service == "TAP"):
+                self.cache.keep(self.service, name, question.circle, [*before, *new], self.now, service == "TAP")
+        self.dates.append(self.now)
+
+    def _tell(self, *notes):
+        self.notes += [note for note in notes if note not in self.notes]
 
     def _instead(self, question, error):
         """Where there is an older answer, it is taken."""
-        if len(question.services) == 1:
-            self.notes.append(f"SIA2 has no image there, and TAP cannot be asked: {error}")
+        if question.given is not None:
+            self._tell(f"SIA2 may lag behind by a day, and TAP cannot be asked for newer images: {error}")
             return
         kept = [question.old[name] for name in question.names if name in question.old]
         if len(kept) < len(question.names):
@@ -348,18 +366,26 @@ class _Asking:
         for answer in kept:
             self._take(answer)
         date = clock.strftime("%Y-%m-%d", clock.gmtime(min(answer.date for answer in kept)))
-        note = f"the archive was last asked on {date}; asking again failed: {error}"
-        self.notes += [note] if note not in self.notes else []
+        self._tell(f"the archive was last asked on {date}; asking again failed: {error}")
 
 
 @dataclass(frozen=True)
 class _Question:
-    """A circle and collections to ask about, and the answers of earlier."""
+    """A circle and collections to ask about, and the answers of earlier.
+
+    With `given`, the images that SIA2 gave by collection, only newer ones are asked for.
+    """
 
     circle: object
     names: list
     old: dict
     services: tuple
+    given: dict | None = None
+
+    @property
+    def newest(self):
+        """Begin of the newest image that was given, MJD, by collection; without those that have none."""
+        return {name: max(image.mjd_begin for image in images) for name, images in self.given.items() if images}
 
     def parts(self, sources):
         """The same question about smaller circles; none if it cannot be split."""

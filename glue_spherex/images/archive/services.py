@@ -45,17 +45,23 @@ def ask_sia(client, circle, collections, cancelled=None):
     return images, rejected
 
 
-def ask_tap(client, circle, collections, cancelled=None):
+def ask_tap(client, circle, collections, cancelled=None, newer_than=None):
     """Images that touch a circle, from Table Access (IVOA TAP 1.1): one request for all collections.
 
-    Parameters, results and errors are those of `ask_sia`.
+    Results, errors and the other parameters are those of `ask_sia`.
+
+    Parameters
+    ----------
+    newer_than : dict of str to float, optional
+        MJD after which images of a collection must have begun.
     """
     settings = client.settings
+    newer = "".join(f" AND (obs_collection <> '{name}' OR t_min > {mjd})" for name, mjd in (newer_than or {}).items())
     names = ", ".join(f"'{name}'" for name in collections)
     query = _pyvo("tap").TAPQuery(
         settings.tap,
         f"SELECT {', '.join(_TAP_COLUMNS)} FROM spherex.obscore WHERE obs_collection IN ({names}) AND "
-        f"INTERSECTS(CIRCLE('ICRS', {circle.ra}, {circle.dec}, {circle.radius}), s_region) = 1",
+        f"INTERSECTS(CIRCLE('ICRS', {circle.ra}, {circle.dec}, {circle.radius}), s_region) = 1{newer}",
         maxrec=settings.max_rows,
     )
     answer = client.ask(query.queryurl, dict(query), post=True, cancelled=cancelled)

@@ -69,19 +69,22 @@ class SearchServices:
         return Answer(votable(rows, "OVERFLOW" if cut else "OK"))
 
     def tap(self, question):
-        """Table Access 1.1, for the one question that is asked."""
+        """Table Access 1.1, for the two questions that are asked: with and without begins of exposures."""
         query = parse_qs(question.body.decode()) or question.query
         asked = query.get("QUERY", [""])[0]
         found = re.fullmatch(
             r"SELECT (.*) FROM spherex\.obscore WHERE obs_collection IN \((.*)\) AND "
-            r"INTERSECTS\(CIRCLE\('ICRS', (.*), (.*), (.*)\), s_region\) = 1",
+            r"INTERSECTS\(CIRCLE\('ICRS', (.*), (.*), (.*)\), s_region\) = 1"
+            r"((?: AND \(obs_collection <> '\w+' OR t_min > [\d.]+\))*)",
             asked,
         )
         if not found:
             return Answer(votable([], "ERROR", f"cannot parse {asked}"), status=400)
         names = [word.strip(" '") for word in found[2].split(",")]
         columns = [word.strip() for word in found[1].split(",")]
-        rows = self.find(*(float(word) for word in found.groups()[2:]), names)
+        newer = {name: float(mjd) for name, mjd in re.findall(r"<> '(\w+)' OR t_min > ([\d.]+)", found[6])}
+        rows = self.find(*(float(word) for word in found.groups()[2:5]), names)
+        rows = [row for row in rows if row["t_min"] > newer.get(row["obs_collection"], 0)]
         limit = int(query.get("MAXREC", ["1000000"])[0])
         return Answer(votable(rows[:limit], "OVERFLOW" if len(rows) > limit else "OK", columns=columns))
 
