@@ -65,18 +65,19 @@ def _list(options):
 
 
 def _show(options):
-    from .jobs import JobError, failures, job, request
+    from .jobs import JobError, failures, job, notes, request
     from .jobs.job_state import duration_text, one_line
 
     known = job(options.id)
     try:
         asked = request(options.id)[0]
-        failed = failures(options.id)
+        failed, told = failures(options.id), notes(options.id)
     except JobError as error:  # the folder is gone: what the store says is all there is
-        asked, failed = None, []
+        asked, failed, told = None, [], []
         print(f"glue-spherex: {error}", file=sys.stderr)
     if options.json:
-        more = {"request": asked.as_dict() if asked else None, "failed_images": [list(line) for line in failed]}
+        request_values = asked.as_dict() if asked else None
+        more = {"request": request_values, "failed_images": [list(line) for line in failed], "notes": told}
         print(json.dumps(known.as_dict() | more))
         return 0
     lines = {
@@ -100,6 +101,8 @@ def _show(options):
         lines["settings"] = ", ".join(f"{name} {value}" for name, value in asked.settings.as_dict().items() if value)
     for name, value in lines.items():
         print(f"{name:<13} {one_line(value)}")
+    for note in told:
+        print(f"{'note':<13} {one_line(note)}")
     for path, reason in failed[:50]:
         print(one_line(f"failed: {path}: {reason}"))
     if len(failed) > 50:

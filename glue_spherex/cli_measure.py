@@ -70,8 +70,10 @@ def add_measure(commands, new_command):
 
 def _measure(options):
     from .jobs import check_result_folder
+    from .photometry.closing_notes import closing_notes
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
     from .photometry.result_store import temporary_store
+    from .photometry.result_tables import count_images
 
     start = time.perf_counter()
     settings = _settings(options)
@@ -94,14 +96,15 @@ def _measure(options):
         result = _run(options, targets, images, request, results)
         measure_seconds = time.perf_counter() - begin
         table = target_outcomes(targets, result.targets)
-        write_result(result, folder, spectrum_format=options.format, targets=table, request=request.described(images))
         if request.archive is not None:
             images.pin(folder, result.images["path"])
+        notes, described = closing_notes(result, images), request.described(images)
+        write_result(result, folder, spectrum_format=options.format, targets=table, request=described, notes=notes)
     _remember(request, result, time.perf_counter() - begin)
     summary = {
-        "images": sum(row["status"] == "measured" for row in result.images),
+        "images": count_images(row for row in result.images if row["status"] == "measured"),
         "measurements": result.n_rows,
-        "failed_images": sum(row["status"] in ("failed", "unreadable") for row in result.images),
+        "failed_images": count_images(row for row in result.images if row["status"] in ("failed", "unreadable")),
         "rejected_targets": len(targets.rejected),
         "seconds": round(time.perf_counter() - start, 4),
         "index_seconds": round(index_seconds, 4),
@@ -109,9 +112,7 @@ def _measure(options):
     }
     if request.archive is not None:
         summary["megabytes_moved"] = round(images.client.moved / 1e6, 3)
-        for note in images.notes:
-            print(f"glue-spherex: {note}", file=sys.stderr)
-    _tell(options, targets, result, summary, folder / f"spectra{EXTENSIONS[options.format]}")
+    _tell(options, targets, result, summary, notes, folder / f"spectra{EXTENSIONS[options.format]}")
     return _status(result, table)
 
 
@@ -134,13 +135,15 @@ def _run(options, targets, images, request, results):
 def _remember(request, result, seconds):
     """Note how long it took, for forecasts; see `glue_spherex.jobs.expected_seconds`."""
     from .jobs import remember_run
+    from .photometry.result_tables import count_images
 
     read = [row for row in result.images if row["status"] != "unreadable"]
     if request.archive is not None:  # the measurement alone: the archive is not this machine
         seconds = sum(row["seconds"] for row in read) / min(request.workers, os.cpu_count() or 1)
+    images = count_images(read)  # as they are counted before a run: the archive gives several cutouts of one
     remember_run(
-        result.settings, len(read), result.n_rows, seconds, workers=request.workers, scheduler=request.scheduler,
-        image_bytes=sum(row["size"] for row in read) / max(1, len(read)),
+        result.settings, images, result.n_rows, seconds, workers=request.workers, scheduler=request.scheduler,
+        image_bytes=sum(row["size"] for row in read) / max(1, images),
     )  # fmt: skip
 
 
@@ -184,9 +187,7 @@ def _submit(options, targets, request):
     return DONE
 
 
-def _tell(options, targets, result, summary, spectra):
-    from .photometry.output import MIXED
-
+def _tell(options, targets, result, summary, closing, spectra):
     notes = rejections(targets)
     lost = len(targets.sources) - sum(result.targets["n_measured"] > 0)
     if lost and summary["measurements"]:
@@ -197,14 +198,7 @@ def _tell(options, targets, result, summary, spectra):
         notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
         notes.append(f"{_counted(summary['failed_images'], 'image')} failed; images.ecsv says why")
-    releases = result.about["releases"]
-    if len({name.removesuffix("_deep") for name in releases}) > 1:
-        notes.append(f"the spectra mix releases with different gains: {', '.join(releases)} (column data_collection)")
-    if len(result.about["made_with"]) > 1:
-        notes.append(MIXED)
-    if result.repeats:
-        notes.append("some exposures are there more than once, in different files; images.ecsv lists them")
-    for note in notes:
+    for note in [*notes, *closing]:
         print(f"glue-spherex: {note}", file=sys.stderr)
     if options.json:
         print(json.dumps(summary))

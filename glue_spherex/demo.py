@@ -14,6 +14,7 @@ from .images.simulation import LoopbackArchive, SearchServices
 from .io import read_targets
 from .jobs import Request
 from .model import CLEAN_MASK, DETECTORS
+from .photometry.closing_notes import closing_notes
 from .photometry.output import result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
 from .photometry.settings import Settings
@@ -142,7 +143,8 @@ def _measured(folder, field, collection, progress, request=None):
     result = run(targets.sources, collection, SETTINGS, progress=progress)
     with result_folder(folder / "result") as path:
         outcomes = target_outcomes(targets, result.targets)
-        write_result(result, path, targets=outcomes, request=request and request.described(collection))
+        described, notes = request and request.described(collection), closing_notes(result, collection)
+        write_result(result, path, targets=outcomes, request=described, notes=notes)
     truth = Table.read(field.truth)
     figure, spectra = folder / "spectra.png", folder / "result" / "spectra.vot"
     draw_spectra(result.spectra, truth, figure)

@@ -19,6 +19,7 @@ _HOME = {
     "job": "desk",
     "jobs": "desk",
     "log": "fetch",
+    "notes": "fetch",
     "partial_spectra": "fetch",
     "remember_run": "record",
     "remove": "desk",

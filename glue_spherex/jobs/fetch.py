@@ -1,10 +1,12 @@
 """What can be had of a job: what it was asked to do, its results, its log."""
 
+import json
 import os
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 from ..photometry.errors import PhotometryError
+from ..photometry.output import SETTINGS_NAME
 from . import lock
 from .desk import job
 from .errors import JobError
@@ -52,7 +54,7 @@ def result_folder(job_id):
     known = job(job_id)
     if known.phase is not Phase.COMPLETED:
         raise JobError(f"job {job_id} is {known.phase}: {known.message or 'it has no result'}.")
-    if not (known.result / "settings.json").exists():
+    if not (known.result / SETTINGS_NAME).exists():
         raise JobError(f"the result of job {job_id} is no longer in {str(known.result)!r}.")
     return known.result
 
@@ -117,6 +119,25 @@ def failures(job_id):
     """
     with _results(job_id) as results:
         return results.failures()
+
+
+def notes(job_id):
+    """What is to be told about the result of a job, as a list of sentences; empty without a result.
+
+    Parameters
+    ----------
+    job_id : str
+
+    Returns
+    -------
+    list of str
+        For example that releases are mixed, or that the archive could not be asked.
+    """
+    try:
+        found = json.loads((job(job_id).result / SETTINGS_NAME).read_text(encoding="utf-8"))["notes"]
+    except (OSError, ValueError, LookupError, TypeError):  # there is none, or it is of an older version
+        return []
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def log(job_id):

@@ -104,7 +104,8 @@ class Run:
         self._counts = {name: getattr(job, name) for name in _COUNTS}
         self._done_before = job.images_done
         self._measuring_since = self._begin
-        self._measured = self._rows = self._bytes = 0  # in this run
+        self._measured = set()  # images in this run, of which there may be several cutouts
+        self._rows = self._bytes = 0
         self._at_images = 0.0
         self._gains, self._doing = {}, "measures"
 
@@ -158,6 +159,7 @@ class Run:
                     targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
                     cancelled=self.stop, begun=self._begun, idle=self._idle,
                 )  # fmt: skip
+            self._keep_answer(images)
             for note in getattr(images, "notes", ()):
                 _LOG.info("the archive: %s", one_line(note))
             results.set_unreadable(images.failures)  # with those that could not be fetched
@@ -171,8 +173,8 @@ class Run:
             if request.archive is not None:  # the measurement alone: the archive is not this machine
                 seconds = self._at_images / min(request.workers, os.cpu_count() or 1)
             remember_run(
-                request.settings, self._measured, self._rows, seconds,
-                workers=request.workers, scheduler=request.scheduler, image_bytes=self._bytes / max(1, self._measured),
+                request.settings, len(self._measured), self._rows, seconds, workers=request.workers,
+                scheduler=request.scheduler, image_bytes=self._bytes / max(1, len(self._measured)),
                 home=self._store.home,
             )  # fmt: skip
             return outcome
@@ -195,10 +197,16 @@ class Run:
             except ArchiveError:
                 if not request.image_folders:
                     raise
-                return images  # which says why only the local ones are measured
+                return images  # it is asked once more for the measurement, which goes on without
             write_answer(self._job.folder, answer)
         images.keep_to(answer)
         return images
+
+    def _keep_answer(self, images):
+        """Keep what the archive has answered during the measurement, if it could not before."""
+        answer = getattr(images, "answer", None)
+        if answer is not None and read_answer(self._job.folder) is None:
+            write_answer(self._job.folder, answer)
 
     def _indexed(self, done, total):
         self._report(message=f"reads headers of images, {done} of {total}")
@@ -213,9 +221,11 @@ class Run:
         self._report(message=self._doing)
 
     def _progress(self, done, total, result):
+        from ..photometry.result_tables import image_key
+
         self._counts |= {"images_done": done, "images_total": total}
         self._counts["measurements"] += result.about["n_sources"]
-        self._measured += 1
+        self._measured.add(image_key(result.about))
         self._rows += result.about["n_sources"]
         self._bytes += result.about["size"]
         self._at_images += result.about["seconds"]
@@ -228,28 +238,32 @@ class Run:
 
     def _write(self, request, targets, measurement, images, folder):
         """Write the result folder; phase and message of the job."""
-        from ..photometry.output import MIXED, target_outcomes, write_result
+        from ..photometry.closing_notes import closing_notes
+        from ..photometry.output import target_outcomes, write_result
 
         table = target_outcomes(targets, measurement.targets)
+        if request.archive is not None:
+            images.pin(folder, measurement.images["path"])
+        notes = closing_notes(measurement, images)
         write_result(
             measurement,
             folder,
             spectrum_format=request.spectrum_format,
             targets=table,
             request=request.described(images),
+            notes=notes,
         )
-        if request.archive is not None:
-            images.pin(folder, measurement.images["path"])
+        failures = self._counts["failures"]
+        if failures:
+            notes.insert(0, f"{failures} image{'s' * (failures > 1)} failed, images.ecsv in the result says why")
         if not measurement.n_rows:
             reasons = [row["reason"] for row in measurement.images if row["reason"]] or list(table["reason"])
-            return Phase.ERROR, f"nothing could be measured: {reasons[0]}"
-        failures = self._counts["failures"]
-        note = (
-            f"; {failures} image{'s' * (failures > 1)} failed, images.ecsv in the result says why" if failures else ""
-        )
-        if len(measurement.about["made_with"]) > 1:
-            note += f"; {MIXED}"
-        return Phase.COMPLETED, f"{measurement.n_rows} measurements of {targets.in_words}{note}"
+            return Phase.ERROR, "; ".join([f"nothing could be measured: {reasons[0]}", *notes])
+        done = f"{measurement.n_rows} measurement{'s' * (measurement.n_rows > 1)} of {targets.in_words}"
+        if request.archive is not None and images.answer is None:
+            done = f"resume the job when the archive can be asked: only the local images are measured, {done}"
+            return Phase.ERROR, "; ".join([done, *notes])
+        return Phase.COMPLETED, "; ".join([done, *notes])
 
     def _stopped(self):
         counts = self._counts

@@ -24,8 +24,6 @@ SETTINGS_NAME = "settings.json"
 #: Folder of the cutouts that were fetched for a result.
 IMAGES_NAME = "images"
 EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl", "csv": ".csv", "parquet": ".parquet"}
-#: What is said about a result whose ``made_with`` has several entries.
-MIXED = "its images were measured with different versions of the program or its libraries (made_with in settings.json)"
 _MAX_NAME = 100
 
 
@@ -70,7 +68,7 @@ def result_folder(path):
         lock.close()
 
 
-def write_result(measurement, folder, *, spectrum_format="votable", targets=None, request=None):
+def write_result(measurement, folder, *, spectrum_format="votable", targets=None, request=None, notes=()):
     """Write a measurement into a result folder.
 
     Parameters
@@ -84,6 +82,8 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
         The table for ``targets.ecsv``, if it is more than the measurement's own.
     request : dict, optional
         What was asked for beyond the settings, as JSON-like values: target list, calibration folder.
+    notes : sequence of str, optional
+        What is to be told about the result; see `glue_spherex.photometry.closing_notes.closing_notes`.
 
     Returns
     -------
@@ -111,6 +111,7 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
             **measurement.about,
             "request": request or {},
             "made": provenance(measurement.settings, request or {}, folder),
+            "notes": list(notes),
             "interrupted": measurement.interrupted,
             "spectra": written,
         }

@@ -81,6 +81,11 @@ class Measurement:
         """Rows of the spectra."""
         return len(self.spectra)
 
+    @property
+    def repeats(self):
+        """Whether a source has an exposure more than once, from different files."""
+        return has_repeats(self.spectra)
+
     def head(self):
         """A table like `spectra` that has every text in it."""
         return self.spectra
@@ -155,6 +160,12 @@ def spectra_of(columns, sources, first=0):
     return new_table(columns), statistics
 
 
+def has_repeats(spectra):
+    """Whether a source has an exposure more than once in a table from `spectra_of`."""
+    same = [spectra[name][1:] == spectra[name][:-1] for name in ("source_id", "lvf_id")]
+    return bool((same[0] & same[1]).any())  # rows are in order of source, time and exposure
+
+
 def image_table(images, about):
     """The table of images from their lines, with the files that cannot be read at the end."""
     from astropy.table import Table
@@ -170,6 +181,28 @@ def image_table(images, about):
         if name in table.colnames:
             table[name].unit, table[name].description = unit or None, text
     return table
+
+
+def count_images(lines):
+    """Number of images among lines of the table of images: several cutouts of one image count once.
+
+    Parameters
+    ----------
+    lines : iterable of mapping
+        Rows of the table, or the ``about`` of `ImageResult`.
+
+    Returns
+    -------
+    int
+    """
+    return len({image_key(line) for line in lines})
+
+
+def image_key(line):
+    """What the cutouts of one image have in common: exposure and detector, and their processing; else the path."""
+    if not line["lvf_id"]:
+        return str(line["path"])
+    return int(line["lvf_id"]), str(line["data_collection"]), str(line["file_version"])
 
 
 def _first(lines, name):

@@ -8,7 +8,7 @@ from ..model import COLUMNS
 from ..model.spectrum import new_table
 from .image_flow import ImageFlow
 from .pipeline import check_engine, checked_sources, measured_images
-from .result_tables import image_table, provenance_of, spectra_of, target_table
+from .result_tables import has_repeats, image_table, provenance_of, spectra_of, target_table
 
 #: Rows of spectra that are in memory at a time; a single source with more is taken as a whole.
 BLOCK_ROWS = 200_000
@@ -99,8 +99,7 @@ class StoredMeasurement:
         parts, repeats = [], False
         for spectra, statistics in self._pieces():
             parts.append(statistics)
-            same = [spectra[name][1:] == spectra[name][:-1] for name in ("source_id", "lvf_id")]
-            repeats |= bool((same[0] & same[1]).any())  # rows are in order of source, time and exposure
+            repeats |= has_repeats(spectra)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, repeats
 
     def head(self):

@@ -80,7 +80,7 @@ def test_a_newer_release_is_called_by_its_name(archive, field, source, expected,
     err = capsys.readouterr().err
     assert f"{release} is taken instead of qr3 for images that are in both: 1" in err
     both = sorted(["spherex_qr3", f"spherex_{release}"])
-    assert f"mix releases with different gains: {', '.join(both)}" in err
+    assert f"mix releases, whose gains may differ: {', '.join(both)}" in err
     assert json.loads((tmp_path / "out" / "settings.json").read_text())["releases"] == both
     spectra.sort("lvf_id")
     later = field.images[1].name > field.images[0].name

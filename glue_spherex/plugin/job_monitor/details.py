@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ... import jobs as desk
 from ...jobs.job_state import RESULTS_NAME, Phase, one_line
+from ...photometry.output import SETTINGS_NAME
 from . import texts
 
 #: Lines of the lists that are shown.
@@ -92,12 +93,20 @@ def _of_job(job):
         ("Type", texts.kind_text(job)),
         ("Id", job.id),
         ("Folder of the job", str(job.folder)),
-        ("Result", str(job.result) if job.phase is Phase.COMPLETED else f"{job.result} (once it is completed)"),
+        ("Result", _result_text(job)),
         ("Sources", str(job.n_sources)),
         ("Images", texts.progress_of(job)[1] or "not yet found"),
         ("Measurements", str(job.measurements)),
         ("Failed images", str(job.failures)),
+        *[("Note", one_line(note)) for note in desk.notes(job.id)],
     ]
+
+
+def _result_text(job):
+    if job.phase is Phase.COMPLETED:
+        return str(job.result)
+    there = (job.result / SETTINGS_NAME).exists()
+    return f"{job.result} ({'with what is measured so far' if there else 'once it is completed'})"
 
 
 def _of_request(request, targets):
