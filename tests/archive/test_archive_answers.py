@@ -44,6 +44,11 @@ def csv(rows, quote=False):
     return "\r\n".join(lines).encode() + b"\r\n"
 
 
+def moved(folder):
+    """What is different in a row whose image lies in another folder."""
+    return {name: ROW[name].replace("qr2/level2", f"{folder}/level2") for name in ("access_url", "cloud_access")}
+
+
 def parsed(data, **options):
     return images_of(parse_answer(data, "the answer", **options), ROOT)
 
@@ -120,6 +125,12 @@ def test_the_server_is_ours_whatever_the_answer_says():
         ({"access_url": ROOT + KEY.replace("D3", "D4")}, "not that of a Level-2 file"),
         ({"access_url": ROOT + KEY.replace("2025W51_1A_0684", "2025W52_1A_0684")}, "two planning periods"),
         ({"access_url": ROOT + KEY.replace("0684", "0685")}, "differ"),
+        ({"obs_collection": "spherex_qr3"}, "its collection is 'spherex_qr3', but its address 'qr2/level2"),
+        ({"obs_collection": "spherex_qr3_deep"}, "its collection is 'spherex_qr3_deep', but its address 'qr2/level2"),
+        ({"obs_collection": "spherex_dr2"}, "its collection is 'spherex_dr2', but"),
+        (moved("qr3"), "its collection is 'spherex_qr2', but its address 'qr3/level2"),
+        (moved("qr"), "but its address 'qr/level2"),
+        (moved("qr22"), "but its address 'qr22/level2"),
         ({"access_url": ""}, "not that of a Level-2 file"),
         ({"cloud_access": '{"aws": {"key": "../../x"}}'}, "not that of a Level-2 file"),
         ({"cloud_access": "{nothing"}, "cloud_access is"),
@@ -144,6 +155,24 @@ def test_rows_that_are_no_image(change, reason):
     assert number == 2
     assert reason in told
     assert len(told) < 600
+
+
+@pytest.mark.parametrize(
+    ("collection", "folder", "release", "deep"),
+    [
+        ("spherex_qr2_deep", "qr2", "qr2", True),
+        ("spherex_qr2_deep", "qr2_deep", "qr2", True),
+        ("spherex_qr4", "qr4", "qr4", False),
+        ("spherex_dr1", "dr1", "dr1", False),
+        ("spherex_dr1_deep", "dr1_deep", "dr1", True),
+    ],
+)
+def test_collections_in_their_folders(collection, folder, release, deep):
+    row = ROW | moved(folder) | {"obs_collection": collection, "obs_publisher_did": ""}
+    (image,), rejected = parsed(votable([row]))
+    assert not rejected
+    assert (image.collection, image.release, image.deep) == (collection, release, deep)
+    assert image.cloud.startswith(f"{folder}/level2/")
 
 
 def test_other_collections_are_left_out():

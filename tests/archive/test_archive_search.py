@@ -42,6 +42,7 @@ def archive(loopback):
     def add(ra, dec, detector=3, collection="spherex_qr2", half_deg=1.7, number=None, mjd=61027.0, **options):
         """An image around a place, aligned with the equator."""
         archive.count += 1
+        options = {"release": collection.split("_")[1]} | options
         obsid, key = key_of(archive.count if number is None else number, detector, **options)
         dx = half_deg / np.cos(np.radians(dec))
         corners = np.array([[ra + i * dx, dec + j * half_deg] for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
@@ -120,7 +121,7 @@ def test_a_service_that_does_not_list_collections(archive):
 
 def test_the_newest_processing_is_taken(archive):
     """And the result says so; an exposure of another detector is another one."""
-    archive.add_row(150.0, 2.0, number=7, collection="spherex_qr3", release="qr3", version="l2b-v30-2026-250")
+    archive.add_row(150.0, 2.0, number=7, collection="spherex_qr3", version="l2b-v30-2026-250")
     archive.add_row(150.0, 2.0, number=7)
     archive.add_row(150.0, 2.0, number=8, version="l2b-v22-2026-006")
     archive.add_row(150.0, 2.0, number=8, version="l2b-v21-2025-354")
@@ -184,9 +185,9 @@ def test_images_that_simple_access_does_not_know_yet(archive):
     """It lags behind by a day. The newest image of each collection counts, not that of all."""
     archive.add_row(150.0, 2.0, mjd=61027.0)
     archive.add_row(150.0, 2.0, mjd=61200.0)
-    archive.add_row(150.0, 2.0, mjd=61100.0, collection="spherex_qr3", release="qr3")
-    archive.add_row(150.0, 2.0, mjd=61150.0, collection="spherex_qr3", release="qr3")
-    archive.add_row(150.0, 2.0, mjd=61300.0, collection="spherex_qr3_deep", release="qr3")
+    archive.add_row(150.0, 2.0, mjd=61100.0, collection="spherex_qr3")
+    archive.add_row(150.0, 2.0, mjd=61150.0, collection="spherex_qr3")
+    archive.add_row(150.0, 2.0, mjd=61300.0, collection="spherex_qr3_deep")
     archive.add_row(153.5, 2.0, mjd=61201.0)  # the target is not on it
     archive.search.knows_until = 61110.0
     answer = search([Source(150.0, 2.0)], client=client_of(archive))
@@ -251,6 +252,17 @@ def test_images_that_only_table_access_knows_with_unusable_ones(archive):
         assert [note.partition(":")[0] for note in answer.notes] == [
             "images of the answer that are left out", "images that SIA2 does not know, but TAP",
         ]  # fmt: skip
+
+
+def test_an_image_in_the_folder_of_another_release_is_left_out(archive):
+    archive.add_row(150.0, 2.0)
+    archive.add_row(150.0, 2.0, collection="spherex_qr3", release="qr2")
+    archive.add_row(150.0, 2.0, collection="spherex_qr3")
+    answer = search([Source(150.0, 2.0)], client=client_of(archive))
+    assert ids(answer) == [("0001", 3, "spherex_qr2"), ("0003", 3, "spherex_qr3")]
+    assert answer.notes[0].startswith(
+        "images of the answer that are left out: 1. The first: its collection is 'spherex_qr3', but its address"
+    )
 
 
 def test_kept_answers_name_the_server_of_today(archive, loopback):

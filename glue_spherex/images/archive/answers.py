@@ -149,6 +149,10 @@ def _image(row, ibe):
     if not kind:
         raise ValueError(f"its collection is {row['obs_collection'][:60]!r}")
     key = _key(row["access_url"])
+    if key["folder"] not in (kind[1], f"{kind[1]}_deep"):
+        raise ValueError(
+            f"its collection is {kind.group()!r}, but its address {key.group(1)!r} is of {key['folder']!r}"
+        )
     cloud = _cloud_key(row.get("cloud_access", ""))
     if cloud and _key(cloud).group(1) != key.group(1):
         raise ValueError(f"its address and its place in the cloud differ: {row['access_url'][:200]!r}, {cloud[:200]!r}")
