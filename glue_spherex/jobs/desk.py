@@ -15,11 +15,12 @@ from ..images.errors import ImageFileError
 from ..photometry.output import EXTENSIONS
 from .errors import JobError
 from .job_state import Phase, clean_title
-from .queue import bury_dead, start_waiting
+from .queue import bury_dead, kill_worker, start_waiting
 from .request_files import Request, check_folder, read_answer, read_request, write_answer, write_request
 from .store import JobStore
 
 _WAIT_SECONDS = 0.2
+_STOPPING = "stops after the images at work; cancel it once more to stop it at once"
 
 
 def submit(
@@ -244,6 +245,8 @@ def look_after(store):
 def cancel(job_id):
     """Stop a job: at once if it waits, after the images at work if it runs. What is measured is kept.
 
+    When a job that runs is cancelled once more, its worker is killed: it may wait for a disk that does not answer.
+
     Parameters
     ----------
     job_id : str
@@ -264,12 +267,15 @@ def cancel(job_id):
             if not known.phase.is_active:
                 raise JobError(f"job {job_id} has ended already ({known.phase}); there is nothing to cancel.")
             if known.phase is Phase.EXECUTING:
-                store.update(job_id, cancelled=1, message="stops after the images at work")
+                store.update(job_id, cancelled=1, message=_STOPPING)
             else:
                 message = "aborted before it began"
                 if known.started:
                     message = f"aborted while it waited; {known.images_done} of {known.images_total} images are kept"
                 store.update(job_id, phase=Phase.ABORTED, ended=store.clock(), message=message)
+        if known.phase is Phase.EXECUTING and known.cancelled:
+            kill_worker(known)
+            look_after(store)
         return store.job(job_id)
 
 

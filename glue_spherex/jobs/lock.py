@@ -41,6 +41,14 @@ def take(folder):
     return None
 
 
+def wait(folder):
+    """Wait a moment for the end of a worker that was killed."""
+    for _ in range(_ATTEMPTS):
+        if not is_held(folder):
+            return
+        time.sleep(0.02)
+
+
 def is_held(folder):
     """Whether a worker is at work in the folder of a job; no, if there is no such folder."""
     try:

@@ -5,6 +5,7 @@ jobs' folders say everything, so that any process may end at any moment.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from .job_state import LOG_NAME, Phase
 
 #: A job whose workers end so often without getting any further is given up.
 MOST_ATTEMPTS = 3
+#: The module that a worker runs.
+WORKER = "glue_spherex.jobs.worker"
 _GONE = "its folder is gone: somebody has deleted or moved it"
 
 
@@ -89,6 +92,23 @@ def bury_dead(store):
     return dead
 
 
+def kill_worker(job):
+    """End the process that works on a job at once, if it is one of this machine.
+
+    Parameters
+    ----------
+    job : Job
+    """
+    try:
+        command = Path(f"/proc/{job.pid}/cmdline").read_bytes().split(b"\0")
+        if WORKER.encode() not in command or not lock.is_held(job.folder):
+            return
+        os.kill(job.pid, signal.SIGKILL)
+    except OSError:  # it has ended already
+        return
+    lock.wait(job.folder)
+
+
 def _died(job):
     if job.pid is None:
         return f"its worker process could not begin ({LOG_NAME} in its folder may say why)"
@@ -135,7 +155,7 @@ def start_waiting(store):
 def _launch(store, job, held):
     """Start a worker that outlives this process, and hand the lock over."""
     environment = {**os.environ, "GLUE_SPHEREX_HOME": str(store.home)}
-    command = [sys.executable, "-P", "-m", "glue_spherex.jobs.worker", str(job.folder), "--lock", str(held)]
+    command = [sys.executable, "-P", "-m", WORKER, str(job.folder), "--lock", str(held)]
     with open(Path(job.folder) / LOG_NAME, "ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment, pass_fds=[held],

@@ -81,6 +81,26 @@ def test_a_worker_killed_25_times(field, plain, no_workers, nursery, until, same
     same_result(jobs.result_folder(job.id), plain)
 
 
+def test_a_worker_that_hangs(field, plain, ended, until, same_result):
+    """As if it waited for a disk that does not answer: it is cancelled once more, and the job goes on later."""
+    for _ in range(20):  # one that is stopped before it has ended
+        job = submit(field)
+        until(lambda job=job: jobs.job(job.id).pid or not jobs.job(job.id).phase.is_active)
+        with contextlib.suppress(OSError, TypeError):
+            os.kill(jobs.job(job.id).pid, signal.SIGSTOP)
+        if jobs.job(job.id).phase is Phase.EXECUTING:
+            break
+    first = jobs.cancel(job.id)
+    assert (first.phase, first.cancelled) == (Phase.EXECUTING, True)
+    assert "once more" in first.message
+    jobs.cancel(job.id)
+    until(lambda: jobs.job(job.id).phase is Phase.ABORTED)
+    jobs.resume(job.id)
+    done = ended(job.id)
+    assert done.phase is Phase.COMPLETED
+    same_result(done.result, plain)
+
+
 def test_a_real_worker_killed_with_its_processes(field, plain, ended, until, same_result):
     """The processes of a killed worker end as well, the queue moves on, and another worker ends the job."""
     watch = JobWatch()
