@@ -127,18 +127,6 @@ def test_an_archive_without_ranges_gives_targets_as_well(field, loopback, tmp_pa
     assert [(c.box, list(c.targets)) for c in whole] == [(c.box, list(c.targets)) for c in parts]
 
 
-def test_content_that_changes_under_the_same_name(known, field, tmp_path):
-    """The file is replaced between two requests for it: all of it comes from the new one."""
-    client, store, archive, images = known
-    changed = bytearray(field.images[1].read_bytes())
-    changed[400_000:400_004] = b"\x3f\x80\x00\x00"
-    store = CutoutStore(tmp_path / "empty")  # so that there are several requests
-    archive.fault(images[1].access_url.removeprefix(archive.url), "replace", times=1, skip=2, content=bytes(changed))
-    check_file(str(fetch_cutout(images[1], BOX, store, client)))
-    sizes = {seen.status for seen in archive.requests}
-    assert sizes == {206, 412} or len(archive.requests) > 8
-
-
 def test_another_image_under_a_name_is_refused(known, field):
     client, store, archive, images = known
     before = kept(store)
@@ -270,7 +258,7 @@ def test_what_is_kept_waits_for_no_other_detector(known, field):
     archive.forget()
     maps_are_there, prepared = threading.Event(), []
 
-    def prepare(image):
+    def prepare(image, stop):
         assert image is not slow or maps_are_there.wait(60)
         prepared.append((image.detector, threading.current_thread() is threading.main_thread()))
 

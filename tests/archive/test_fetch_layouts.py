@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import CutoutStore
+from glue_spherex.images.archive.errors import ArchiveError
 from glue_spherex.images.archive.eviction import check_file
 from glue_spherex.images.archive.fetch import fetch_cutout
 from glue_spherex.images.archive.layouts import keep_layout, known_layouts
@@ -133,3 +134,24 @@ def test_an_image_that_is_damaged_on_the_file_server_comes_from_the_bucket(two_k
     archive.files[image.access_url.removeprefix(archive.url)] = bytes(content)
     fetching.requests(image, path)
     assert any("nasa-irsa" in seen.path for seen in archive.requests)
+
+
+@pytest.mark.parametrize("name", ["WCS-WAVE", "PSF", "FLAGS"])
+def test_a_part_that_would_fill_the_memory(full_frames, loopback, tmp_path, name):
+    release = "qr3" if name == "FLAGS" else "qr2"  # compressed or not
+    path = full_frames(release).images[0]
+    content = bytearray(path.read_bytes())
+    place = content.rfind(b"XTENSION", 0, content.index(f"EXTNAME = '{name}".encode()))
+    keyword = "NAXIS3" if name == "PSF" else "PCOUNT"
+    place = content.index(f"{keyword:<8}=".encode(), place) + 10
+    content[place : place + 20] = f"{500_000_000 if keyword == 'PCOUNT' else 12_000:>20}".encode()
+    hostile = tmp_path / path.name
+    hostile.write_bytes(content)
+    with hostile.open("r+b") as file:
+        file.truncate(600_000_000 // 2880 * 2880)  # a hole: it takes no space
+    archive = loopback()
+    image = archive_image(path, archive, archive.add(f"{release}/level2/x/{path.name}", hostile))
+    box = PixelBox(100, 141, 100, 141)
+    with pytest.raises(ArchiveError, match=rf"{name} has [45]\d{{8}} bytes of data; at most \d+ are accepted. Nothing"):
+        fetch_cutout(image, box, CutoutStore(tmp_path / "store"), client_of(archive))
+    assert archive.moved < 2_000_000

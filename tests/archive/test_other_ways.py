@@ -10,14 +10,16 @@ from archived import archive_image, client_of
 from loopback import BUCKET, Answer
 from loopback_services import SearchServices
 
-from glue_spherex import FolderCollection, measure, read_targets
+from glue_spherex import FolderCollection, Source, measure, read_targets
+from glue_spherex.images import Astrometry, read_record
 from glue_spherex.images.archive import ArchiveClient, IRSACollection
 from glue_spherex.images.archive import fetch as fetching
 from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError, ArchiveStopped
-from glue_spherex.images.archive.fetch import fetch_cutout
+from glue_spherex.images.archive.fetch import fetch_all, fetch_cutout
 from glue_spherex.images.archive.products import products
+from glue_spherex.images.collection import match_images
 
 BOXES = [PixelBox(x, x + 41, 700, 741) for x in range(1000, 1400, 60)]
 
@@ -215,3 +217,66 @@ def test_waiting_for_the_products_of_another_thread_can_be_cancelled(archive, tm
             products(3, "qr2", store, None)
         released.set()
         assert first.result(180) == store.calibration("qr2")
+
+
+def test_nothing_more_is_fetched_for_a_stream_that_is_left(archive, images, star, tmp_path):
+    client, store = client_of(archive, at_once=1, timeout_s=0.5), CutoutStore(tmp_path / "store")
+    list(fetch_all([(images[0], [star[0]], 20)], store, client))
+    archive.fault(images[1].obsid, "silence")
+    stream = fetch_all([(image, [star[0]], 20) for image in (images[0], *images[1:] * 9)], store, client)
+    assert next(outcome for outcome in stream if outcome[1])[0] == 0
+    before = client.requests
+    stream.close()
+    assert client.requests <= before + 2  # of the two threads
+
+
+def test_nor_are_its_calibration_maps(archive, star, tmp_path):
+    client = client_of(archive, timeout_s=0.5, attempts=20)
+    archive.fault("qr2/solid_angle", "silence")
+    stream = IRSACollection(store=tmp_path / "store", client=client).stream([star[0]])
+    assert next(stream) is None
+    before = client.requests
+    stream.close()
+    assert client.requests <= before + 1
+
+
+@pytest.mark.parametrize("fault", [None, "whole"])
+def test_a_target_just_beside_an_image_is_asked_for_once(field, archive, tmp_path, fault):
+    """The archive's corners do not tell that no pixel of its surroundings is on the image."""
+    beside = just_beside(read_record(field.images[0]))
+
+    def collection():
+        return IRSACollection(store=tmp_path / "store", client=client_of(archive))
+
+    if fault:
+        archive.fault("level2", fault)
+    assert field.images[0].name in [url.rpartition("/")[2] for url in outside(collection(), beside)]
+    assert any(field.images[0].name in seen.path for seen in archive.requests)
+    archive.forget()
+    assert outside(collection(), beside)
+    assert archive.requests == []
+    archive.stop()
+    archive.stop = lambda: None
+    assert outside(collection(), beside)
+    (note,) = (tmp_path / "store" / "v1" / "layouts" / "looked-at").iterdir()
+    note.unlink()
+    note.write_text('{"wcs": "00", "origin": [0, 0], "held": [0, 2040, 0, 2040]}')
+    images = collection()
+    assert images.find([beside]) == []
+    assert len(images.failures) == 1
+
+
+def just_beside(record):
+    """A source that is too far beside an image, but not so far that its corners would tell."""
+    along, off = np.linspace(100, 1940, 40), np.full(40, 23.0)
+    x, y = np.concatenate([(-off, along), (2039 + off, along), (along, -off), (along, 2039 + off)], axis=1)
+    sources = [Source(float(ra), float(dec)) for ra, dec in zip(*Astrometry(record.wcs_numbers).to_sky(x, y))]
+    (match,) = match_images([record], sources)
+    return sources[match.sources[0]]
+
+
+def outside(images, source):
+    """Addresses of images that may hold a source; none does, and none fails."""
+    assert images.find([source]) == []
+    assert images.failures == []
+    return [image.access_url for image in images.answer.rows]

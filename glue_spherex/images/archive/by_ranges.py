@@ -9,6 +9,7 @@ from ..record import PLANES, detector_origin
 from .boxes import FULL_FRAME, PixelBox
 from .cutout_files import cut, pixel_spans, tile_spans
 from .layouts import Layout, begin, keep_layout, known_layouts, locate_hdus, psf_hdu
+from .looked_at import note_astrometry
 from .products import psf_products
 from .psf_library import probe_spans, psf_key, psf_source
 from .ranges import RemoteFile
@@ -49,7 +50,8 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
         layouts = known_layouts(image, store)
         _fetch_guessed(remote, layouts, wanted, image, store)
         hdus = locate_hdus(remote)
-        astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
+        named = {hdu.name: hdu for hdu in reversed(hdus)}
+        astrometry, origin, held = geometry(named, image, url)
         boxes = wanted.exact(astrometry, origin, held)
         _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
         name = url.rpartition("/")[2]
@@ -62,6 +64,8 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
         for content, (box, targets) in zip(contents, boxes, strict=True)
     ]
     _learn(layouts, remote, hdus, held, image, store)
+    if not boxes:
+        note_astrometry(image, pack_wcs(named["IMAGE"].header, url), origin, held, store)
     return found
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
+from ..astrometry import pack_wcs
 from ..errors import ImageFileError
 from ..fits_file import open_file, scan_hdus
 from ..psf_zones import read_zones
@@ -15,6 +16,7 @@ from .by_ranges import geometry
 from .cutout_files import PSFSource, cut
 from .errors import ArchiveError, ArchiveStopped
 from .layouts import psf_hdu
+from .looked_at import holds_none, note_astrometry
 from .products import psf_products
 from .wanted import FetchedCutout
 
@@ -56,6 +58,8 @@ def cutouts_by_service(image, wanted, store, client, cancelled):
             if cutout.box not in found or len(cutout.targets) > len(found[cutout.box].targets):
                 found[cutout.box] = cutout
     if not found:
+        if holds_none(wanted, image, store):
+            return []
         raise (
             reasons[0]
             if reasons
@@ -77,8 +81,12 @@ def _cut_again(content, url, image, wanted, store, client, cancelled):
         fd, status = open_file(file.name)
         try:
             hdus = scan_hdus(fd, status.st_size, url)
-            astrometry, origin, held = geometry({hdu.name: hdu for hdu in reversed(hdus)}, image, url)
-            boxes = [(box, targets) for box, targets in wanted.exact(astrometry, origin, FULL_FRAME) if held.holds(box)]
+            named = {hdu.name: hdu for hdu in reversed(hdus)}
+            astrometry, origin, held = geometry(named, image, url)
+            exact = wanted.exact(astrometry, origin, FULL_FRAME)
+            if not exact:
+                note_astrometry(image, pack_wcs(named["IMAGE"].header, url), origin, FULL_FRAME, store)
+            boxes = [(box, targets) for box, targets in exact if held.holds(box)]
             psf = psf_hdu(hdus)
             if psf is not None:
                 zones, _, mended = read_zones(fd, psf, record.version, url)

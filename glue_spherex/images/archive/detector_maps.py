@@ -1,12 +1,14 @@
 """Calibration maps that are fetched beside the images, one detector after the other."""
 
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 
 from .errors import ArchiveError, ArchiveStopped
 from .products import products
 
 #: Detectors whose maps are fetched at the same time: images of the first one can be measured while the rest comes.
 _AT_ONCE = 2
+_LOOK_AGAIN_S = 0.1  # between two looks whether it is cancelled
 
 
 class DetectorMaps:
@@ -22,9 +24,14 @@ class DetectorMaps:
     """
 
     def __init__(self, kinds, store, client, cancelled=None):
+        self._left = threading.Event()
+
+        def stop():
+            return self._left.is_set() or (cancelled is not None and cancelled())
+
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="calibration")
         self._fetching = {
-            (release, detector): self._pool.submit(products, detector, release, store, client, cancelled)
+            (release, detector): self._pool.submit(products, detector, release, store, client, stop)
             for release, detector in kinds
         }
 
@@ -32,22 +39,29 @@ class DetectorMaps:
         return self
 
     def __exit__(self, *exception):
+        self._left.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def wait_for(self, image):
+    def wait_for(self, image, stop):
         """Wait for the maps of an image: without them, its fluxes would be others.
 
         Parameters
         ----------
         image : ArchiveImage
+        stop : callable() -> bool
+            When it says yes, `ArchiveStopped` is raised.
 
         Raises
         ------
         ArchiveError
             If they cannot be had.
         """
+        fetching = self._fetching[image.release, image.detector]
+        while not wait([fetching], timeout=_LOOK_AGAIN_S).done:
+            if stop():
+                raise ArchiveStopped("cancelled.")
         try:
-            self._fetching[image.release, image.detector].result()
+            fetching.result()
         except CancelledError as error:
             raise ArchiveStopped("cancelled.") from error
         except ArchiveStopped:

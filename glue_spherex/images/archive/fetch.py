@@ -21,6 +21,7 @@ from .by_service import cutouts_by_service
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused, RangesIgnored
 from .hosts import held
 from .layouts import known_layouts
+from .looked_at import holds_none
 from .products import has_psf_products
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 from .whole_files import note_whole_files, sends_whole_files
@@ -99,7 +100,7 @@ def fetch_all(
     requests : sequence of (ArchiveImage, sequence of Source, reach)
         As `fetch_cutouts` takes them.
     store, client, cancelled
-        As in `fetch_cutout`. When it is cancelled, what is under way is given up.
+        As in `fetch_cutout`. When it is cancelled, or nobody takes what is left, what is under way is given up.
     at_once : int, optional
         Images that are worked on at the same time; twice what the archive is asked at once by default, so that no
         connection waits for this computer.
@@ -108,7 +109,8 @@ def fetch_all(
     read : callable, optional
         As in `fetch_cutouts`.
     prepare : callable, optional
-        ``prepare(image)`` is called before an image is fetched; what it raises is the reason why there is none.
+        ``prepare(image, stop)`` is called before an image is fetched; what it raises is the reason why there is none.
+        It should raise `ArchiveStopped` when ``stop()`` says yes.
     known : callable, optional
         Gives the cutouts of an image that are probably in the store; by default, `CutoutStore.cutouts` looks.
 
@@ -123,17 +125,22 @@ def fetch_all(
     """
     requests = list(requests)
     at_once = at_once or 2 * (client.settings.at_once if client is not None else 1)
-    stop = cancelled or (lambda: False)
+    left = threading.Event()  # nobody wants the rest
+
+    def stop():
+        return left.is_set() or (cancelled is not None and cancelled())
+
     known = known or store.cutouts
     order, waiting, done = _Order([image for image, *_ in requests], known, prepare is None), {}, 0
 
     def get(number, how):
         image, sources, reach = requests[number]
         if prepare is not None:
-            prepare(image)
-        return how(image, sources, store, client, reach, cancelled, read)
+            prepare(image, stop)
+        return how(image, sources, store, client, reach, stop, read)
 
-    with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
+    try:
         while True:
             while len(waiting) < 2 * at_once and not stop() and (number := order.to_fetch()) is not None:
                 waiting[pool.submit(get, number, fetch_cutouts)] = number
@@ -164,6 +171,9 @@ def fetch_all(
                 if progress is not None:
                     progress(done, len(requests))
                 yield number, cutouts, reason
+    finally:
+        left.set()
+        pool.shutdown(cancel_futures=True)
 
 
 class _Order:
@@ -235,7 +245,7 @@ def _in_store(image, wanted, known, store, client, read):
         boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)
         found = [FetchedCutout(_usable(known, box, store), box, targets) for box, targets in boxes]
         return found if all(cutout.path for cutout in found) else None
-    return None
+    return [] if holds_none(wanted, image, store) else None
 
 
 def _usable(known, box, store):

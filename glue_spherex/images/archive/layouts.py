@@ -11,9 +11,12 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from math import inf
 from pathlib import Path
 
 import numpy as np
+
+from glue_spherex.model.detectors import N_PIX
 
 from ..astrometry import Astrometry, pack_wcs
 from ..errors import ImageFileError
@@ -24,6 +27,9 @@ from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable
 
 _HEADER_BLOCKS = (16, 1000)  # read where nothing is known of a header; the longest real one has 15
 _PSF = ("PSF", "EPSF")
+#: Bytes of the data that are fetched as a whole, and of a compressed plane; real files have 0.1, 5 and 12 MB.
+_MOST_BYTES = {"WCS-WAVE": 1_000_000, "PSF": 20_000_000, "EPSF": 20_000_000}
+_MOST_COMPRESSED = N_PIX * 20_000
 _MOST_LAYOUTS = 8  # of a detector and release; the one that was not seen for longest goes
 
 
@@ -278,6 +284,7 @@ def locate_hdus(remote, to_compressed=False):
             if not hdus:
                 check_start(remote.read(0, 30), remote.size, remote.url)
             hdus.append(hdu_at(remote.fd, offset, remote.url))
+            _check_size(hdus[-1], remote.url)
             offset = hdus[-1].data_offset + -(-hdus[-1].data_size // BLOCK) * BLOCK
             if len(hdus) > MAX_HDUS or offset > remote.size:
                 raise ArchiveError(
@@ -290,6 +297,13 @@ def locate_hdus(remote, to_compressed=False):
             raise
         raise type(error)(f"{error} Nothing of it is used.") from error
     return hdus
+
+
+def _check_size(hdu, url):
+    """Make sure that what is fetched of an HDU does not fill the memory, whatever its header says."""
+    most = _MOST_COMPRESSED if hdu.is_compressed else _MOST_BYTES.get(hdu.name, inf)
+    if hdu.data_size > most:
+        raise ArchiveError(f"{url}: {hdu.name} has {hdu.data_size} bytes of data; at most {most} are accepted.")
 
 
 def _fetch_header(remote, offset):
