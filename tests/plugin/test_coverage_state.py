@@ -19,6 +19,7 @@ from glue_spherex.images.archive.answers import ArchiveImage
 from glue_spherex.images.archive.grouping import SkyCircle
 from glue_spherex.io import TargetListError
 from glue_spherex.plugin.coverage.footprints import footprints_in, footprints_of, footprints_of_answers
+from glue_spherex.plugin.coverage.picture import SkyPicture
 from glue_spherex.plugin.coverage.places import in_view, nearest, places_of, spectrum_of
 from glue_spherex.plugin.coverage.settings import SkySettings
 from glue_spherex.plugin.coverage.state import PLAIN, CoverageState
@@ -239,6 +240,31 @@ def test_names_are_asked_for_elsewhere(opened, monkeypatch):
     assert not state.failed
 
 
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        lambda state: state.go_to("150.1 2.2"),
+        lambda state: state.go_to("star 7"),
+        lambda state: state.choose(state.places[0], 3),
+        lambda state: state.show_all_sky(),
+        lambda state: state.show_all_targets(),
+        lambda state: state.show_target(),
+    ],
+)
+def test_a_name_is_forgotten_when_the_view_goes_elsewhere(opened, elsewhere):
+    """Its answer would move the view away from what was asked for meanwhile."""
+    later = Later()
+    state = opened(catalogue(), run=later)
+    state.go_to("NGC 1275")
+    assert later.asked[-1][0] == "name"
+    elsewhere(state)
+    assert later.asked[-1][:2] == ("name", None)
+    assert "name service" not in state.status
+    later.asked.clear()
+    elsewhere(state)
+    assert later.asked == []  # there is nothing left to forget
+
+
 # -- the picture ------------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +292,45 @@ def test_picture_of_the_view(opened, sky):
     assert state.picture is None
     state.fetch()
     assert len(sky.asked) == 3
+
+
+def picture_of(view, hips="CDS/P/2MASS/color"):
+    return SkyPicture(view, hips, np.zeros((view.ny, view.nx, 3), np.uint8))
+
+
+def test_the_picture_of_a_view_that_was_left_again_is_dropped(opened):
+    later = Later()
+    state = opened(run=later, settings=SkySettings())
+    first, second = state.view, state.view.zoomed(0.3)
+    state.fetch()
+    later.asked[-1][2](picture_of(first), None)
+    state.view = second
+    state.fetch()
+    assert state.loading
+    state.view = first
+    state.fetch()
+    assert later.asked[-1][:2] == ("picture", None)
+    assert not state.loading
+    state.view = second
+    state.fetch()
+    state.view = first
+    later.asked[-1][2](picture_of(second), None)  # it comes before the view stands still
+    assert state.picture.view == first
+    assert not state.loading
+
+
+def test_a_picture_of_another_survey_is_not_shown(opened):
+    later = Later()
+    state = opened(run=later, settings=SkySettings())
+    state.fetch()
+    state.hips = "CDS/P/DSS2/color"
+    later.asked[-1][2](picture_of(state.view), None)
+    assert state.picture is None
+    state.view = state.view.zoomed(0.3)
+    state.fetch()
+    before, state.view = state.view, state.view.zoomed(0.9)
+    later.asked[-1][2](picture_of(before, "CDS/P/DSS2/color"), None)
+    assert state.picture.view == before  # of a view a moment ago: it is shown in its place until the next one comes
 
 
 def test_coarse_picture_is_not_asked_for_again(opened, sky):
@@ -390,6 +455,28 @@ def test_map_of_the_images(opened, field, tmp_path):
     assert "18 images cover" in state.status
 
 
+def test_a_map_is_made_and_saved_elsewhere(opened, field, tmp_path):
+    """It takes seconds for thousands of images: the thread of the window only hears that it is there."""
+    mocpy = pytest.importorskip("mocpy")
+    later, path = Later(), tmp_path / "coverage.fits"
+    state = opened(run=later)
+    state.images = footprints_in([str(field.folder / "images")])
+    state.save_map(path)
+    [(_, work, then)] = later.asked
+    assert not path.exists()
+    assert state.status == f"The map of 18 images is being written to {path}…"
+    at_once("", work, then)
+    assert state.status == f"{path} holds the part of the sky that 18 images cover."
+    assert mocpy.MOC.from_fits(str(path)) == state.maps["images"]
+    state.show_map = True
+    assert len(later.asked) == 1  # the same map is there already
+    state.save_map(tmp_path / "none" / "map.fits")
+    at_once(*later.asked[-1])
+    assert state.failed
+    assert state.status.endswith("none/map.fits: No such file or directory")
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["coverage.fits"]
+
+
 def test_maps_of_the_settings(opened, tmp_path):
     mocpy = pytest.importorskip("mocpy")
     mocpy.MOC.from_json({"0": [0, 1]}).save(str(tmp_path / "deep.fits"), format="fits")
@@ -402,15 +489,22 @@ def test_maps_of_the_settings(opened, tmp_path):
     assert "none.fits: the coverage map cannot be read" in state.status
 
 
-def test_images_of_kept_answers(opened):
-    corners = np.array([(149.0, 1.0), (151.0, 1.0), (151.0, 3.0), (149.0, 3.0)]).tobytes()
-    image = ArchiveImage(
-        "ivo://irsa.ipac/spherex_qr2?2025W51_1A_0684_2/D3", "2025W51_1A_0684_2", 3, "qr2", False, 61027.2, 61027.3,
-        "https://irsa/x", "x", 0, corners, "l2b-v21-2025-354",
+def answered_image(ra=150.0, release="qr2", part=2):
+    corners = np.array([(ra - 1, 1.0), (ra + 1, 1.0), (ra + 1, 3.0), (ra - 1, 3.0)]).tobytes()
+    return ArchiveImage(
+        f"ivo://irsa.ipac/spherex_{release}?2025W51_1A_0684_{part}/D3", f"2025W51_1A_0684_{part}", 3, release, False,
+        61027.2, 61027.3, f"https://irsa/{release}", release, 0, corners, "l2b-v21-2025-354",
     )  # fmt: skip
-    cache = AnswerCache()
-    for radius in (0.1, 0.2):
-        cache.keep("service", "spherex_qr2", SkyCircle(150 + radius, 2, radius), [image], 1e9)
+
+
+def kept(ra, *images):
+    """Keep an answer of the archive about a place."""
+    AnswerCache().keep("service", f"spherex_{images[0].release}", SkyCircle(ra, 2, 0.1), list(images), 1e9)
+
+
+def test_images_of_kept_answers(opened):
+    for ra in (150.1, 150.2):
+        kept(ra, answered_image())
     found = footprints_of_answers()
     assert len(found) == 1
     assert found.counts(150, 2).tolist() == [0, 0, 1, 0, 0, 0]
@@ -418,6 +512,53 @@ def test_images_of_kept_answers(opened):
     state.show_answers = True
     assert len(state.answers) == 1
     assert state.images_text(150, 2) == "1 image in the archive (D3: 1)"
+
+
+@pytest.mark.parametrize("order", [("qr2", "qr3"), ("qr3", "qr2")])
+def test_an_exposure_in_two_releases_is_one_image(order):
+    """As in a search: the newest processing counts."""
+    for release in order:
+        kept(150.1, answered_image(150.0 if release == "qr2" else 150.5, release))
+    found = footprints_of_answers()
+    assert [image.release for image in found.records] == ["qr3"]
+    assert found.counts(150.5, 2).tolist() == [0, 0, 1, 0, 0, 0]
+    assert found.counts(149.2, 2).sum() == 0
+
+
+def test_later_answers_are_shown_too(opened):
+    later = Later()
+    state = opened(run=later)
+    kept(150.1, answered_image())
+    state.follow_answers()
+    assert later.asked == []  # nobody wants to see them
+    state.show_answers = True
+    at_once(*later.asked.pop())
+    state.go_to("150.5 2")
+    assert state.status.endswith("1 image in the archive (D3: 1)")
+    state.follow_answers()
+    assert later.asked == []
+    kept(151.1, answered_image(151.0, part=3))
+    state.follow_answers()
+    at_once(*later.asked.pop())
+    assert state.status.endswith("2 images in the archive (D3: 2)")
+
+
+def test_what_is_not_shown_is_not_counted(opened, field):
+    """What is said about a place follows what is ticked."""
+    state = opened()
+    state.add_folder(field.folder / "images")
+    ra, dec = state.images.corners[0].mean(axis=0)
+    kept(ra, answered_image(ra))
+    state.show_answers = True
+    state.go_to(f"{ra} 2")
+    assert state.status.endswith("0 images in the folders; 1 image in the archive (D3: 1)")
+    state.show_answers = False
+    assert state.status.endswith("0 images in the folders")
+    state.show_images = False
+    assert state.status.endswith("no images shown")
+    assert state.images_text(ra, dec) == "no images shown"
+    state.show_images = True
+    assert state.images_text(ra, dec).startswith("18 images in the folders")
 
 
 def test_no_kept_answers(opened):

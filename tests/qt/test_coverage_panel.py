@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from glue_qt.utils import process_events
 from qtpy import QtCore, QtGui, QtWidgets
 from sky_service import PATH, SkyService
 
+from glue_spherex.images.archive.answer_cache import AnswerCache
+from glue_spherex.images.archive.answers import ArchiveImage
+from glue_spherex.images.archive.grouping import SkyCircle
 from glue_spherex.plugin.columns import spectra_in
 from glue_spherex.plugin.coverage.footprints import footprints_of
 from glue_spherex.plugin.coverage.settings import SkySettings
@@ -73,6 +77,12 @@ def move(canvas, point):
         QtCore.Qt.NoButton, QtCore.Qt.NoModifier,
     )  # fmt: skip
     QtWidgets.QApplication.sendEvent(canvas, event)
+
+
+def answered_image():
+    corners = np.array([(149.0, 1.0), (151.0, 1.0), (151.0, 3.0), (149.0, 3.0)]).tobytes()
+    return ArchiveImage("ivo://irsa.ipac/spherex_qr2?2025W51_1A_0684_2/D3", "2025W51_1A_0684_2", 3, "qr2", False,
+                        61027.2, 61027.3, "https://irsa/x", "x", 0, corners, "l2b-v21-2025-354")  # fmt: skip
 
 
 def test_menu_opens_one_panel(application):
@@ -282,14 +292,137 @@ def test_name_offline_is_a_clear_answer(panel, monkeypatch, wait_for):
     assert panel.status_label.text().startswith("The position of 'M 31' cannot be looked up")
 
 
+def test_a_name_does_not_wait_for_the_one_before(panel, monkeypatch, wait_for):
+    """The service keeps silent about the first name until the end of the test."""
+    from glue_spherex.plugin.measuring.target_lists import targets_of_text
+
+    asked, go_on, answered = Event(), Event(), Event()
+
+    def service(name):
+        if name == "M 31":
+            asked.set()
+            go_on.wait(600)
+            answered.set()
+        return targets_of_text({"M 31": "10.68 41.27 M31", "M 33": "23.46 30.66 M33"}[name])
+
+    monkeypatch.setattr("glue_spherex.plugin.coverage.state.targets_of_name", service)
+    for name in ("M 31", "M 33"):
+        panel.place_edit.setText(name)
+        panel.go_button.click()
+        wait_for(asked.is_set, process_events)
+    wait_for(lambda: panel.state.marked is not None, process_events)
+    assert panel.state.marked[0] == "M33"
+    go_on.set()
+    wait_for(answered.is_set, process_events)
+    process_events()
+    assert panel.state.marked[0] == "M33"
+    assert panel.state.view.dec == pytest.approx(30.66)
+
+
+def test_answers_that_come_meanwhile_are_shown(panel, wait_for):
+    panel.controls.boxes["show_answers"].click()
+    wait_for(lambda: "No answers of the archive are kept" in panel.status_label.text(), process_events)
+    AnswerCache().keep("service", "spherex_qr2", SkyCircle(150.0, 2.0, 0.1), [answered_image()], 1e9)
+    wait_for(lambda: len(panel.state.answers) == 1, process_events)
+    process_events()
+    assert panel.controls.boxes["show_answers"].text() == "Found in the archive (1)"
+
+
+def test_hints_say_what_holds_now(panel, wait_for):
+    pytest.importorskip("mocpy")
+    box = panel.controls.boxes["show_map"]
+    wait_for(box.isEnabled, process_events)
+    assert box.toolTip() == "The part of the sky that these images cover"
+    panel.state.images = footprints_of([])
+    wait_for(lambda: not box.isEnabled(), process_events)
+    assert box.toolTip() == "There are no images: choose a folder"
+
+
+def test_a_narrow_panel_keeps_its_room_for_the_sky(panel):
+    shown, button = panel.controls.isVisible, panel.layers_button
+
+    def resized(width):
+        panel.resize(width, 620)
+        process_events()
+
+    assert shown()
+    assert panel.place_edit.placeholderText() == "Position, target or name of an object"
+    resized(520)
+    assert not shown()
+    assert not button.isChecked()
+    assert panel.canvas.width() > 500
+    hint = panel.place_edit.placeholderText()
+    assert panel.place_edit.fontMetrics().horizontalAdvance(hint) < panel.place_edit.width()
+    button.click()  # the user wants them all the same
+    assert shown()
+    resized(530)
+    assert shown()
+    resized(900)
+    assert shown()
+    resized(520)
+    assert not shown()
+    resized(900)
+    assert shown()
+    assert button.isChecked()
+    button.click()  # and here the user does not
+    resized(520)
+    resized(900)
+    assert not shown()
+
+
+def test_targets_stand_out_from_a_catalogue(panel, application):
+    """Sources of spectra are larger, above it, and keep their names when it has too many for names of its own."""
+    [places] = panel.state.places
+    around = np.linspace(-0.01, 0.01, 60)
+    stars = Data(label="stars", ra=places.ra[0] + around, dec=places.dec[0] - around,
+                 name=[f"star {k}" for k in range(60)])  # fmt: skip
+    application.data_collection.append(stars)
+    panel.state.show_all_targets()
+    settled(panel)
+    artists = panel.canvas._groups["targets"]
+    names = [artist.get_text() for artist in artists if hasattr(artist, "get_text")]
+    assert sorted(names) == sorted(places.labels)
+    points = {len(artist.get_xdata()): artist for artist in artists if hasattr(artist, "get_xdata")}
+    assert points[7].get_markersize() > points[60].get_markersize()
+    assert points[7].get_zorder() > points[60].get_zorder()
+    assert [shown.data for shown in panel.state.places] == [stars, places.data]  # a click finds the target first
+    panel.state.show_data(stars, False)
+    few = Data(label="few", ra=places.ra[:1] + 0.01, dec=places.dec[:1], name=["a star"])
+    application.data_collection.append(few)
+    settled(panel)
+    assert "a star" in [artist.get_text() for artist in panel.canvas._groups["targets"] if hasattr(artist, "get_text")]
+
+
+def test_names_do_not_cover_each_other(panel, application):
+    """Where there is no room beside a marker, its name waits until one is nearer; what is marked is named once."""
+    application.data_collection.append(
+        Data(label="close", ra=[150.0, 150.0, 150.0, 150.0], dec=[2.0, 2.001, 2.01, 2.001], name=["a", "b", "c", "d"])
+    )
+    [close] = [places for places in panel.state.places if places.data.label == "close"]
+
+    def names(width):
+        panel.state.view = panel.state.view.on(150.0, 2.0, width)
+        settled(panel)
+        found = [artist for artist in panel.canvas._groups["targets"] if hasattr(artist, "get_text")]
+        boxes = [artist.get_window_extent(panel.canvas.get_renderer()) for artist in found]
+        assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+        return sorted(artist.get_text() for artist in found)
+
+    assert names(0.1) == ["a", "b", "c"]  # d is where b is
+    assert names(100) == ["a"]
+    panel.state.choose(close, 1)
+    assert names(0.1) == ["a", "b", "c"]
+    assert names(100) == ["b"]
+
+
 def test_map_that_cannot_be_written_is_told(panel, wait_for, monkeypatch, tmp_path):
     pytest.importorskip("mocpy")
     wait_for(panel.controls.save_button.isEnabled, process_events)
-    for path, says in ((tmp_path / "none" / "map.fits", "Saving the map of what the images cover failed: "),
+    for path, says in ((tmp_path / "none" / "map.fits", "map.fits: No such file or directory"),
                        (tmp_path / "map.fits", "18 images cover")):  # fmt: skip
         monkeypatch.setattr(QtWidgets.QFileDialog, "getSaveFileName", lambda *args, path=path: (str(path), ""))
         panel.controls.save_button.click()
-        assert says in panel.status_label.text()
+        wait_for(lambda says=says: says in panel.status_label.text(), process_events)
     assert (tmp_path / "map.fits").stat().st_size > 2880
 
 

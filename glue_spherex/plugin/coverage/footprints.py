@@ -1,5 +1,6 @@
 """The images whose outlines are shown: of folders on disk, and of answers of the archive that are kept."""
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,9 +106,27 @@ def footprints_of_answers():
     Returns
     -------
     Footprints
+        As in a search, each exposure of a detector once, from its newest processing.
+
+    Raises
+    ------
+    ArchiveError
+        If the package that asks the archive is not installed.
     """
     from ...images.archive.answer_cache import AnswerCache
+    from ...images.archive.search import newest
 
     cache = AnswerCache()
-    images = {(image.exposure, image.release): image for image in cache.images()}
-    return footprints_of(images.values(), " ".join(cache.notes))
+    images, _ = newest(cache.images())
+    return footprints_of(images, " ".join(cache.notes))
+
+
+def date_of_answers():
+    """When an answer was kept last: any value, which is another one after the next answer; None without answers."""
+    from ...images.archive.answer_cache import AnswerCache
+
+    try:
+        status = os.stat(AnswerCache().path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -37,6 +37,11 @@ class Places:
     labels: np.ndarray
     ids: np.ndarray | None = None
 
+    @property
+    def rank(self):
+        """How much they matter here: 2 for sources of spectra, 1 for target lists, 0 for other catalogues."""
+        return 2 if self.ids is not None else int(kind_of(self.data) == "targets")
+
     def name(self, number):
         """The name of one, or else its position."""
         if self.labels[number]:

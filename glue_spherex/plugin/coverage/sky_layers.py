@@ -8,11 +8,12 @@ from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
 from ...images.archive.errors import ArchiveError
+from ...io.files import replacing
 from ..columns import spectra_in
 from ..cutouts.finding import image_folders
 from ..finding import counted
 from ..measuring.remembered import remembered_folders
-from .footprints import Footprints, footprints_in, footprints_of_answers
+from .footprints import Footprints, date_of_answers, footprints_in, footprints_of_answers
 from .maps import has_maps, map_of_footprints, read_map
 from .settings import SkySettings
 
@@ -43,6 +44,7 @@ class SkyLayers(State, HubListener):
         self.session, self._run = session, run
         self._client = None
         self._subject = None  # what the status is about, with its position
+        self._date_of_answers = None  # of those that are shown
         self.settings = SkySettings() if settings is None else settings
         if settings is None:
             self._load_settings()
@@ -50,6 +52,8 @@ class SkyLayers(State, HubListener):
         for name in ("show_survey", "show_deep", "show_map"):
             self.add_callback(name, lambda value: self.read_maps())
         self.add_callback("show_answers", lambda value: value and self._read_answers())
+        for name in ("show_images", "show_map", "show_answers"):
+            self.add_callback(name, lambda value: self._tell_again())
 
     def _load_settings(self):
         try:
@@ -74,6 +78,10 @@ class SkyLayers(State, HubListener):
         """Say where something is, and how many images hold it; again when there are other images."""
         self.tell(f"{what} · {position_text(ra, dec)} · {self.images_text(ra, dec)}{addition}")
         self._subject = what, ra, dec, addition
+
+    def _tell_again(self):
+        if self._subject:
+            self._tell_about(*self._subject)
 
     # -- images and maps ----------------------------------------------------------------------------------------------
 
@@ -115,11 +123,17 @@ class SkyLayers(State, HubListener):
         self.maps = {name: moc for name, moc in self.maps.items() if name != "images"}
         if found.problem:
             self.tell(found.problem, failed=True)
-        elif self._subject:
-            self._tell_about(*self._subject)
+        else:
+            self._tell_again()
         self.read_maps()
 
+    def follow_answers(self):
+        """Show what the archive has answered meanwhile, where its answers are shown; cheap when that is nothing."""
+        if self.show_answers and date_of_answers() != self._date_of_answers:
+            self._read_answers()
+
     def _read_answers(self):
+        self._date_of_answers = date_of_answers()
         self._run("answers", lambda *calls: footprints_of_answers(), self._take_answers)
 
     def _take_answers(self, found, error):
@@ -129,6 +143,8 @@ class SkyLayers(State, HubListener):
         self.answers = found
         if not len(found):
             self.tell(found.problem or "No answers of the archive are kept: search it for images first.", failed=True)
+        else:
+            self._tell_again()
 
     @property
     def map_problem(self):
@@ -158,37 +174,51 @@ class SkyLayers(State, HubListener):
         self.maps = {**self.maps, name: moc}
 
     def save_map(self, path):
-        """Write the part of the sky that the images in the folders cover, as a MOC.
+        """Write the part of the sky that the images in the folders cover, as a MOC; the status says when it is there.
 
         Parameters
         ----------
         path : path-like
             FITS.
-
-        Raises
-        ------
-        ArchiveError
-            If there are no images, or mocpy is not installed.
-        OSError
-            If the file cannot be written.
         """
-        moc = self.maps.get("images") or map_of_footprints(self.images.corners)
-        moc.save(os.fspath(path), format="fits", overwrite=True)
-        self.tell(f"{path} holds the part of the sky that {counted(len(self.images), 'image')} cover.")
+        path, images = os.fspath(path), self.images
+        self.tell(f"The map of {counted(len(images), 'image')} is being written to {path}…")
+        work = partial(_saved_map, path, self.maps.get("images"), images.corners)
+        self._run(f"map to {path}", work, partial(self._map_is_saved, path, images))
+
+    def _map_is_saved(self, path, images, moc, error):
+        if error is not None:
+            why = getattr(error, "strerror", None) or error
+            self.tell(f"The map of the images cannot be saved as {path}: {why}", failed=True)
+            return
+        if images is self.images and "images" not in self.maps:
+            self.maps = {**self.maps, "images": moc}
+        self.tell(f"{path} holds the part of the sky that {counted(len(images), 'image')} cover.")
 
     def images_text(self, ra, dec):
         """How many of the images that are shown hold a position."""
         texts = []
-        for footprints, where in ((self.images, "in the folders"), (self.answers, "in the archive")):
-            if len(footprints):
+        for footprints, where, shown in (
+            (self.images, "in the folders", self.show_images or self.show_map),
+            (self.answers, "in the archive", self.show_answers),
+        ):
+            if shown and len(footprints):
                 counts = footprints.counts(ra, dec)
                 each = ", ".join(f"D{k + 1}: {count}" for k, count in enumerate(counts) if count)
                 texts.append(f"{counted(int(counts.sum()), 'image')} {where}" + (f" ({each})" if each else ""))
-        return "; ".join(texts) or "no images known"
+        return "; ".join(texts) or ("no images shown" if len(self.images) + len(self.answers) else "no images known")
 
 
 def _map_here(corners, progress, cancelled):
     return map_of_footprints(corners)
+
+
+def _saved_map(path, moc, corners, progress, cancelled):
+    """Write a map to a file, and make it first where there is none."""
+    moc = map_of_footprints(corners) if moc is None else moc
+    with replacing(path) as part:
+        moc.save(os.fspath(part), format="fits", overwrite=True)
+    return moc
 
 
 def position_text(ra, dec):

@@ -41,7 +41,7 @@ class CoverageState(SkyLayers):
     Attributes
     ----------
     places : list of Places
-        The datasets with positions: target lists and catalogues first, then spectra.
+        The datasets with positions: catalogues first, then target lists, then spectra.
     """
 
     view = CallbackProperty(SkyView(), docstring="what is shown of the sky")
@@ -58,6 +58,7 @@ class CoverageState(SkyLayers):
     def __init__(self, session, run, settings=None):
         super().__init__(session, run, settings)
         self._failures = 0
+        self._asked_name = ""  # the sentence about the name that is being looked up
         self.places = []
         CoverageState.hips.set_choices(self, [*(self.settings.hips if self.settings.hips2fits else ()), PLAIN])
         CoverageState.hips.set_display_func(self, lambda name: name or "no picture (plain grid)")
@@ -79,7 +80,7 @@ class CoverageState(SkyLayers):
     def refresh_targets(self):
         """Look which datasets have positions."""
         found = [places for data in self.session.data_collection if (places := places_of(data)) is not None]
-        self.places = sorted(found, key=lambda places: places.ids is not None)
+        self.places = sorted(found, key=lambda places: places.rank)
         present = {id(data) for data in self.session.data_collection}
         self.hidden = tuple(data for data in self.hidden if id(data) in present)
         if self.chosen is not None and id(self.chosen[0].data) not in present:
@@ -126,6 +127,7 @@ class CoverageState(SkyLayers):
         places : Places
         number : int
         """
+        self._forget_name()
         self.chosen = places, number
         self._touch()
         found = spectrum_of(self.session.data_collection, places, number, focused_row(self.session)[0])
@@ -146,10 +148,12 @@ class CoverageState(SkyLayers):
 
     def show_all_sky(self):
         """Zoom out."""
+        self._forget_name()
         self.view = self.view.on(self.view.ra, 0.0, 1e9)
 
     def show_all_targets(self):
         """Zoom to where the targets are."""
+        self._forget_name()
         shown = self.shown_places
         if not shown:
             self.tell("There are no targets: load a target list, a catalogue or a spectrum.", failed=True)
@@ -159,6 +163,7 @@ class CoverageState(SkyLayers):
 
     def show_target(self):
         """Zoom to the target that was clicked last, or to the source that is looked at."""
+        self._forget_name()
         found = self.focused() or self.chosen
         if found is None:
             self.tell("No target is chosen: click one.", failed=True)
@@ -171,12 +176,14 @@ class CoverageState(SkyLayers):
     def go_to(self, text):
         """Show a position, a target, or an object by its name.
 
-        Coordinates and names of targets that are loaded need no network.
+        Coordinates and names of targets that are loaded need no network. What was looked for before, and whatever
+        else moves the view meanwhile, makes an answer that is late unwanted.
 
         Parameters
         ----------
         text : str
         """
+        self._forget_name()
         text = " ".join(text.split())
         if not text:
             self.tell("Type a position, such as 150.1 2.2, or the name of an object.", failed=True)
@@ -196,10 +203,20 @@ class CoverageState(SkyLayers):
                 self.view = self.view.on(float(places.ra[number[0]]), float(places.dec[number[0]]), _NAMED_DEG)
                 self.choose(places, int(number[0]))
                 return
-        self.tell(f"The name service is asked for {text[:60]!r}…")
+        self._asked_name = f"The name service is asked for {text[:60]!r}…"
+        self.tell(self._asked_name)
         self._run("name", lambda progress, cancelled: targets_of_name(text), self._take_name)
 
+    def _forget_name(self):
+        """The view goes elsewhere: the name that is being looked up is not wanted any more."""
+        if self._asked_name:
+            self._run("name", None, None)
+            if self.status == self._asked_name:
+                self.tell("")
+            self._asked_name = ""
+
     def _take_name(self, targets, error):
+        self._asked_name = ""
         if error is not None:
             sentence = str(error)
             self.tell(sentence[:1].upper() + sentence[1:], failed=True)
@@ -238,12 +255,18 @@ class CoverageState(SkyLayers):
             self._failures, self.picture_problem = 0, ""
         if self.hips == PLAIN or self.paused:
             return
-        view, hips = self.view, self.hips
-        wanted = hips, picture_view(view, self.settings.most_pixels)
-        if self.picture is not None and (self.picture.hips, self.picture.view) == wanted:
+        if self._is_there():
+            if self.loading:  # of a view that was left again
+                self._run("picture", None, None)
+                self.loading = False
             return
         self.loading = True
-        self._run("picture", partial(self._fetch, view, hips), self._take_picture)
+        self._run("picture", partial(self._fetch, self.view, self.hips), self._take_picture)
+
+    def _is_there(self):
+        """Whether the picture is the one of this view."""
+        wanted = self.hips, picture_view(self.view, self.settings.most_pixels)
+        return self.picture is not None and (self.picture.hips, self.picture.view) == wanted
 
     def _fetch(self, view, hips, progress, cancelled):
         return fetch_picture(self._open_client(), view, hips, cancelled)
@@ -251,7 +274,9 @@ class CoverageState(SkyLayers):
     def _take_picture(self, picture, error):
         self.loading = False
         if error is None:
-            self._failures, self.picture_problem, self.picture = 0, "", picture
+            self._failures, self.picture_problem = 0, ""
+            if picture.hips == self.hips and not self._is_there():  # else what was chosen or looked at has changed
+                self.picture = picture
             return
         if not isinstance(error, ArchiveError):
             self._failures = _MOST_FAILURES

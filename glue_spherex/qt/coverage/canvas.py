@@ -130,10 +130,11 @@ class SkyCanvas(FigureCanvasQTAgg):
         return artists
 
     def _draw_targets(self, view):
-        artists = [artist for shown in self._in_view for artist in layers.draw_targets(self.axes, shown)]
-        artists += layers.draw_names(self.axes, self._in_view[::-1])
         state = self.state
-        return artists + layers.draw_focus(self.axes, view, state.focused(), state.chosen, state.marked)
+        marks = layers.marks_in(view, state.focused(), state.chosen, state.marked)
+        artists = [artist for shown in self._in_view for artist in layers.draw_targets(self.axes, shown)]
+        artists += layers.draw_names(self.axes, self._in_view[::-1], marks)
+        return artists + layers.draw_marks(self.axes, marks)
 
     def _draw_masks(self, view):
         """The maps of the view, once it stands still."""

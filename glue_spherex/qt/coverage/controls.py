@@ -5,7 +5,7 @@ from qtpy import QtCore, QtGui, QtWidgets
 
 from ...model import DETECTORS
 from ..open_dialogs import push_button
-from .layers import OUTLINE_COLOURS, SKY
+from .layers import MARKERS, OUTLINE_COLOURS, SKY
 
 
 class SkyControls(QtWidgets.QScrollArea):
@@ -23,7 +23,7 @@ class SkyControls(QtWidgets.QScrollArea):
     def __init__(self, state, choose_folder, save_map):
         super().__init__()
         self.state = state
-        self._connections, self.boxes = [], {}
+        self._connections, self.boxes, self._hints = [], {}, {}
         self.setWidgetResizable(True)
         self.setFrameShape(QtWidgets.QFrame.NoFrame)
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
@@ -71,6 +71,7 @@ class SkyControls(QtWidgets.QScrollArea):
 
     def _box(self, name, text, hint):
         box = self.boxes[name] = QtWidgets.QCheckBox(text)
+        self._hints[name] = hint
         box.setToolTip(hint)
         self._connections.append(connect_checkable_button(self.state, name, box))
         return box
@@ -116,9 +117,9 @@ class SkyControls(QtWidgets.QScrollArea):
             ),
             ("show_map", len(state.images), "There are no images: choose a folder"),
         ):
-            self.boxes[name].setEnabled(bool(usable) and not state.map_problem)
-            if not self.boxes[name].isEnabled():
-                self.boxes[name].setToolTip(state.map_problem if usable else why)
+            problem = state.map_problem if usable else why
+            self.boxes[name].setEnabled(not problem)
+            self.boxes[name].setToolTip(problem or self._hints[name])
         self.save_button.setEnabled(bool(len(state.images)) and not state.map_problem)
         self._refresh_targets()
 
@@ -129,7 +130,7 @@ class SkyControls(QtWidgets.QScrollArea):
         for places in self.state.places:
             item = QtWidgets.QListWidgetItem(f"{places.data.label} ({len(places.ra):,})".replace(",", "\u2009"))
             item.setData(QtCore.Qt.UserRole, places.data)
-            item.setIcon(_spot(places.data.style.color))
+            item.setIcon(_spot(places.data.style.color, places.rank))
             item.setFlags(QtCore.Qt.ItemIsEnabled | QtCore.Qt.ItemIsUserCheckable)
             item.setCheckState(QtCore.Qt.Checked if id(places.data) in shown else QtCore.Qt.Unchecked)
             item.setToolTip(places.data.label)
@@ -145,16 +146,17 @@ def _heading(text):
     return label
 
 
-def _spot(colour):
-    """A small disc in a colour of matplotlib."""
+def _spot(colour, rank):
+    """A disc in a colour of matplotlib on a piece of sky, as large and with the edge that it has there."""
     from matplotlib.colors import to_hex
 
-    pixmap = QtGui.QPixmap(12, 12)
-    pixmap.fill(QtCore.Qt.transparent)
+    side, (size, edge) = 16, MARKERS[rank]
+    pixmap = QtGui.QPixmap(side, side)
+    pixmap.fill(QtGui.QColor(SKY))
     painter = QtGui.QPainter(pixmap)
     painter.setRenderHint(QtGui.QPainter.Antialiasing)
     painter.setBrush(QtGui.QColor(to_hex(colour)))
-    painter.setPen(QtGui.QColor("white"))
-    painter.drawEllipse(1, 1, 10, 10)
+    painter.setPen(QtGui.QPen(QtGui.QColor("white"), edge))
+    painter.drawEllipse(QtCore.QRectF(0, 0, size, size).translated((side - size) / 2, (side - size) / 2))
     painter.end()
     return QtGui.QIcon(pixmap)

@@ -17,6 +17,8 @@ from .controls import SkyControls
 from .work import PanelWork
 
 _SIZE = 960, 620
+_NARROW = 600  # a narrower panel starts without what stands beside the sky
+_LOOK_MS = 2000  # how often a look is taken whether the archive has answered again
 _panels = WeakKeyDictionary()  # session -> panel
 
 
@@ -57,6 +59,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
         super().__init__("SPHEREx: Sky coverage", window)
         self.setObjectName("spherex-sky-coverage")
         self.session = session
+        self._is_narrow = self._folded_for_room = False
         self.work = PanelWork(self.tell, self)
         self.state = CoverageState(session, self.work, settings)
         self.canvas = SkyCanvas(self.state)
@@ -70,6 +73,9 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
         if isinstance(window, QtWidgets.QMainWindow):
             window.addDockWidget(QtCore.Qt.RightDockWidgetArea, self)
             self._float_beside(window)
+        self._looking = QtCore.QTimer(self, interval=_LOOK_MS)
+        self._looking.timeout.connect(self._look)
+        self._looking.start()
         self._show_texts()
         self.state.read_images()
         self.state.read_maps()
@@ -86,6 +92,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
         self.move(max(corner.x(), room.left() + 20), max(corner.y(), room.top() + 30))
 
     def _end(self):
+        self._looking.stop()
         self.canvas.close_down()
         self.work.close()
         self.state.close()
@@ -111,8 +118,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
 
     def _top_row(self):
         row = QtWidgets.QHBoxLayout()
-        self.place_edit = QtWidgets.QLineEdit()
-        self.place_edit.setPlaceholderText("Position, target or name of an object")
+        self.place_edit = _PlaceEdit()
         self.place_edit.setToolTip("Such as 150.1 2.2, 10:00:24 +02:12:00, a target that is loaded, or NGC 1275")
         self.place_edit.setClearButtonEnabled(True)
         self.place_edit.returnPressed.connect(self.go_to)
@@ -131,7 +137,7 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
             button = self.buttons[name] = push_button(text, lambda checked=False, act=action: self._act(act))
             button.setToolTip(hint)
             row.addWidget(_narrow(button))
-        self.layers_button = _narrow(push_button("Layers", self.controls.setVisible))
+        self.layers_button = _narrow(push_button("Layers", self._fold_or_unfold))
         self.layers_button.setToolTip("Show or hide what stands beside the sky")
         self.layers_button.setCheckable(True)
         self.layers_button.setChecked(True)
@@ -158,6 +164,23 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
         row.addWidget(self.position_label)
         return row
 
+    def resizeEvent(self, event):
+        """Fold the layers where the sky would have little room, and unfold them again."""
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        if narrow == self._is_narrow:
+            return
+        self._is_narrow = narrow
+        if narrow:
+            self._folded_for_room = self.layers_button.isChecked()
+            self._show_layers(False)
+        elif self._folded_for_room:
+            self._show_layers(True)
+
+    def _show_layers(self, shown):
+        self.layers_button.setChecked(shown)
+        self.controls.setVisible(shown)
+
     # -- what the user does -------------------------------------------------------------------------------------------
 
     def tell(self, text):
@@ -168,6 +191,10 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
     def _act(self, action):
         """Changing the view."""
         action()
+
+    def _fold_or_unfold(self, shown):
+        self._folded_for_room = False
+        self._show_layers(shown)
 
     def _zoom(self, factor):
         self.state.view = self.state.view.zoomed(factor)
@@ -187,10 +214,16 @@ class SkyCoverage(QtWidgets.QDockWidget, HubListener):
 
     @told
     def save_map(self):
-        """Saving the map of what the images cover."""
+        """Saving the map of the images."""
         path, _ = QtWidgets.QFileDialog.getSaveFileName(self, "Save map of the images", "coverage.fits", "MOC (*.fits)")
         if path:
             self.state.save_map(path)
+
+    @told
+    def _look(self):
+        """Reading the answers of the archive."""
+        if self.isVisible():
+            self.state.follow_answers()
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
@@ -217,3 +250,15 @@ def _narrow(button):
     """The same button, no wider than its text needs."""
     button.setFixedWidth(button.fontMetrics().horizontalAdvance(button.text()) + 18)
     return button
+
+
+class _PlaceEdit(QtWidgets.QLineEdit):
+    """The field for a place; its hint is as long as there is room."""
+
+    _HINTS = ("Position, target or name of an object", "Position, target or name", "Position or name")
+
+    def resizeEvent(self, event):
+        super().resizeEvent(event)
+        room = self.width() - 14  # without the frame and the margins
+        fitting = [hint for hint in self._HINTS if self.fontMetrics().horizontalAdvance(hint) <= room]
+        self.setPlaceholderText(fitting[0] if fitting else "Go to…")

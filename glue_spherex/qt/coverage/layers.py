@@ -1,5 +1,7 @@
 """What is drawn on a view of the sky, each layer as matplotlib's artists."""
 
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib import colors, patheffects
 from matplotlib.collections import LineCollection
@@ -17,8 +19,15 @@ _GRID, _TEXT = "#7d8fb0", "#c4d0e6"
 _DEEP, _SURVEY, _MAP, _MARK = "#ffd166", "#5fa8ff", "#4fd1a5", "#ff5fa2"
 _HALO = [patheffects.withStroke(linewidth=2.5, foreground="#0b0e16")]
 _FILL = {"survey": (_SURVEY, 0.20), "deep": (_DEEP, 0.25), "images": (_MAP, 0.25)}
-_MOST_NAMES = 25
-_FEW = 2000  # targets that are drawn large
+_MOST_NAMES, _NAME_PT = 25, 8
+_SAME_PX = 4  # markers that are nearer to each other have one name
+#: Where a name may stand beside its marker, in points: right and left of it, above and below.
+_NAME_PLACES = ((7, 4, "left"), (7, -11, "left"), (-7, 4, "right"), (-7, -11, "right"))
+_MARK_NAME = 11, -13
+_FEW = 2000  # positions that are drawn with an edge
+_TINY = 3.0  # diameter of very many
+#: Diameter and white edge, points, of catalogues, target lists and sources of spectra; the latter stand out.
+MARKERS = ((4.5, 0.5), (6.0, 0.7), (8.5, 1.8))
 
 
 def on_dark(colour, towards_white=0.4):
@@ -147,7 +156,7 @@ def draw_outlines(axes, view, footprints, dashed=False):
 
 
 def draw_targets(axes, shown):
-    """The targets of a dataset and of its subsets, in their colours.
+    """The positions of a dataset and of its subsets, in their colours, and as large as they matter.
 
     Parameters
     ----------
@@ -160,57 +169,138 @@ def draw_targets(axes, shown):
     """
     places = shown.places
     seen = np.flatnonzero(np.isfinite(shown.x))
-    size = 6.0 if len(seen) < _FEW else 3.0
-    artists = _points(axes, shown, seen, places.data.style.color, size, 6)
+    size, edge = MARKERS[places.rank] if len(seen) < _FEW else (_TINY, 0.0)
+    zorder = 6 + 0.2 * places.rank
+    artists = _points(axes, shown, seen, places.data.style.color, size, edge, zorder)
     for subset in places.data.subsets:
         inside = places.inside(subset)
         inside = inside[np.isfinite(shown.x[inside])]
-        artists += _points(axes, shown, inside, subset.style.color, size + 1, 6.5)
+        artists += _points(axes, shown, inside, subset.style.color, size + 1, edge, zorder + 0.1)
     return artists
 
 
-def _points(axes, shown, numbers, colour, size, zorder):
+def _points(axes, shown, numbers, colour, size, edge, zorder):
     if not len(numbers):
         return []
-    edge = 0.7 if size >= 6 else 0.0
     return axes.plot(shown.x[numbers], shown.y[numbers], "o", markersize=size, color=colour, markeredgecolor="white",
                      markeredgewidth=edge, zorder=zorder, scalex=False, scaley=False)  # fmt: skip
 
 
-def draw_names(axes, many):
-    """The names of the targets in sight, where they are few."""
-    texts = {}
+def draw_names(axes, many, marks=()):
+    """The names of the positions in sight, of each dataset where they are few; where there is room.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    many : sequence of PlacesInView
+        The uppermost first.
+    marks : sequence of Mark
+        They have names of their own.
+
+    Returns
+    -------
+    list of Artist
+    """
+    artists, named = [], [(mark.x, mark.y) for mark in marks]
+    scale = axes.figure.dpi / 72
+    taken = [_box(mark.x + _MARK_NAME[0] * scale, mark.y + _MARK_NAME[1] * scale, mark.name, scale) for mark in marks]
     for shown in many:
         seen = np.flatnonzero(np.isfinite(shown.x))
-        if len(seen) > _MOST_NAMES:
-            return []
-        for number in seen:  # the same target in two datasets is named once
-            texts.setdefault((round(shown.x[number]), round(shown.y[number])), (shown, number))
-    return [
-        axes.annotate(shown.places.name(number), (shown.x[number], shown.y[number]), xytext=(7, 4),
-                      textcoords="offset points", color="white", fontsize=8, zorder=8, path_effects=_HALO,
-                      parse_math=False)
-        for shown, number in texts.values()
-    ]  # fmt: skip
+        if len(artists) + len(seen) > _MOST_NAMES:
+            continue
+        for number in seen:
+            x, y, name = shown.x[number], shown.y[number], shown.places.name(number)
+            if any(np.hypot(x - u, y - v) < _SAME_PX for u, v in named):  # in another dataset, or another one there
+                continue
+            named.append((x, y))
+            for dx, dy, side in _NAME_PLACES:
+                box = _box(x + dx * scale, y + dy * scale, name, scale, side)
+                if not any(_overlap(box, other) for other in taken):
+                    taken.append(box)
+                    artists.append(_name(axes, name, x, y, dx, dy, side, "white", 8))
+                    break
+    return artists
 
 
-def draw_focus(axes, view, focused, chosen, marked):
-    """Rings around the source that is looked at and around the target that was clicked, and a cross."""
-    marks = []
+def _name(axes, name, x, y, dx, dy, side, colour, zorder):
+    return axes.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", color=colour, fontsize=_NAME_PT,
+                         ha=side, zorder=zorder, path_effects=_HALO, parse_math=False)  # fmt: skip
+
+
+def _box(x, y, name, scale, side="left"):
+    """Left, bottom, right and top of a name, about."""
+    width = 0.55 * _NAME_PT * scale * len(name)
+    left = x if side == "left" else x - width
+    return left, y - 2, left + width, y + _NAME_PT * scale
+
+
+def _overlap(box, other):
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+
+
+class Mark(NamedTuple):
+    """Something on the sky that stands out, and its name.
+
+    Parameters
+    ----------
+    name : str
+    x, y : float
+        Pixels of the view.
+    shape, colour : str
+    """
+
+    name: str
+    x: float
+    y: float
+    shape: str
+    colour: str
+
+
+def marks_in(view, focused, chosen, marked):
+    """The source that is looked at, the target that was clicked, and what was looked for, as far as they are in sight.
+
+    Parameters
+    ----------
+    view : SkyView
+    focused, chosen : (Places, int) or None
+    marked : (str, float, float) or None
+
+    Returns
+    -------
+    list of Mark
+        One at each place.
+    """
+    wanted = []
     for found, colour in ((focused, FOCUS_COLOUR), (chosen, "white")):
         if found is not None:
             places, number = found
-            marks.append((places.name(number), places.ra[number], places.dec[number], "o", colour))
+            wanted.append((places.name(number), places.ra[number], places.dec[number], "o", colour))
     if marked is not None:
-        marks.append((*marked, "+", _MARK))
-    artists, taken = [], []
-    for name, ra, dec, shape, colour in marks:
+        wanted.append((*marked, "+", _MARK))
+    marks = []
+    for name, ra, dec, shape, colour in wanted:
         x, y = (float(value) for value in view.pixels(ra, dec))
-        if not (0 <= x < view.nx and 0 <= y < view.ny) or any(abs(x - u) + abs(y - v) < 4 for u, v in taken):
-            continue
-        taken.append((x, y))
-        artists += axes.plot([x], [y], shape, markersize=19, markerfacecolor="none", zorder=7, markeredgecolor=colour,
-                             markeredgewidth=2, scalex=False, scaley=False)  # fmt: skip
-        artists.append(axes.annotate(name, (x, y), xytext=(11, -13), textcoords="offset points", color=colour,
-                                     fontsize=8, zorder=9, path_effects=_HALO, parse_math=False))  # fmt: skip
+        there = any(abs(x - mark.x) + abs(y - mark.y) < 4 for mark in marks)
+        if 0 <= x < view.nx and 0 <= y < view.ny and not there:
+            marks.append(Mark(name, x, y, shape, colour))
+    return marks
+
+
+def draw_marks(axes, marks):
+    """Rings around the source that is looked at and around the target that was clicked, and a cross.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    marks : sequence of Mark
+
+    Returns
+    -------
+    list of Artist
+    """
+    artists = []
+    for mark in marks:
+        artists += axes.plot([mark.x], [mark.y], mark.shape, markersize=19, markerfacecolor="none", zorder=7,
+                             markeredgecolor=mark.colour, markeredgewidth=2, scalex=False, scaley=False)  # fmt: skip
+        artists.append(_name(axes, mark.name, mark.x, mark.y, *_MARK_NAME, "left", mark.colour, 9))
     return artists

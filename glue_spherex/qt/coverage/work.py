@@ -8,6 +8,9 @@ from ...plugin.measuring.background_work import LatestWork
 class PanelWork(QtCore.QObject):
     """Does one thing of each kind at a time; a newer one of a kind cancels the one before.
 
+    The newer one does not wait for it: what cannot be interrupted, as a name service that keeps silent, ends by
+    itself, and is forgotten.
+
     Parameters
     ----------
     failed : callable(text)
@@ -37,12 +40,12 @@ class PanelWork(QtCore.QObject):
         """
         if self._closed:
             return
+        if self._waiting.pop(kind, None) is not None:
+            self._works.pop(kind).close()
+        if work is None:
+            return
         if kind not in self._works:
             self._works[kind] = self._new(kind)
-        if work is None:
-            self._works[kind].cancel()
-            self._waiting.pop(kind, None)
-            return
         # the number is known only afterwards; what arrives is looked at later, in this thread
         self._waiting[kind] = self._works[kind].request(work), then
 
