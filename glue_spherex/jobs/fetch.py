@@ -59,7 +59,7 @@ def result_folder(job_id):
     return known.result
 
 
-def partial_spectra(job_id, source_id=None):
+def partial_spectra(job_id, source_id=None, n_sources=None):
     """The spectra as far as they are measured, also while the job runs.
 
     Parameters
@@ -67,6 +67,8 @@ def partial_spectra(job_id, source_id=None):
     job_id : str
     source_id : int, optional
         Number of a source, for its spectrum alone.
+    n_sources : int, optional
+        For the spectra of the first so many sources alone.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def partial_spectra(job_id, source_id=None):
     from ..photometry.result_tables import provenance_of, spectra_of
 
     asked, targets = request(job_id)
-    first, stop = (0, len(targets)) if source_id is None else (source_id, source_id + 1)
+    first, stop = (0, len(targets.sources[:n_sources])) if source_id is None else (source_id, source_id + 1)
     if not 0 <= first < len(targets):
         raise JobError(f"source {source_id!r}: job {job_id} has the sources 0 to {len(targets) - 1}.")
     images = SimpleNamespace(

@@ -39,6 +39,8 @@ def test_a_job_gives_what_measure_gives(field, plain, ended, same_result):
     one = jobs.partial_spectra(job.id, source_id=1)
     np.testing.assert_array_equal(one["flux"], whole["flux"][whole["source_id"] == 1])
     assert set(one["source_id"]) == {1}
+    for n, numbers in ((1, {0}), (2, {0, 1}), (3, {0, 1})):
+        assert set(jobs.partial_spectra(job.id, n_sources=n)["source_id"]) == numbers
     with pytest.raises(JobError, match=r"source 2: .* has the sources 0 to 1"):
         jobs.partial_spectra(job.id, source_id=2)
     with pytest.raises(JobError, match="nothing is left to do"):

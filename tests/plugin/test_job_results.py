@@ -180,11 +180,49 @@ def test_names_and_columns_of_the_user(job, worked):
     assert "counted" not in [cid.label for cid in data.components]
 
 
-def test_preview_of_many_rows_has_one_source(job, worked, monkeypatch):
-    running = worked(job.id, images=8)
-    monkeypatch.setattr("glue_spherex.plugin.job_monitor.preview.MOST_ROWS", 3)
-    data = open_preview(DataCollection(), running.id)
+def test_preview_of_many_sources_has_the_first_ones(job, worked, monkeypatch):
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.preview.MOST_SOURCES", 1)
+    worked(job.id, images=4)
+    collection = DataCollection()
+    data = open_preview(collection, job.id)
     assert set(data["source_id"].tolist()) == {0}
+    assert (data.label, collection[1].size) == ("a pair (running, first 1 of 2 sources)", 1)
+    worked(job.id, images=8)
+    n = data.size
+    assert open_preview(collection, job.id) is data
+    assert data.size > n
+    assert set(data["source_id"].tolist()) == {0}
+    worked(job.id)
+    assert load_result(collection, job.id) is data
+    assert (data.label, set(data["source_id"].tolist())) == ("a pair", {0, 1})
+
+
+@pytest.mark.parametrize("most", [3, 10])
+def test_preview_of_many_rows_has_whole_sources(job, worked, monkeypatch, most):
+    """One source at least; none of which a part would be left out."""
+    running = worked(job.id, images=8)
+    rows = np.unique(jobs.partial_spectra(job.id)["source_id"], return_counts=True)[1]
+    assert rows.tolist() == [8, 8]
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.preview.MOST_ROWS", most)
+    preview = Preview(job.id)
+    assert preview.n_shown(running) is None
+    for _ in range(2):
+        assert preview.read(running)["source_id"].tolist() == [0] * 8
+        assert preview.n_shown(running) == 1
+
+
+def test_preview_that_is_drawn_for_long_is_looked_at_less_often(job, worked):
+    import time
+
+    running = worked(job.id, images=4)
+    preview = Preview(job.id)
+    preview.show(DataCollection(), running, preview.read(running))
+    more = worked(job.id, images=8)
+    soon = time.monotonic() + 900
+    assert preview.is_due(more, now=soon)
+    preview.rest(now=time.monotonic() + 100)  # as long as the viewers take to draw it
+    assert not preview.is_due(more, now=soon)
+    assert preview.is_due(more, now=1e12)
 
 
 def test_folder_that_is_gone(job, worked):

@@ -444,7 +444,7 @@ def test_the_keyboard_was_in_a_widget_that_is_gone(monitor, made_jobs, monkeypat
 
     monkeypatch.setattr(QtWidgets.QApplication, "focusWidget", lambda: edit)
     monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.load_result", load)
-    monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.read_result", lambda job_id: {})
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.window_jobs.read_result", lambda *args: {})
     monitor.jobs.show_result(made_jobs["running"], quietly=True)
     qtbot.waitUntil(lambda: "cannot be shown" in monitor.state.notice, timeout=LONG_MS)
 
@@ -469,32 +469,123 @@ def test_a_followed_job_loads_by_itself_without_taking_the_keyboard(application,
     assert QtWidgets.QApplication.focusWidget() in (edit, None)
     click_row(monitor, qtbot, "a pair")
     click(monitor, qtbot, "show")
+    qtbot.waitUntil(lambda: monitor.state.reading == (), timeout=LONG_MS)
     assert len(spectra_in(application.data_collection)) == 1
     assert len(application.viewers[0]) == len(PLACES)
     assert followed.state is monitor.state
 
 
+@pytest.fixture
+def reading(monkeypatch):
+    """The threads in which files were read, and an event that lets the reading go on."""
+    from threading import Event, current_thread
+
+    from glue_spherex.plugin.job_monitor import result_loading
+
+    threads, go_on, read = [], Event(), result_loading.load_data
+
+    def load_data(*arguments, **options):
+        threads.append(current_thread())
+        assert go_on.wait(60)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(result_loading, "load_data", load_data)
+    yield threads, go_on
+    go_on.set()
+
+
 def test_the_files_of_a_result_that_loads_by_itself_are_read_in_the_background(
-    session, submitted, worked, qtbot, monkeypatch
+    session, submitted, worked, qtbot, reading
 ):
     """The window is not held up by them, however large they are."""
     from threading import current_thread
 
-    from glue_spherex.plugin.job_monitor import result_loading
-
-    threads, read = [], result_loading.load_data
-
-    def load_data(*arguments, **options):
-        threads.append(current_thread())
-        return read(*arguments, **options)
-
-    monkeypatch.setattr(result_loading, "load_data", load_data)
+    threads, go_on = reading
+    go_on.set()
     job = submitted()
     worked(job.id)
     follow_job(session, job.id, load=True)
     qtbot.waitUntil(lambda: len(spectra_in(session.data_collection)) == 1, timeout=LONG_MS)
     assert len(session.data_collection) == len(threads) == 2
     assert current_thread() not in threads
+
+
+def test_the_window_lives_while_a_result_is_read(session, submitted, worked, qtbot, reading):
+    from threading import current_thread
+
+    threads, go_on = reading
+    job = submitted()
+    worked(job.id)
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: titles(monitor) == ["a pair"], timeout=LONG_MS)
+    click_row(monitor, qtbot, "a pair")
+    click(monitor, qtbot, "show")
+    qtbot.waitUntil(lambda: not monitor.buttons["show"].isEnabled(), timeout=LONG_MS)
+    assert monitor.buttons["show"].toolTip().endswith("Its files are being read.")
+    assert monitor.message_label.text() == "The files of the result are being read…"
+    monitor.table.doubleClicked.emit(monitor.model.index(0, 0))  # nothing more
+    with JobStore() as store:
+        store.insert(store.new_folder(), "new", 1)
+    qtbot.waitUntil(lambda: titles(monitor) == ["new", "a pair"], timeout=LONG_MS)  # while it is read
+    assert len(session.data_collection) == 0
+    go_on.set()
+    qtbot.waitUntil(lambda: len(session.data_collection) == 2, timeout=LONG_MS)
+    qtbot.waitUntil(monitor.buttons["show"].isEnabled, timeout=LONG_MS)
+    assert "being read" not in monitor.message_label.text()
+    assert len(threads) == 2
+    assert current_thread() not in threads
+    click(monitor, qtbot, "show")
+    qtbot.waitUntil(lambda: monitor.state.reading == (), timeout=LONG_MS)
+    assert len(threads) == 2  # not again what is there
+
+
+def test_a_large_result_is_loaded_only_if_it_is_asked_for(session, submitted, worked, qtbot, monkeypatch):
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.result_loading.MOST_ROWS", 3)
+    job = submitted()
+    worked(job.id)
+    folder = desk.result_folder(job.id) / "spectra"
+    assert len(list(folder.iterdir())) == 2
+    monitor = job_monitor(session)
+    follow_job(session, job.id, load=True)
+    qtbot.waitUntil(lambda: "are not loaded by themselves" in monitor.message_label.text(), timeout=LONG_MS)
+    assert monitor.message_label.text().startswith("“a pair” is completed: ")
+    assert f"Open single sources from {folder}" in monitor.message_label.text()
+    assert (monitor.state.reading, len(session.data_collection)) == ((), 0)
+    questions, answers = [], [False, True]
+
+    def answer(parent, question, action):
+        questions.append((question, action))
+        return answers.pop(0)
+
+    monkeypatch.setattr("glue_spherex.qt.job_monitor.dock.asked", answer)
+    click_row(monitor, qtbot, "a pair")
+    click(monitor, qtbot, "show")
+    assert monitor.state.reading == ()
+    assert questions[0][0].startswith(f"Load {desk.job(job.id).measurements} measurements of 2 sources, which takes")
+    assert questions[0][1] == "Load"
+    click(monitor, qtbot, "show")
+    qtbot.waitUntil(lambda: len(session.data_collection) == 2, timeout=LONG_MS)
+    qtbot.waitUntil(monitor.buttons["show"].isEnabled, timeout=LONG_MS)
+    click(monitor, qtbot, "show")  # it is there
+    assert len(questions) == 2
+
+
+def test_the_preview_of_a_large_job_stays_one(session, submitted, worked, qtbot, monkeypatch):
+    from glue_spherex.plugin.job_monitor.preview import open_preview
+
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.result_loading.MOST_ROWS", 3)
+    monkeypatch.setattr("glue_spherex.plugin.job_monitor.preview.SECONDS", 0.0)
+    job = submitted()
+    worked(job.id, images=4)
+    data = open_preview(session.data_collection, job.id)
+    n = data.size
+    monitor = job_monitor(session)
+    qtbot.waitUntil(lambda: bool(monitor.jobs._previews), timeout=LONG_MS)
+    worked(job.id)
+    qtbot.waitUntil(lambda: "are not loaded by themselves" in monitor.message_label.text(), timeout=LONG_MS)
+    qtbot.waitUntil(lambda: data.label == "a pair (completed)", timeout=LONG_MS)
+    assert data.size > n
+    assert monitor.state.reading == ()
 
 
 def test_preview_fills_in_and_becomes_the_result(application, submitted, worked, qtbot, monkeypatch):
@@ -606,6 +697,7 @@ def test_from_submission_to_the_viewer(application, submitted, qtbot):
     qtbot.waitUntil(lambda: cell(monitor, 0, "phase") == "Completed", timeout=LONG_MS)
     click_row(monitor, qtbot, "from end to end")
     click(monitor, qtbot, "show")
+    qtbot.waitUntil(lambda: len(spectra_in(application.data_collection)) == 1, timeout=LONG_MS)
     (data,) = spectra_in(application.data_collection)
     assert data.size == desk.job(job.id).measurements
     assert {type(viewer) for viewer in application.viewers[0]} == set(PLACES)

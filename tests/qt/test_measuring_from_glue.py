@@ -164,7 +164,7 @@ def test_from_the_lasso_to_spectra_and_cutouts(application, catalogue, small_fie
     QTest.mouseClick(monitor.table.viewport(), Qt.LeftButton, pos=at)
     process_events()
     QTest.mouseClick(monitor.buttons["show"], Qt.LeftButton)
-    process_events()
+    qtbot.waitUntil(lambda: bool(spectra_in(application.data_collection)), timeout=PATIENCE)
     check_spectra(application, catalogue[0], rows, qtbot)
 
 
@@ -188,7 +188,7 @@ def test_closing_glue_in_between_changes_nothing(application, catalogue, small_f
         monitor.state.choose([job_id])
         process_events()
         QTest.mouseClick(monitor.buttons["show"], Qt.LeftButton)
-        process_events()
+        qtbot.waitUntil(lambda: bool(spectra_in(again.data_collection)), timeout=PATIENCE)
         check_spectra(again, data, rows, qtbot)
     finally:
         again.close()

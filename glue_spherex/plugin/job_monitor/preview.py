@@ -12,8 +12,8 @@ from .result_loading import data_of_job, is_preview, load_result
 from .row_keys import moved_rows, order_with_new_rows_last
 from .texts import is_preview_label, preview_label, short
 
-#: More rows than this are not shown at once: the preview then has the first source alone.
-MOST_ROWS = 200_000
+#: A preview has at most so many sources, the first ones; and so many rows, if that is more than one source.
+MOST_SOURCES, MOST_ROWS = 100, 50_000
 #: Between two looks: at least this many seconds, and this many times as long as the last look took.
 SECONDS, TIMES = 2.0, 10.0
 _PATIENCE_SECONDS = 10.0
@@ -34,8 +34,8 @@ class Preview:
     def __init__(self, job_id, seen=None):
         self.job_id = job_id
         self.seen = seen
-        self._due = 0.0
-        self._cost = 0.0
+        self._due = self._began = self._cost = 0.0
+        self._n_sources = MOST_SOURCES
 
     def is_due(self, job, now=None):
         """Whether there is more to see, and looking at it is not too dear.
@@ -60,13 +60,19 @@ class Preview:
         Returns
         -------
         QTable
-            All sources, or the first one alone if there are too many rows.
+            The first sources, as many as a preview shows.
         """
         began = time.monotonic()
-        whole = job.measurements <= MOST_ROWS
-        table = desk.partial_spectra(self.job_id, None if whole else 0)
+        table = desk.partial_spectra(self.job_id, n_sources=self._n_sources)
+        if len(table) > MOST_ROWS:  # rows are in the order of their sources
+            self._n_sources = max(int(table["source_id"][MOST_ROWS]), 1)
+            table = table[table["source_id"] < self._n_sources]
         self._cost = time.monotonic() - began
         return table
+
+    def n_shown(self, job):
+        """How many sources are shown; None if that is all of them."""
+        return self._n_sources if self._n_sources < job.n_sources else None
 
     def show(self, data_collection, job, table):
         """Show what was read: in a new dataset, or in the one that shows the job already.
@@ -87,7 +93,7 @@ class Preview:
         JobError
             If there are no rows yet.
         """
-        began = time.monotonic()
+        self._began = time.monotonic()
         self.seen = _seen(job)
         data = data_of_job(data_collection, self.job_id)
         if data is not None and not is_preview(data):
@@ -95,9 +101,19 @@ class Preview:
         if not len(table):
             raise JobError(f"nothing is measured yet in the job {short(job.title, 60)!r}; try again in a moment.")
         data = self._put(data_collection, data, job, table)
-        now = time.monotonic()
-        self._due = now + max(SECONDS, TIMES * (self._cost + now - began))
+        self.rest()
         return data
+
+    def rest(self, now=None):
+        """Look again the later, the longer this look has taken until now: to be called when the viewers are drawn, too.
+
+        Parameters
+        ----------
+        now : float, optional
+            `time.monotonic`.
+        """
+        now = time.monotonic() if now is None else now
+        self._due = now + max(SECONDS, TIMES * (self._cost + now - self._began))
 
     def postpone(self):
         """Look again some time later: it could not be read now."""
@@ -109,7 +125,7 @@ class Preview:
             order, moved = order_with_new_rows_last(moved_rows(data, new), new.size)
             new = spectrum_data(table[order])
         new.meta["spherex"] |= {"job": self.job_id, "running": True}
-        label = preview_label(job)
+        label = preview_label(job, self.n_shown(job))
         if data is None:
             new.label = label
             data_collection.append(new)
@@ -147,7 +163,8 @@ def open_preview(data_collection, job_id):
     Returns
     -------
     glue.core.Data
-        Rows keep their numbers while it grows. Of a completed job, its result.
+        Rows keep their numbers while it grows. Of very many sources it has the first ones, as its label says. Of a
+        completed job, its result.
 
     Raises
     ------

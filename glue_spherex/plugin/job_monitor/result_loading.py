@@ -15,15 +15,19 @@ from .replacing import replace_values
 from .row_keys import moved_rows
 from .texts import is_preview_label, short
 
+#: A result with more measurements than this is loaded only if somebody asks for it.
+MOST_ROWS = 500_000
 _TARGETS_NAME = "targets.ecsv"
 
 
-def read_result(job_id):
+def read_result(job_id, loaded=()):
     """Read the files of a result, in any thread; `load_result` then takes no time.
 
     Parameters
     ----------
     job_id : str
+    loaded : collection of (str, list), optional
+        From `loaded_files`: these are not read again.
 
     Returns
     -------
@@ -36,8 +40,29 @@ def read_result(job_id):
         As in `load_result`.
     """
     folder = desk.result_folder(job_id)
-    found = [(spectra_path(folder), load_spectrum), (folder / _TARGETS_NAME, load_targets)]
-    return {_state(path): load_data(str(path), factory=factory) for path, factory in found if path.exists()}
+    files = [("spectrum", spectra_path(folder), load_spectrum), ("targets", folder / _TARGETS_NAME, load_targets)]
+    return {
+        _state(path): load_data(str(path), factory=factory)
+        for kind, path, factory in files
+        if path.exists() and (kind, _written(path)) not in loaded
+    }
+
+
+def loaded_files(data_collection, job_id):
+    """Which files of a result are loaded, in which state.
+
+    Parameters
+    ----------
+    data_collection : glue.core.DataCollection
+    job_id : str
+
+    Returns
+    -------
+    list of (str, list)
+        Kind of the dataset, and what tells whether its file has been written again.
+    """
+    kinds = ("spectrum", "targets")
+    return [(kind, plugin_meta(data_of_job(data_collection, job_id, kind)).get("written")) for kind in kinds]
 
 
 def load_result(data_collection, job_id, read=None):
@@ -116,6 +141,11 @@ def data_of_job(data_collection, job_id, kind="spectrum", path=None):
     ours = [data for data in data_collection if kind_of(data) == kind]
     named = [data for data in ours if plugin_meta(data).get("job") == job_id]
     return next(iter(named or [data for data in ours if path is not None and is_from(data, path)]), None)
+
+
+def is_large(job):
+    """Whether a result is too large to be loaded without being asked for."""
+    return job.measurements > MOST_ROWS
 
 
 def is_preview(data):

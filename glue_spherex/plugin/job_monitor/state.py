@@ -30,6 +30,8 @@ class JobMonitorState(State):
         What was done or has ended last.
     failed : bool
         Whether `notice` says why something could not be done.
+    reading : tuple of str
+        The ids of the jobs whose results are being read.
     """
 
     jobs = CallbackProperty((), docstring="all jobs, the newest first")
@@ -43,6 +45,7 @@ class JobMonitorState(State):
     problem = CallbackProperty("", docstring="why the store cannot be used")
     notice = CallbackProperty("", docstring="what was done or has ended last")
     failed = CallbackProperty(False, docstring="whether the notice says why something could not be done")
+    reading = CallbackProperty((), docstring="ids of the jobs whose results are being read")
 
     def __init__(self):
         super().__init__()
@@ -146,6 +149,8 @@ class JobMonitorState(State):
             return "Select a job first."
         if len(jobs) > 1 and action not in _SEVERAL:
             return "Select one job only."
+        if action == "show" and jobs[0].id in self.reading:
+            return "Its files are being read."
         reasons = [_REASONS[action](job) for job in jobs if action in _REASONS]
         return "" if not reasons or "" in reasons else reasons[0]
 

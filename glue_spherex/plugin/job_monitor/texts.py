@@ -10,6 +10,7 @@ from ...jobs.job_state import duration_text
 #: Letters of a title in the table; the information about a job shows all of it.
 MOST_LETTERS = 200
 _MOST_TIP = 1000
+_BYTES_PER_ROW = 1200  # in memory, of a spectrum that is loaded
 
 
 class Look(NamedTuple):
@@ -117,20 +118,51 @@ def named(job):
     return f"“{short(job.title, 60)}”"
 
 
-def preview_label(job):
-    """What the dataset of a job that has no result yet is called."""
-    return f"{short(job.title, 60)} ({PHASES[job.phase].word.lower()})"
+def preview_label(job, n_shown=None):
+    """What the dataset of a job that has no result yet is called; it may have the first sources alone."""
+    part = "" if n_shown is None else f", first {n_shown:,} of {job.n_sources:,} sources"
+    return f"{short(job.title, 60)} ({PHASES[job.phase].word.lower()}{part})"
 
 
 def is_preview_label(label, job):
     """Whether a dataset is still called as `preview_label` did in any phase, not by a name that the user gave it."""
-    return label in [preview_label(replace(job, phase=phase)) for phase in Phase]
+    begins = [preview_label(replace(job, phase=phase)).removesuffix(")") for phase in Phase]
+    return any(label == f"{begin})" or label.startswith(f"{begin}, first ") for begin in begins)
+
+
+def preview_text(job, n_shown):
+    """That a preview has the first sources alone; '' if it has all."""
+    if n_shown is None:
+        return ""
+    which = f"the first {n_shown:,} of {job.n_sources:,} sources are" if n_shown > 1 else "the first source alone is"
+    return f"{named(job)}: {which} shown as long as there is no result."
 
 
 def ended_text(job):
     """That a job has ended, in a sentence."""
     what = _ENDS.get(job.phase, f"is {PHASES[job.phase].word.lower()}")
     return f"{named(job)} {what}: {short(job.message, 300)}".rstrip(": ").rstrip(".") + "."
+
+
+def not_loaded_text(job):
+    """Why a large result is not loaded by itself, and what to do."""
+    return (
+        f"Its {job.measurements:,} measurements are not loaded by themselves, {_cost_text(job)}. Open single sources "
+        f"from {short(job.result / 'spectra', 300)}, or press Show result to load all."
+    )
+
+
+def loading_question(job):
+    """What is asked before a large result is loaded."""
+    return (
+        f"Load {job.measurements:,} measurements of {job.n_sources:,} sources, {_cost_text(job)}?\n\nThe spectra of "
+        f"single sources are in {short(job.result / 'spectra', 300)}; each can be opened as a file."
+    )
+
+
+def _cost_text(job):
+    gigabytes = job.measurements * _BYTES_PER_ROW / 1e9
+    return f"which takes minutes and about {gigabytes:.1f} GB of memory"
 
 
 def summary_text(jobs):

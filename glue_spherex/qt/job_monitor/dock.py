@@ -86,7 +86,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         self.setObjectName("spherex-job-monitor")
         self._connections = []
         self.setWidget(self._content())
-        for name in ("shown", "chosen", "jobs", "running_limit", "problem", "notice", "failed"):
+        for name in ("shown", "chosen", "jobs", "running_limit", "problem", "notice", "failed", "reading"):
             self.state.add_callback(name, self._show_soon)
         for name in ("sort_by", "descending"):
             self.state.add_callback(name, self._show_sorting)
@@ -226,7 +226,10 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         self.jobs.do(work)
 
     def _default_action(self):
-        return next((name for name in ("show", "preview") if not self.state.why_not(name)), "info")
+        jobs = self.state.chosen_jobs
+        if len(jobs) == 1 and jobs[0].phase is Phase.COMPLETED:
+            return "show"  # which does nothing while it is being read
+        return "info" if self.state.why_not("preview") else "preview"
 
     @messagebox_on_error("This cannot be done")
     def _act(self, name):
@@ -240,7 +243,9 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             if asked(self, self.state.deletion_question(), "Delete"):
                 self.jobs.do(self.state.work(name))
         elif name == "show":
-            self.jobs.show_result(job.id)
+            question = self.jobs.loading_question(job)
+            if not question or asked(self, question, "Load"):
+                self.jobs.show_result(job.id)
         elif name == "preview":
             self.jobs.show_preview(job.id)
         elif name == "info":
@@ -316,7 +321,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
 
 
 def asked(parent, question, action):
-    """Ask before something is done that cannot be undone.
+    """Ask before something is done that cannot be undone, or takes long.
 
     Parameters
     ----------

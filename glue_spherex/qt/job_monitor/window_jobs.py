@@ -12,7 +12,14 @@ from ...jobs import Phase
 from ...plugin.columns import plugin_meta, spectra_in
 from ...plugin.job_monitor import texts
 from ...plugin.job_monitor.preview import Preview
-from ...plugin.job_monitor.result_loading import data_of_job, is_preview, load_result, read_result
+from ...plugin.job_monitor.result_loading import (
+    data_of_job,
+    is_large,
+    is_preview,
+    load_result,
+    loaded_files,
+    read_result,
+)
 from ...plugin.job_monitor.state import JobMonitorState
 from ...plugin.job_monitor.watching import StoreView
 from ..open_dialogs import window_of
@@ -24,6 +31,7 @@ LOOK_MS = 250
 #: Nothing is looked at for so many times as long as it took to read all jobs, at most some seconds.
 _TIMES, _MOST_SECONDS = 20, 5.0
 _STATUS_MS = 15_000
+_READING = "The files of the result are being read…"
 
 _of_session = WeakKeyDictionary()
 
@@ -64,7 +72,8 @@ class WindowJobs(QtCore.QObject, HubListener):
         self.session = session
         self.state = JobMonitorState()
         self._followed, self._previews, self._adopted = {}, {}, set()
-        self._store, self.background, self._handing_in = StoreView(), Background(), Background()
+        self._store, self.background = StoreView(), Background()
+        self._files, self._handing_in = Background(), Background()  # which may take long
         self._looking = self._reading = False
         self._again, self._not_before = True, 0.0
         self._timer = QtCore.QTimer(self, interval=LOOK_MS)
@@ -94,6 +103,7 @@ class WindowJobs(QtCore.QObject, HubListener):
         self._timer.stop()
         self.session.hub.unsubscribe_all(self)
         self.background.close(self._store.close)
+        self._files.close()
         self._handing_in.close()
         _of_session.pop(self.session, None)
 
@@ -177,9 +187,12 @@ class WindowJobs(QtCore.QObject, HubListener):
         self.look_again()
 
     def _tell(self, job):
-        load = self._followed.pop(job.id, False)
-        self.say(texts.ended_text(job), failed=job.phase is Phase.ERROR)
-        if load and job.phase is Phase.COMPLETED:
+        load = self._followed.pop(job.id, False) and job.phase is Phase.COMPLETED
+        text = texts.ended_text(job)
+        if is_large(job) and (load or job.id in self._previews):
+            load, text = False, f"{text} {texts.not_loaded_text(job)}"
+        self.say(text, failed=job.phase is Phase.ERROR)
+        if load:
             self.show_result(job.id, quietly=True)
 
     def say(self, text, failed=False):
@@ -191,29 +204,50 @@ class WindowJobs(QtCore.QObject, HubListener):
 
     # -- results and previews -----------------------------------------------------------------------------------------
 
+    def loading_question(self, job):
+        """What is to be asked before the result of a job is loaded; '' if it is small, or loaded already."""
+        known = data_of_job(self.session.data_collection, job.id)
+        return texts.loading_question(job) if is_large(job) and (known is None or is_preview(known)) else ""
+
     def show_result(self, job_id, quietly=False):
         """Load the result of a job, if it is not loaded yet, and show it with its viewers.
+
+        Its files are read in the background.
 
         Parameters
         ----------
         job_id : str
         quietly : bool
-            Nobody waits for it: read the files in the background, and leave the keyboard to the widget that has it.
+            Nobody waits for it: leave the keyboard to the widget that has it.
         """
+        if job_id in self.state.reading:
+            return
         if quietly:
             self._previews.pop(job_id, None)
-            self.background.run(
-                lambda: read_result(job_id), lambda read: self._show_result(job_id, read), self._not_shown
-            )
         else:
-            self._show_result(job_id)
+            self.state.say(_READING)
+        self.state.reading = (*self.state.reading, job_id)
+        loaded = loaded_files(self.session.data_collection, job_id)
+
+        def then(read):
+            self._has_read(job_id)
+            self._show_result(job_id, read, quietly)
+
+        def failed(error):
+            self._has_read(job_id)
+            self._not_shown(error)
+
+        self._files.run(lambda: read_result(job_id, loaded), then, failed)
+
+    def _has_read(self, job_id):
+        self.state.reading = tuple(other for other in self.state.reading if other != job_id)
+        if self.state.notice == _READING:
+            self.state.say("")
 
     def _not_shown(self, error):
         self.state.say(f"The result cannot be shown: {_sentence(error)}", failed=True)
 
-    def _show_result(self, job_id, read=None):
-        """Show a result; quietly if its files have been read."""
-        quietly = read is not None
+    def _show_result(self, job_id, read, quietly):
         collection = self.session.data_collection
         typing = QtWidgets.QApplication.focusWidget() if quietly else None
         QtWidgets.QApplication.setOverrideCursor(QtCore.Qt.WaitCursor)
@@ -259,7 +293,7 @@ class WindowJobs(QtCore.QObject, HubListener):
             job, data = self.state.find(job_id), data_of_job(self.session.data_collection, job_id)
             if preview.seen is not None and (job is None or data is None or not is_preview(data)):
                 del self._previews[job_id]  # deleted, removed by the user, or the result is loaded
-            elif job is not None and job.phase is Phase.COMPLETED and data is not None:
+            elif job is not None and job.phase is Phase.COMPLETED and data is not None and not is_large(job):
                 self.show_result(job_id, quietly=True)
             elif preview.seen is not None and not self._reading and preview.is_due(job):
                 self._read(preview, job)
@@ -278,6 +312,8 @@ class WindowJobs(QtCore.QObject, HubListener):
                 tab_renamed(self.session, label, data.label)
                 if show is not None:
                     show(self.session, data)
+                    self.state.say(texts.preview_text(job, preview.n_shown(job)))
+                QtCore.QTimer.singleShot(0, preview.rest)  # when the viewers have drawn it
             except Exception as error:  # noqa: BLE001 - a file may hold anything; the user reads it in the monitor
                 failed(error)
 
@@ -288,7 +324,7 @@ class WindowJobs(QtCore.QObject, HubListener):
                 self._previews.pop(preview.job_id, None)
             self.state.say(f"The spectrum so far cannot be shown: {_sentence(error)}", failed=True)
 
-        self.background.run(lambda: preview.read(job), then, failed)
+        self._files.run(lambda: preview.read(job), then, failed)
 
 
 def _sentence(error):
