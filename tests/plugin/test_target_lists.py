@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("glue")
 
 import astropy.units as u
-from astropy.coordinates import name_resolve
+from astropy.coordinates import SkyCoord, name_resolve
 from astropy.table import Column, Table
 from glue.core import Data, DataCollection
 from glue.core.component import CategoricalComponent, Component
@@ -314,6 +314,30 @@ def test_unknown_name(sesame):
 def test_a_service_in_trouble(sesame, name):
     with pytest.raises(TargetListError, match=r"cannot be looked up: the name service does not answer"):
         targets_of_name(name)
+
+
+def test_names_are_asked_over_https(monkeypatch):
+    """Astropy's list has a server without; what it says could be anybody's."""
+    asked = []
+
+    def resolved(name):
+        asked.extend(name_resolve.sesame_url.get())
+        return SkyCoord(10.68, 41.27, unit="deg")
+
+    monkeypatch.setattr(name_resolve, "get_icrs_coordinates", resolved)
+    before = name_resolve.sesame_url.get()
+    assert targets_of_name("M31").sources == [Source(10.68, 41.27, "M31")]
+    assert asked
+    assert all(url.startswith("https://") for url in asked)
+    assert set(asked) <= set(before)
+    assert name_resolve.sesame_url.get() == before
+    asked.clear()
+    with (
+        name_resolve.sesame_url.set(["http://names.example.org/"]),
+        pytest.raises(TargetListError, match=r"none of the name servers .* has an address with https"),
+    ):
+        targets_of_name("M31")
+    assert asked == []
 
 
 def test_no_network(monkeypatch):
