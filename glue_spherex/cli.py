@@ -201,10 +201,21 @@ def _read(text):
     """The spectra in a file, or of a job of IRSA's tool: its address, or an id where there is no such file."""
     from .io import read_spectra
 
-    if "://" in text or (re.fullmatch(r"[\w-]{4,}", text) and not os.path.lexists(text)):
+    is_id = re.fullmatch(r"[\w-]{4,}", text) is not None and not os.path.lexists(text)
+    if "://" in text or is_id:
+        from .images.archive.errors import ArchiveError, ArchiveStopped
         from .jobs import fetch_irsa_job
 
-        text = fetch_irsa_job(text)
+        try:
+            text = fetch_irsa_job(text)
+        except ArchiveStopped:
+            raise
+        except ArchiveError as error:
+            if not is_id:
+                raise
+            raise ValueError(
+                f"there is no file {text!r} here, so that it was taken for the id of a job of IRSA's tool: {error}"
+            ) from error
     return read_spectra(text)
 
 

@@ -7,6 +7,9 @@ import time
 from .cli_request import add_collections, add_ranges, add_targets, read_target_options, rejections
 from .terminal import DONE, INTERRUPTED, NOTHING, positive, progress_bar, stop_on_interrupt
 
+#: Images that cannot be had and are told one by one.
+MOST_FAILURES = 20
+
 
 def add_archive(commands, new_command):
     """Add ``search``, ``fetch`` and ``cache`` to a parser.
@@ -34,9 +37,11 @@ def _add_search(commands, new_command):
 def _search(options):
     from pathlib import Path
 
-    from .images.archive.coverage import coverage_table, write_listing
+    from .images.archive.coverage import coverage_table, listing_format, write_listing
     from .images.archive.search import search
 
+    if options.output:
+        listing_format(Path(options.output))  # before anybody is asked
     targets = read_target_options(options)
     with progress_bar("answers") as progress, stop_on_interrupt("the answers under way") as stopped:
         answer = search(
@@ -93,22 +98,31 @@ def _fetch(options):
 
     from .images.archive import IRSACollection
     from .images.archive.cutout_store import copy_cutouts
+    from .photometry.output import check_writable
+    from .photometry.settings import Settings
 
     start = time.perf_counter()
+    settings = Settings(
+        background_box=options.background_box,
+        detectors=options.detectors,
+        wavelength=tuple(options.wavelength or ()) or None,
+        time=options.time,
+    )
+    output = Path(options.output) if options.output else None
     targets = read_target_options(options)
+    if output is not None:
+        check_writable(output)
     images = IRSACollection(
         collections=options.collection,
         release=options.release,
         fields=options.fields,
         refresh=options.refresh,
-        background_box=options.background_box,
-        keep_in=options.output and Path(options.output) / "images",
+        background_box=settings.background_box,
+        keep_in=output and output / "images",
     )
-    output = Path(options.output) if options.output else None
     files, releases = [], set()
     with progress_bar("images") as progress, stop_on_interrupt("the images under way") as stopped:
-        ranges = options.detectors, options.wavelength, options.time
-        for match in images.stream(targets.sources, *ranges, progress=progress, cancelled=stopped):
+        for match in images.stream(targets.sources, **settings.ranges, progress=progress, cancelled=stopped):
             if match is None:
                 continue
             files.append(match.record.path)
@@ -116,8 +130,8 @@ def _fetch(options):
         interrupted = stopped()
     for release in sorted(releases) if output is not None else ():
         copy_cutouts(sorted(images.store.calibration(release).glob("*.fits")), output / "calibration" / release)
-    failures = [f"{address}: {reason.removeprefix(f'{address}: ')}" for address, reason in images.failures]
-    for note in [*rejections(targets), *images.notes, *failures]:
+    failures = dict(images.failures)
+    for note in [*rejections(targets), *images.notes, *_told_failures(failures)]:
         print(f"glue-spherex: {note}", file=sys.stderr)
     summary = {
         "cutouts": len(files),
@@ -137,6 +151,13 @@ def _fetch(options):
     if interrupted:
         return INTERRUPTED
     return DONE if files else NOTHING
+
+
+def _told_failures(failures):
+    """A sentence for each of the first images that cannot be had, from the reasons by address."""
+    told = [f"{address}: {reason.removeprefix(f'{address}: ')}" for address, reason in failures.items()]
+    more = [f"… and {len(told) - MOST_FAILURES} more images"] if len(told) > MOST_FAILURES else []
+    return [*told[:MOST_FAILURES], *more]
 
 
 def _add_cache(commands, new_command):

@@ -1,6 +1,7 @@
 """The demonstration: a simulated field, its spectra with the truth beside them, and glue opened on the result."""
 
 import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ class Demo:
     targets : Path
         The target list with the outcome of each row.
     catalogue : Path
-        All stars and galaxies of the field, most of them not measured yet.
+        All stars and galaxies of the field, most of them not measured yet; beside the result, which needs nothing else
+        of the simulated field where an archive offered it.
     figure : Path
         A PNG of the spectra with the truth.
     summary : str
@@ -147,14 +149,15 @@ def _measured(folder, field, collection, progress, request=None):
         write_result(result, path, targets=outcomes, request=described, notes=notes)
     truth = Table.read(field.truth)
     figure, spectra = folder / "spectra.png", folder / "result" / "spectra.vot"
+    catalogue = Path(shutil.copy(field.catalogue, folder / "catalogue.csv"))
     draw_spectra(result.spectra, truth, figure)
     lines = [_summary(result.spectra, truth), _spoiled(truth)]
     if request is not None:
         client = collection.client
         lines.append(f"fetched:   {client.moved / 1e6:.0f} MB in {client.requests} requests from {client.settings.ibe}")
     lines += [f"images:    {collection.folders[-1]}", f"spectra:   {spectra}"]
-    lines += [f"catalogue: {field.catalogue}", f"picture:   {figure}"]
-    return Demo(folder, spectra, folder / "result" / "targets.ecsv", field.catalogue, figure, "\n".join(lines))
+    lines += [f"catalogue: {catalogue}", f"picture:   {figure}"]
+    return Demo(folder, spectra, folder / "result" / "targets.ecsv", catalogue, figure, "\n".join(lines))
 
 
 def _with_truth(spectra, truth):

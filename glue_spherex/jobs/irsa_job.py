@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..images.archive.errors import ArchiveError, ArchiveStopped
-from ..images.archive.irsa_job import fetch_result, job_address
+from ..images.archive.irsa_job import fetch_result, file_name, job_address
 from ..images.archive.settings import ArchiveSettings
 from ..io import SpectrumFileError, read_spectra
 from ..io.errors import TableFileError
@@ -50,7 +50,7 @@ def fetch_irsa_job(address, folder=None, *, client=None, refresh=False, progress
     """
     settings = ArchiveSettings.load() if client is None else client.settings
     job = job_address(address, settings)
-    path = Path(folder if folder is not None else irsa_jobs_folder()) / f"irsa-job-{job.name}.vot"
+    path = Path(folder if folder is not None else irsa_jobs_folder()) / file_name(job, settings)
     told = progress or (lambda done, total: None)
     if not refresh and path.is_file():
         told(3, 3)

@@ -10,6 +10,7 @@ import re
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -25,6 +26,29 @@ SETTINGS_NAME = "settings.json"
 IMAGES_NAME = "images"
 EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl", "csv": ".csv", "parquet": ".parquet"}
 _MAX_NAME = 100
+
+
+def check_writable(folder):
+    """Make a folder ready for files, if that is possible.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it does not exist.
+
+    Raises
+    ------
+    PhotometryError
+        If it cannot be made or written.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PhotometryError(
+            f"the output folder {str(folder)!r} cannot be written: {error.strerror or error}; choose another one."
+        ) from error
 
 
 @contextmanager

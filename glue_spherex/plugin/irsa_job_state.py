@@ -43,7 +43,7 @@ def read_irsa_job(address, progress=None, cancelled=None):
     """
     path = fetch_irsa_job(address, progress=progress, cancelled=cancelled)
     data = load_data(str(path), factory=load_spectrum)
-    data.label = f"IRSA job {path.stem.removeprefix('irsa-job-')}"[:_LONGEST_LABEL]
+    data.label = f"IRSA job {path.stem.removeprefix('irsa-job-').partition('++')[0]}"[:_LONGEST_LABEL]
     return data
 
 

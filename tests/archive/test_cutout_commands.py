@@ -18,9 +18,8 @@ def field(simulated):
 @pytest.fixture
 def archive(field, loopback, monkeypatch):
     archive = loopback()
-    services = SearchServices().join(archive)
-    for key in archive.add_field(field):
-        services.add_image(archive, key)
+    archive.search = SearchServices().join(archive)
+    archive.search.add_field(archive, field)
     monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", archive.url)
     return archive
 
@@ -56,6 +55,36 @@ def test_fetch_says_what_cannot_be_had(archive, field, capsys):
     assert out.startswith("0 cutouts in ")
     assert "1 images cannot be had" in out
     assert "is not a FITS file" in err
+
+
+@pytest.mark.parametrize("box", ["4", "102", "500"])
+def test_a_box_that_cannot_be_measured_with(archive, field, capsys, box):
+    assert main(["fetch", str(field.targets), "--background-box", box]) == 2
+    assert f"background_box is {box}; a whole number of pixels from 5 to 101 is needed" in capsys.readouterr().err
+    assert archive.requests == []
+
+
+def test_a_folder_that_cannot_be_written(archive, field, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["fetch", str(field.targets), "--output", str(tmp_path / "file" / "fetched")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "fetched' cannot be written: Not a directory; choose another one" in line
+    assert archive.requests == []
+
+
+def test_many_failures_are_not_all_told(archive, field, capsys, monkeypatch):
+    monkeypatch.setattr("glue_spherex.cli_archive.MOST_FAILURES", 1)
+    entry = archive.search.rows[0]
+    name = entry["obs_publisher_did"].partition("?")[2].partition("/")[0]
+    for number in range(3, 6):  # images that are not there
+        other = f"{name[:-6]}{number}{name[-5:]}"
+        told = {key: entry[key].replace(name, other) for key in ("access_url", "obs_publisher_did", "cloud_access")}
+        archive.search.rows.append(entry | told)
+    assert main(["fetch", str(field.targets)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "level2_" in lines[0]
+    assert lines[1] == "glue-spherex: … and 2 more images"
 
 
 def test_cache(archive, field, capsys):

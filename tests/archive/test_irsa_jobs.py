@@ -8,7 +8,7 @@ from glue_spherex import read_spectra
 from glue_spherex.cli import main
 from glue_spherex.images.archive import ArchiveError, ArchiveSettings
 from glue_spherex.images.archive.errors import AnswerTooLarge, ArchiveBusy, ArchiveStopped, NothingThere, NotPermitted
-from glue_spherex.images.archive.irsa_job import JobAddress, job_address
+from glue_spherex.images.archive.irsa_job import JobAddress, file_name, job_address
 from glue_spherex.jobs import fetch_irsa_job, irsa_jobs_folder
 
 IRSA = "https://irsa.ipac.caltech.edu/api/spherex/spectrophotometry/async"
@@ -43,7 +43,7 @@ def fetch(archive, tmp_path):
         (f"<{IRSA}/{ID}/results>", ID, ""),
         (f"{IRSA}/{ID}/phase", ID, ""),
         (f"{IRSA}/{ID}/results/result", ID, "result"),
-        (f"{IRSA}/{ID}/results/table-2", f"{ID}-table-2", "table-2"),
+        (f"{IRSA}/{ID}/results/table-2", f"{ID}+table-2", "table-2"),
         (f"http://irsa.ipac.caltech.edu/api/spherex/spectrophotometry/async/{ID}", ID, ""),
         (f"{IRSA.replace('.edu', '.edu:443')}/{ID}#results", ID, ""),
     ],
@@ -57,7 +57,7 @@ def test_another_address_of_the_archive():
     one, other = (job_address(f"{base}/{name}/spectra.xml?a=b", ArchiveSettings()) for name in "xy")
     assert not one.is_job
     assert one.url == "https://irsa.ipac.caltech.edu/workspace/x/spectra.xml?a=b"
-    assert one.name.startswith("spectra_xml-")
+    assert one.name.startswith("spectra_xml++")
     assert one.name != other.name
 
 
@@ -99,13 +99,35 @@ def test_spectra_of_a_job(archive, fetch, form):
     content = spectra(n_sources=3)
     url = archive.jobs.add(ID, content)
     path = fetch(form.format(id=ID, url=url))
-    assert path.name == f"irsa-job-{ID}.vot"
+    assert path.name.startswith(f"irsa-job-{ID}++")
     assert path.read_bytes() == content
     table = read_spectra(path)
     assert len(table) == 15
     assert list(dict.fromkeys(table["label"])) == ["star 1", "star 2", "star 3"]
     np.testing.assert_array_equal(table["flux"].to_value("uJy")[5:10], [200, 201, 202, 203, 204])
     assert [seen.path for seen in archive.requests] == [f"{JOBS}/{ID}", f"{JOBS}/{ID}/results/result"]
+
+
+def test_files_of_the_usual_server_are_called_by_the_job():
+    settings = ArchiveSettings()
+    assert file_name(job_address(f"{IRSA}/{ID}", settings), settings) == f"irsa-job-{ID}.vot"
+    assert file_name(job_address(f"{IRSA}/{ID}/results/table-2", settings), settings) == f"irsa-job-{ID}+table-2.vot"
+
+
+def test_each_result_has_a_file_of_its_own(archive, loopback, fetch, tmp_path):
+    """A job may be called as another one with its result, and the same on two servers."""
+    base = f"{archive.url}{JOBS}"
+    archive.jobs.add("abc", spectra(n_sources=1), result="2")
+    archive.jobs.add("abc-2", spectra(n_sources=2))
+    archive.jobs.add("2", spectra(n_sources=3))
+    with pytest.raises(ArchiveError, match="nor the id of a job"):
+        fetch("abc+2")
+    other = loopback()
+    JobService(other).add("2", spectra(n_sources=4))
+    elsewhere = fetch_irsa_job("2", tmp_path / "jobs", client=client_of(other))
+    found = [fetch(f"{base}/abc/results/2"), fetch("abc-2"), fetch("2"), elsewhere]
+    assert len(set(found)) == 4
+    assert [len(read_spectra(path)) for path in found] == [5, 10, 15, 20]
 
 
 def test_what_is_here_is_not_fetched_again(archive, fetch):
@@ -136,7 +158,7 @@ def test_results_may_be_elsewhere_in_the_archive_and_have_other_names(archive, f
     archive.jobs.add("several", description=text)
     for job in ("relative", "absolute", "several", f"{archive.url}/workspace/x.xml"):
         assert len(read_spectra(fetch(job))) == 10
-    assert fetch(f"{archive.url}{JOBS}/several/results/table").name == "irsa-job-several-table.vot"
+    assert fetch(f"{archive.url}{JOBS}/several/results/table").name.startswith("irsa-job-several+table++")
     with pytest.raises(ArchiveError, match="has no result 'spectra'; it has log, table"):
         fetch(f"{archive.url}{JOBS}/several/results/spectra")
 
@@ -289,6 +311,20 @@ def test_a_folder_that_cannot_be_written(archive, tmp_path):
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+def test_a_mistyped_name_without_a_network(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "glue-spherex-home"
+    home.mkdir()
+    (home / "archive.toml").write_text("patience_s = 0.0\n")
+    monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", "http://127.0.0.1:9")
+    for command in (["convert", "spectra", str(tmp_path / "c.fits")], ["flags", "spectra"]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(
+            "glue-spherex: there is no file 'spectra' here, so that it was taken for the id of a job"
+        )
+        assert "127.0.0.1 cannot be reached" in line
+
+
 def test_convert_and_flags(archive, tmp_path, capsys):
     url = archive.jobs.add(ID, spectra())
     assert main(["convert", url, str(tmp_path / "a.fits")]) == 0
@@ -299,6 +335,11 @@ def test_convert_and_flags(archive, tmp_path, capsys):
     archive.jobs.add("running", phase="EXECUTING")
     assert main(["convert", "running", str(tmp_path / "c.fits")]) == 2
     assert "still runs; try again when it is completed" in capsys.readouterr().err
+    for name in ("spectra", "missing-file"):  # a name without extension may be an id
+        assert main(["convert", name, str(tmp_path / "c.fits")]) == 2
+        err = capsys.readouterr().err
+        assert f"there is no file {name!r} here, so that it was taken for the id of a job of IRSA's tool: " in err
+        assert "the archive has no such job" in err
     assert main(["convert", "spectrum.vot", str(tmp_path / "c.fits")]) == 2
     assert "spectrum.vot" in capsys.readouterr().err
     assert not any("spectrum.vot" in seen.path for seen in archive.requests)

@@ -54,6 +54,15 @@ def test_list_of_images(archive, tmp_path, extension):
     assert str(table["access_url"][0]).startswith(archive.url)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("x.foo", "the extension '.foo' is unknown"), ("none/x.ecsv", "there is no folder")]
+)
+def test_a_list_that_cannot_be_written_is_refused_before_anybody_is_asked(archive, tmp_path, capsys, name, message):
+    assert main(["search", "--target", "150.0 2.0", "--output", str(tmp_path / name)]) == 2
+    assert message in capsys.readouterr().err
+    assert archive.requests == []
+
+
 def test_nothing_found(archive, capsys):
     assert main(["search", "--target", "20.0 2.0"]) == 2
     assert "0 images" in capsys.readouterr().out

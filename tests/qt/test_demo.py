@@ -62,15 +62,16 @@ def test_demo_from_an_archive(tmp_path, monkeypatch, capsys, qtbot):
     with pytest.raises(requests.ConnectionError):
         requests.get(seen["url"], timeout=60)
 
-    shutil.rmtree(output / "archive" / "images")
-    shutil.rmtree(output / "archive" / "calibration")
+    targets = read_targets(output / "archive" / "targets.csv").sources
     (window,) = windows
     try:
+        window.save_session(str(tmp_path / "demo.glu"))
+        shutil.rmtree(output / "archive")
         (spectra,) = spectra_in(window.data_collection)
         assert image_folders(spectra) == [str(output / "result" / "images")]
         calibration = json.loads((output / "result" / "settings.json").read_text())["request"]["archive"]["calibration"]
         again = measure(
-            read_targets(output / "archive" / "targets.csv").sources,
+            targets,
             FolderCollection(output / "result" / "images", calibration),
             extent="infinite",
         )
@@ -79,6 +80,13 @@ def test_demo_from_an_archive(tmp_path, monkeypatch, capsys, qtbot):
     finally:
         window.close()
     assert (output / "spectra.png").stat().st_size > 10_000
+    restored = GlueApplication.restore_session(str(tmp_path / "demo.glu"), show=False)
+    try:
+        labels = [data.label for data in window.data_collection]
+        assert [data.label for data in restored.data_collection] == labels
+        assert "catalogue" in labels
+    finally:
+        restored.close()
 
 
 def test_a_second_demo_fetches_anew(tmp_path, monkeypatch):

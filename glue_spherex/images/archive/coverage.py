@@ -35,6 +35,31 @@ def image_listing(answer):
     return Table(columns, units=_UNITS, meta={"archive_asked": answer.date, "notes": list(answer.notes)})
 
 
+def listing_format(path):
+    """The format of a list of images, before there is one to write.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The extension tells the format: ecsv, csv, vot, xml or fits.
+
+    Returns
+    -------
+    str
+        As astropy calls it.
+
+    Raises
+    ------
+    ArchiveError
+        For another extension, or if there is no such folder.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise ArchiveError(f"{path}: the extension {path.suffix!r} is unknown; known are {', '.join(_FORMATS)}.")
+    if not path.parent.is_dir():
+        raise ArchiveError(f"{path}: there is no folder {str(path.parent)!r}.")
+    return _FORMATS[path.suffix.lower()]
+
+
 def write_listing(answer, path):
     """Write the images of an answer as a table.
 
@@ -42,19 +67,12 @@ def write_listing(answer, path):
     ----------
     answer : ArchiveAnswer
     path : pathlib.Path
-        The extension tells the format: ecsv, csv, vot, xml or fits.
-
-    Raises
-    ------
-    ArchiveError
-        For another extension.
+        As in `listing_format`, which tells the errors.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise ArchiveError(f"{path}: the extension {path.suffix!r} is unknown; known are {', '.join(_FORMATS)}.")
-    table = image_listing(answer)
-    if path.suffix.lower() == ".fits":
+    format_name, table = listing_format(path), image_listing(answer)
+    if format_name == "fits":
         table.meta.clear()  # a list does not fit into a header
-    table.write(path, format=_FORMATS[path.suffix.lower()], overwrite=True)
+    table.write(path, format=format_name, overwrite=True)
 
 
 def coverage_table(answer, sources):

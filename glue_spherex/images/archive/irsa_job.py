@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from .answer_tables import xml_root
 from .errors import ArchiveError, NothingThere, NotPermitted
-from .settings import origin
+from .settings import ArchiveSettings, origin
 
 _ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,119}")
 _JOB_BYTES = 2_000_000  # of the description of a job
@@ -34,7 +34,8 @@ class JobAddress:
     url : str
         Of the job; of anything else on the same server if `is_job` is False.
     name : str
-        For files and messages: the id of the job, and the result if it is not the usual one.
+        For files and messages, different for each address of a server: the id of the job, and after ``+``, which no id
+        holds, the result if it is not the usual one.
     result : str
         Name of the result that is wanted; '' for the usual one.
     is_job : bool
@@ -84,7 +85,7 @@ def job_address(text, settings):
     result = rest[1] if len(rest) == 2 and rest[0] == "results" else ""
     if not _ID.fullmatch(job) or (result and not _ID.fullmatch(result)):
         raise ArchiveError(f"{text[:300]}: {(result or job)[:120]!r} is not the id of a job or of a result.")
-    name = f"{job}-{result}" if result not in ("", "result") else job
+    name = f"{job}+{result}" if result not in ("", "result") else job
     return JobAddress(f"{base}/{quote(job)}", name, result)
 
 
@@ -97,9 +98,31 @@ def _as_secure(url, base):
 
 
 def _name_of(url):
-    """A name for files, different for each address."""
+    """A name for files, different for each address that is none of a job."""
     word = re.sub(r"[^A-Za-z0-9_~-]+", "_", urlsplit(url).path.rstrip("/").rpartition("/")[2])[:60]
-    return f"{word or 'result'}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+    return f"{word or 'result'}++{_short_hash(url)}"
+
+
+def _short_hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def file_name(address, settings):
+    """The name of the file in which the result of a job is kept.
+
+    Parameters
+    ----------
+    address : JobAddress
+    settings : ArchiveSettings
+
+    Returns
+    -------
+    str
+        Different for each job, result and server; the usual server does not stand in it, others after ``++``.
+    """
+    server = origin(settings.uws)
+    other = "" if server == origin(ArchiveSettings.uws) else f"++{_short_hash(repr(server))}"
+    return f"irsa-job-{address.name}{other}.vot"
 
 
 def fetch_result(address, client, cancelled=None, progress=None):
