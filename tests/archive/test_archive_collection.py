@@ -11,7 +11,7 @@ from archived import client_of
 from loopback_services import SearchServices
 
 from glue_spherex import FolderCollection, Source, read_targets
-from glue_spherex.images import ImageCollection
+from glue_spherex.images import ImageCollection, ImageIndex
 from glue_spherex.images.archive import ArchiveSettings, IRSACollection
 from glue_spherex.images.archive.collection import worth_fetching
 from glue_spherex.images.archive.cutout_store import CutoutStore
@@ -89,7 +89,7 @@ def test_targets_far_from_each_other(field, archive, targets, tmp_path):
 def test_headers_are_read_once(archive, targets, tmp_path, monkeypatch):
     paths = [match.record.path for match in collection_of(archive, tmp_path).find(targets)]
     collection_of(archive, tmp_path).find(targets)
-    monkeypatch.setattr("glue_spherex.images.archive.collection.read_record", None)
+    monkeypatch.setattr("glue_spherex.images.archive.known_cutouts.read_record", None)
     assert [match.record.path for match in collection_of(archive, tmp_path).find(targets)] == paths
 
 
@@ -125,6 +125,29 @@ def test_a_run_of_many_hours_keeps_what_its_result_refers_to(simulated, loopback
     assert images.notes == []
     assert store.prune()[0] == len(paths) - 2
     assert all(os.path.exists(path) for path in paths[:2])
+
+
+def test_what_others_add_and_remove_meanwhile(archive, targets, tmp_path):
+    """After the look at the store."""
+    expected = by_measurement(measure(targets, collection_of(archive, tmp_path)))
+    index = ImageIndex()
+
+    class Meanwhile:
+        def refresh(self, folder):
+            found = index.refresh(folder)
+            self.change(found.records)
+            return found
+
+    def measured(change):
+        archive.forget()
+        meanwhile = Meanwhile()
+        meanwhile.change = change
+        return by_measurement(measure(targets, collection_of(archive, tmp_path, index=meanwhile)))
+
+    assert same(expected, measured(list.clear)) == []  # all are new: they are seen before anything is fetched
+    assert archive.requests == []
+    assert same(expected, measured(lambda records: os.unlink(records[0].path))) == []
+    assert len({seen.path for seen in archive.requests}) == 1  # only this one is fetched
 
 
 def test_offline_afterwards(archive, targets, tmp_path):

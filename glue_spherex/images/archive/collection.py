@@ -15,7 +15,6 @@ from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 from ..collection import ImageMatch, match_images
 from ..errors import ImageFileError
 from ..index import ImageIndex
-from ..record import read_record
 from ..releases import is_newer
 from ..shared_exposures import each_once, margins_px
 from . import under_way
@@ -25,6 +24,7 @@ from .cutout_store import CutoutStore, copy_cutouts
 from .detector_maps import DetectorMaps
 from .errors import ArchiveError, ArchiveStopped
 from .fetch import fetch_all
+from .known_cutouts import KnownCutouts
 from .opener import ArchiveOpener
 from .outlook import outlook
 from .search import search
@@ -263,17 +263,17 @@ class IRSACollection:
         reach = np.array([reach_px(source.shape, self.background_box) for source in sources])
         requests = [(match.record, [sources[k] for k in match.sources], reach[match.sources]) for match in wanted]
         kinds = dict.fromkeys((match.record.release, match.record.detector) for match in wanted)
-        read = self._index().read
+        known = KnownCutouts(self.store, self.index)
         with DetectorMaps(kinds, self.store, self.client, cancelled) as maps:
             for number, cutouts, reason in fetch_all(
-                requests, self.store, self.client, None, progress, cancelled, read, maps.wait_for
+                requests, self.store, self.client, None, progress, cancelled, known.read, maps.wait_for, known.cutouts
             ):
                 if number is None:
                     yield None
                     continue
                 if reason:
                     self._missing.append((wanted[number].record.access_url, reason))
-                yield from self._found(wanted[number], sources, cutouts, read)
+                yield from self._found(wanted[number], sources, cutouts, known.read)
 
     def _found(self, match, sources, cutouts, read):
         """Yield a match for each cutout of an image of the archive that holds a target."""
@@ -301,11 +301,6 @@ class IRSACollection:
         folder = self.keep_in / Path(record.path).relative_to(self.store.images).parts[0]
         (path,) = copy_cutouts([record.path], folder)
         return record._replace(path=str(path))
-
-    def _index(self):
-        """The records of what is in the store: headers that were read once are not read again."""
-        folder = self.store.images
-        return _Records(self.index.refresh(folder).records if folder.is_dir() else ())
 
     def search(
         self, sources, detectors=None, wavelength=None, time=None, *, ask=True, refresh=False, progress=None,
@@ -426,19 +421,6 @@ class IRSACollection:
         here = [sources[k] for k in match.sources]
         needed = [reach_px(source.shape) - REACH_PX + self.background_box // 2 + _LOCAL_MARGIN_PX for source in here]
         return match.sources[margins_px(match.record, *sky_positions(here, match.record.mjd)) >= needed]
-
-
-class _Records:
-    """Records of cutouts by path; what is new is read."""
-
-    def __init__(self, records):
-        self._known = {record.path: record for record in records}
-
-    def read(self, path):
-        """The `ImageRecord` of a cutout."""
-        known, status = self._known.get(str(path)), os.stat(path)
-        same = known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
-        return known if same else read_record(path)
 
 
 def worth_fetching(sources):

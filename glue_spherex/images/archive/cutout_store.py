@@ -99,17 +99,23 @@ class CutoutStore:
         """Folder of what is known about the layout of the archive's files."""
         return self.current / "layouts"
 
-    def image_folder(self, image):
-        """Folder of all cutouts of an image of the archive."""
+    def beginning(self, image):
+        """How the paths of all cutouts of an image of the archive begin: folder, and name without the pixels."""
         _checked(_OBSID, image.obsid, "observation")
         release = _checked(RELEASE_NAME, image.release, "release") + ("_deep" if image.deep else "")
+        version = _checked(_VERSION, image.file_version, "file version")
         if image.detector not in range(1, 7):
             raise ArchiveError(f"the detector {image.detector!r} does not exist; allowed are 1 to 6.")
-        return Path(f"{self._images}/{release}/{image.obsid}/D{image.detector}")
+        stem = f"level2_{image.obsid}D{image.detector}_spx_{version}"
+        return f"{self._images}/{release}/{image.obsid}/D{image.detector}/{stem}"
+
+    def image_folder(self, image):
+        """Folder of all cutouts of an image of the archive."""
+        return Path(self.beginning(image)).parent
 
     def cutouts(self, image):
         """All cutouts of an image: (PixelBox, Path), the smallest first."""
-        stem, folder = _stem(image), self.image_folder(image)
+        folder, _, stem = self.beginning(image).rpartition("/")
         found = []
         try:
             names = os.listdir(folder)
@@ -120,7 +126,7 @@ class CutoutStore:
             if match and match.group(1) == stem:
                 found.append((PixelBox(*(int(number) for number in match.groups()[1:])), name))
         found.sort(key=lambda cutout: (cutout[0].n_pixels, cutout[1]))
-        return [(box, folder / name) for box, name in found]
+        return [(box, Path(folder, name)) for box, name in found]
 
     def find(self, image, box):
         """A cutout that holds a box.
@@ -177,13 +183,13 @@ class CutoutStore:
         ArchiveError
             If it cannot be written.
         """
-        name = f"{_stem(image)}_x{box.x_lo}-{box.x_hi}_y{box.y_lo}-{box.y_hi}.fits"
+        path = Path(f"{self.beginning(image)}_x{box.x_lo}-{box.x_hi}_y{box.y_lo}-{box.y_hi}.fits")
 
         def check(path):
             check_cutout(read_record(path), image, box)
             check_sums(path)
 
-        path = self.write(self.image_folder(image) / name, content, check)
+        self.write(path, content, check)
         self._written += len(content)
         if self._written >= min(_LOOK_AGAIN_BYTES, self.limit_bytes / 10):
             self._written = 0
@@ -369,11 +375,6 @@ def begun_file(folder, ending):
             attempt += 1
             if attempt == _ATTEMPTS:
                 raise
-
-
-def _stem(image):
-    version = _checked(_VERSION, image.file_version, "file version")
-    return f"level2_{_checked(_OBSID, image.obsid, 'observation')}D{image.detector}_spx_{version}"
 
 
 def _checked(pattern, text, what):
