@@ -179,7 +179,8 @@ def _add_cache(commands, new_command):
             action.add_argument(
                 "--missing-results",
                 action="store_true",
-                help="also the cutouts that only results refer to that are gone (not just on a disk that is not mounted)",
+                help="also the cutouts that only results refer to that are gone "
+                "(not just on a disk that is not mounted)",
             )
         elif name == "clear":
             action.add_argument(

@@ -132,7 +132,7 @@ def _forget_earlier(folder):
     """Remove what an earlier demonstration has fetched into this folder: it would not be fetched again."""
     home = folder / HOME_NAME
     if home.is_dir():
-        CutoutStore(home / "cutouts").clear(pinned=True)
+        CutoutStore(home / "cutouts").clear(everything=True)
         for path in (folder / "result" / "images").rglob("*.fits"):
             path.unlink()
 
