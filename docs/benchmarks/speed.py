@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 from glue_spherex import FolderCollection, fit_sources, measure, read_spectra, read_targets, write_spectra  # noqa: E402
 from glue_spherex.images import PSF, ImageIndex  # noqa: E402
 from glue_spherex.photometry import Settings  # noqa: E402
-from glue_spherex.photometry.pipeline import measure_match  # noqa: E402
+from glue_spherex.photometry.image_result import measure_match  # noqa: E402
 
 REPEATS = 5
 

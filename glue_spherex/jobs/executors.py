@@ -1,17 +1,16 @@
 """Where images are measured: in this process, in several, or on a Dask cluster."""
 
 import logging
-import multiprocessing
-import os
-import signal
 import socket
 import threading
 import time
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
 
 from .._version import __version__
+from ..photometry.errors import LostProcessError
 from .errors import JobError
+from .processes import Processes
 
 #: Seconds to wait for a scheduler to answer, and for its first worker.
 PATIENCE_SECONDS = 30
@@ -50,22 +49,8 @@ def executor_of(workers=1, scheduler=None):
     elif workers == 1:
         yield None
     else:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["glue_spherex.photometry.pipeline"])  # imported once for all workers
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_process) as pool:
-            yield pool
-
-
-def _begin_process():
-    """Leave Ctrl-C to the parent, and end with it even if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
-
-
-def _end_with(parent):
-    parent.join()
-    os._exit(1)
+        with Processes(workers) as processes:
+            yield processes
 
 
 @contextmanager
@@ -141,8 +126,9 @@ def call_checked(version, function, *arguments):
 class DaskExecutor(Executor):
     """A Dask cluster as an executor.
 
-    The cluster itself repeats what a lost worker was at; what ends in the loss of several workers, or of the cluster,
-    is a `BrokenExecutor`. A worker that joins late with another version of this program, or without it, is not used.
+    The cluster itself repeats what a lost worker was at; what ends several workers is a `LostProcessError`, what is
+    lost with the cluster a `BrokenExecutor`. A worker that joins late with another version of this program, or without
+    it, is not used.
 
     Parameters
     ----------
@@ -153,12 +139,14 @@ class DaskExecutor(Executor):
         self._client = client
         self._good = None  # addresses of the workers that may be used, once there are others
         self._sent = {}  # what the cluster is at; whoever takes an entry out answers for its result
+        self._threads = client.nthreads()  # by worker, as of the last look
         self._closed = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     @property
     def _max_workers(self):
-        return max(1, sum(self._client.nthreads().values()))
+        good = self._good
+        return max(1, sum(n for name, n in self._threads.items() if good is None or name in good))
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Watch the cluster no more; the client is closed by whoever has opened it."""
@@ -211,7 +199,8 @@ class DaskExecutor(Executor):
         while not self._closed.wait(_WATCH_SECONDS):
             with suppress(OSError, RuntimeError, AttributeError):  # the client is being closed
                 closed = self._client.status in ("closing", "closed")
-                there = set() if closed else set(self._client.nthreads())
+                self._threads = {} if closed else self._client.nthreads()
+                there = set(self._threads)
                 if there:
                     if self._good is not None and there - known:
                         self._find_good()  # some have joined
@@ -224,7 +213,7 @@ class DaskExecutor(Executor):
             lost = all_lost or (good is not None and not there.intersection(good))
             if (lost or remote.status in ("cancelled", "lost")) and self._sent.pop(remote, None):
                 remote.cancel()
-                _give_up(result, "its workers are gone")
+                _fail(result, BrokenExecutor("the Dask cluster lost a task (its workers are gone)"))
 
 
 #: What a worker raises that has another version of this program, or none.
@@ -238,18 +227,18 @@ def _hand_over(remote, result):
 
     try:
         value = remote.result()
-    except (*_NO_USE, KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
-        _give_up(result, error)
+    except KilledWorker as error:
+        ended = error.allowed_failures + 1
+        _fail(result, LostProcessError(f"{ended} workers of the Dask cluster ended unexpectedly", ended))
+    except (*_NO_USE, CommClosedError, CancelledError, TimeoutError) as error:
+        _fail(result, BrokenExecutor(f"the Dask cluster lost a task ({error})"))
     except Exception as error:  # noqa: BLE001 - whoever asked for it must learn what failed
-        if result.set_running_or_notify_cancel():
-            result.set_exception(error)
+        _fail(result, error)
     else:
         if result.set_running_or_notify_cancel():
             result.set_result(value)
 
 
-def _give_up(result, reason):
-    """Say that the cluster is of no use for something, so that it is done elsewhere."""
-    _LOG.warning("the Dask cluster lost a task: %s", reason)
+def _fail(result, error):
     if result.set_running_or_notify_cancel():
-        result.set_exception(BrokenExecutor(f"the Dask cluster lost a task ({reason})"))
+        result.set_exception(error)

@@ -9,7 +9,8 @@ from ..images.astrometry import Astrometry
 from ..images.frame_pixels import at_directions, frame_matrices
 from ..model import sky_positions, unit_vectors
 from .image_flow import find
-from .pipeline import checked_sources, measure_match
+from .image_result import measure_match
+from .pipeline import checked_sources
 from .settings import Settings
 
 #: Images that are measured to learn how fast this machine is; the first one only warms the caches up.

@@ -17,7 +17,7 @@ import numpy as np
 from ..model import COLUMNS
 from ..model.spectrum import DTYPES
 from .errors import PhotometryError
-from .pipeline import ImageResult
+from .image_result import ImageResult
 
 SCHEMA_VERSION = 1
 #: Seconds of work that a crash may cost: results are written together, because a transaction takes its time.

@@ -22,7 +22,7 @@ import glue_spherex.jobs.executors  # noqa: F401
 from glue_spherex.jobs import worker
 from glue_spherex.jobs.queue import claim_next
 from glue_spherex.jobs.store import JobStore
-from glue_spherex.photometry import output, pipeline, result_store, result_tables  # noqa: F401
+from glue_spherex.photometry import image_result, output, pipeline, result_store, result_tables  # noqa: F401
 
 
 def work(home, slow=0.0, batch=0.25, report=0.5, queue=1e9, fault=None, at=None, made_with=None, largest=None):
@@ -31,7 +31,7 @@ def work(home, slow=0.0, batch=0.25, report=0.5, queue=1e9, fault=None, at=None,
     if largest:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     if made_with:
-        pipeline.made_with = lambda: made_with
+        image_result.made_with = lambda: made_with
     with JobStore(home) as store:
         job, held = claim_next(store)
         measured = open(job.folder / "measured", "a", buffering=1)  # noqa: SIM115

@@ -17,7 +17,7 @@ import json, os, signal, sys
 from glue_spherex import FolderCollection, measure, read_targets
 from glue_spherex.cli import main
 from glue_spherex.jobs import executor_of, executors
-from glue_spherex.photometry import pipeline
+from glue_spherex.photometry import on_executor
 from distributed import LocalCluster
 
 def by_image(table):
@@ -30,7 +30,7 @@ if __name__ == "__main__":
     executors._WATCH_SECONDS, executors._NO_WORKER_SECONDS = 0.2, 5.0
     targets, images, calibration, output = sys.argv[1:]
     sources, collection = read_targets(targets).sources, FolderCollection(images, calibration)
-    pipeline.CHUNK = 2
+    on_executor.MOST_IMAGES = 2
     here = measure(sources, collection)
     answers = {}
     options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0)

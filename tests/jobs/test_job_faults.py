@@ -475,7 +475,7 @@ def test_names_of_files_are_plain_in_the_log(field, tmp_path, worked, caplog, mo
     def fail(*arguments):
         raise ValueError("bad\nCOMPLETED\x1b[0m")
 
-    monkeypatch.setattr("glue_spherex.photometry.pipeline.measure_image", fail)
+    monkeypatch.setattr("glue_spherex.photometry.image_result.measure_image", fail)
     caplog.set_level("INFO")
     job = jobs.submit(read_targets(field.targets), folder)
     assert worked(job.id).failures == 1
