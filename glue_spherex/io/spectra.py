@@ -187,7 +187,7 @@ def write_spectra(spectra, path, format=None):
     write_blocks([spectra], path, format)
 
 
-def write_blocks(blocks, path, format=None, *, head=None, n_rows=None):
+def write_blocks(blocks, path, format=None, *, head=None, n_rows=None, step=None):
     """Write spectra that come in pieces; a VOTable of any length takes the memory of one piece.
 
     Parameters
@@ -200,6 +200,8 @@ def write_blocks(blocks, path, format=None, *, head=None, n_rows=None):
         A table like the pieces that has every text of theirs in it, and all source numbers; needed with more than one.
     n_rows : int, optional
         Rows of all pieces; needed with `head`.
+    step : callable(), optional
+        Called now and then; what it raises ends the writing, and the file does not appear.
 
     Raises
     ------
@@ -213,7 +215,7 @@ def write_blocks(blocks, path, format=None, *, head=None, n_rows=None):
             if name == "votable" and head is not None:
                 from .votable_write import write_votable_blocks
 
-                write_votable_blocks(map(_checked, blocks), part, _checked(head), n_rows)
+                write_votable_blocks(map(_checked, blocks), part, _checked(head), n_rows, step)
             else:
                 _write(_checked(_joined(list(blocks))), part, name)
     except SpectrumFileError:  # about another file, on whose way the pieces are

@@ -40,7 +40,7 @@ def write_votable(table, path):
     write_votable_blocks([table], path, table, _rows(table))
 
 
-def write_votable_blocks(tables, path, head, n_rows):
+def write_votable_blocks(tables, path, head, n_rows, step=None):
     """Write a table that comes in pieces.
 
     Parameters
@@ -51,11 +51,15 @@ def write_votable_blocks(tables, path, head, n_rows):
         Like the pieces, with every text and every source number of theirs in it.
     n_rows : int
         Rows of all pieces.
+    step : callable(), optional
+        Called every few thousand rows; what it raises ends the writing.
     """
     with open(path, "w", encoding="utf-8", newline="\n") as out:
         out.write(_head(head, n_rows))
         for table in tables:
             for begin in range(0, _rows(table), _ROWS_AT_ONCE):
+                if step is not None:
+                    step()
                 cells = [_cells(column, slice(begin, begin + _ROWS_AT_ONCE)) for column in table.columns]
                 out.writelines(f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in zip(*cells))
         out.write("</TABLEDATA>\n</DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")

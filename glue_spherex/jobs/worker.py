@@ -108,6 +108,7 @@ class Run:
         self._rows = self._bytes = 0
         self._at_images = 0.0
         self._gains, self._doing = {}, "measures"
+        self._writing_since = 0.0
 
     def run(self):
         """Do what the job asks for; whatever happens, the store learns about it."""
@@ -139,7 +140,7 @@ class Run:
         return text
 
     def _measure(self):
-        from ..photometry.output import result_folder
+        from ..photometry.output import WritingStopped, result_folder
         from ..photometry.result_store import ResultStore
         from ..photometry.stored_run import run_stored
         from .executors import executor_of
@@ -166,9 +167,13 @@ class Run:
             self._counts["failures"] = len(results.failures())  # with those whose files are no longer there
             if measurement.interrupted:
                 return self._stopped()
+            self._writing_since = time.monotonic()
             self._report(message="writes the result", force=True)
-            with result_folder(self._job.result) as folder:
-                outcome = self._write(request, targets, measurement, images, folder)
+            try:
+                with result_folder(self._job.result) as folder:
+                    outcome = self._write(request, targets, measurement, images, folder)
+            except WritingStopped:
+                return self._stopped()
             seconds = time.monotonic() - self._measuring_since
             if request.archive is not None:  # the measurement alone: the archive is not this machine
                 seconds = self._at_images / min(request.workers, os.cpu_count() or 1)
@@ -252,6 +257,8 @@ class Run:
             targets=table,
             request=request.described(images),
             notes=notes,
+            progress=self._written,
+            cancelled=self.stop,
         )
         failures = self._counts["failures"]
         if failures:
@@ -264,6 +271,11 @@ class Run:
             done = f"resume the job when the archive can be asked: only the local images are measured, {done}"
             return Phase.ERROR, "; ".join([done, *notes])
         return Phase.COMPLETED, "; ".join([done, *notes])
+
+    def _written(self, done, total):
+        seconds = time.monotonic() - self._writing_since
+        left = seconds / done * (total - done) if done < total else None
+        self._report(message=f"writes the result, {done} of {total} sources", seconds_left=left)
 
     def _stopped(self):
         counts = self._counts
@@ -298,10 +310,10 @@ class Run:
             return
         self._reported = now
         rate, left = self._rate(), self._counts["images_total"] - self._counts["images_done"]
+        values = {"seconds_left": left / rate if left and rate else None} | values  # unknown while it is written
         self._store.update_soon(
-            self._job.id, message=message, rate=rate, seconds_left=left / rate if rate else None,
-            seconds=self._seconds(), **self._counts, **values,
-        )  # fmt: skip
+            self._job.id, message=message, rate=rate, seconds=self._seconds(), **self._counts, **values
+        )
 
     def _rate(self):
         """Images per second in this run."""

@@ -28,6 +28,10 @@ EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl
 _MAX_NAME = 100
 
 
+class WritingStopped(Exception):
+    """Somebody has stopped the writing of a result; none of its files is left."""
+
+
 def check_writable(folder):
     """Make a folder ready for files, if that is possible.
 
@@ -92,7 +96,17 @@ def result_folder(path):
         lock.close()
 
 
-def write_result(measurement, folder, *, spectrum_format="votable", targets=None, request=None, notes=()):
+def write_result(
+    measurement,
+    folder,
+    *,
+    spectrum_format="votable",
+    targets=None,
+    request=None,
+    notes=(),
+    progress=None,
+    cancelled=None,
+):
     """Write a measurement into a result folder.
 
     Parameters
@@ -108,6 +122,10 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
         What was asked for beyond the settings, as JSON-like values: target list, calibration folder.
     notes : sequence of str, optional
         What is to be told about the result; see `glue_spherex.photometry.closing_notes.closing_notes`.
+    progress : callable(done, total), optional
+        Called after the file of each source.
+    cancelled : callable() -> bool, optional
+        Asked before the file of each source, and now and then while all of them are written into one.
 
     Returns
     -------
@@ -118,18 +136,31 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
     ------
     PhotometryError
         If a file cannot be written, naming it and the reason; what was written before stays.
+    WritingStopped
+        If `cancelled` says so. The folder then holds no result, neither this one nor one that was there before.
     """
     folder = Path(folder)
     extension = EXTENSIONS[spectrum_format]
     paths = []
+
+    def step():
+        if cancelled is not None and cancelled():
+            raise WritingStopped
+
+    def tell(done):
+        if progress is not None:
+            progress(done, n_files)
+
     try:
         _forget_previous(folder)
         _write_table(targets if targets is not None else measurement.targets, folder / "targets.ecsv")
         _write_table(measurement.images, folder / "images.ecsv")
         (folder / "spectra").mkdir(exist_ok=True)
         names = spectrum_names(measurement.targets)
-        blocks = _with_single_files(measurement.blocks(), folder / "spectra", names, extension, paths)
-        write_blocks(blocks, folder / f"spectra{extension}", head=measurement.head(), n_rows=measurement.n_rows)
+        n_files = np.count_nonzero(measurement.targets["n_images"])
+        blocks = _with_single_files(measurement.blocks(), folder / "spectra", names, extension, paths, step, tell)
+        whole = folder / f"spectra{extension}"
+        write_blocks(blocks, whole, head=measurement.head(), n_rows=measurement.n_rows, step=step)
         written = [f"spectra{extension}", *(f"spectra/{path.name}" for path in paths)]
         settings = {
             **measurement.about,
@@ -140,19 +171,25 @@ def write_result(measurement, folder, *, spectrum_format="votable", targets=None
             "spectra": written,
         }
         _write_text(folder / SETTINGS_NAME, json.dumps(settings, indent=2) + "\n")
+    except WritingStopped:
+        for path in [*paths, *(folder / name for name in ("targets.ecsv", "images.ecsv", SETTINGS_NAME))]:
+            path.unlink(missing_ok=True)
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotometryError(f"the result cannot be written to {str(folder)!r}: {reason}") from error
     return paths
 
 
-def _with_single_files(blocks, folder, names, extension, paths):
+def _with_single_files(blocks, folder, names, extension, paths, step, progress):
     """Yield spectra in pieces, and write the file of each single source on the way; `paths` grows."""
     for spectra in blocks:
         numbers, starts = np.unique(spectra["source_id"], return_index=True)
         for number, start, stop in zip(numbers, starts, [*starts[1:], len(spectra)]):
+            step()
             paths.append(folder / f"{names[number]}{extension}")
             write_spectra(spectra[start:stop], paths[-1])
+            progress(len(paths))
         yield spectra
 
 

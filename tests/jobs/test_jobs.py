@@ -3,16 +3,17 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from glue_spherex import FolderCollection, Sersic, Source, jobs, read_spectra, read_targets
 from glue_spherex.io import Rejected
-from glue_spherex.jobs import JobError, JobStore, Phase, lock
+from glue_spherex.jobs import JobError, JobStore, Phase, lock, worker
 from glue_spherex.jobs.queue import claim_next
 from glue_spherex.jobs.request_files import Request, read_request, write_request
-from glue_spherex.photometry import PhotometryError, Settings
+from glue_spherex.photometry import PhotometryError, Settings, output
 
 
 def submit(field, **options):
@@ -207,6 +208,43 @@ def test_cancel_and_resume(field, plain, ended, no_workers, nursery, same_result
     assert ended(job.id).phase is Phase.COMPLETED
     measured = (job.folder / "measured").read_text().split()
     assert len(measured) == len(set(measured)) == 24
+    same_result(jobs.result_folder(job.id), plain)
+
+
+def test_cancel_while_the_result_is_written(field, plain, finished, store, monkeypatch, same_result):
+    """It says how far it is, stops between two sources, leaves no half of a result, and goes on later."""
+    job, seen = submit(field), []
+    write = output.write_spectra
+
+    def write_and_cancel(spectra, path):
+        write(spectra, path)
+        jobs.cancel(job.id)
+
+    def written(run, done, total):
+        real(run, done, total)
+        known = jobs.job(job.id)
+        seen.append((known.message, known.seconds_left, known.cancelled))
+
+    with monkeypatch.context() as patch:
+        real = worker.Run._written
+        patch.setattr(worker.Run, "_written", written)
+        patch.setattr(worker, "REPORT_SECONDS", 0.0)
+        patch.setattr(output, "write_spectra", write_and_cancel)
+        claimed, held = claim_next(store)
+        worker.Run(store, claimed, SimpleNamespace(told=False)).run()
+        os.close(held)
+    ((message, seconds_left, cancelled),) = seen
+    assert message == "writes the result, 1 of 2 sources"
+    assert seconds_left > 0
+    assert cancelled
+    stopped = jobs.job(job.id)
+    assert (stopped.phase, stopped.images_done) == (Phase.ABORTED, 24)
+    assert "24 of 24 images are done and kept; resume the job" in stopped.message
+    assert [path.name for path in stopped.result.rglob("*") if path.is_file()] == []
+    assert len(jobs.partial_spectra(job.id)) == 48
+    jobs.resume(job.id)
+    assert finished(job).phase is Phase.COMPLETED
+    assert len((job.folder / "measured").read_text().split()) == 0  # nothing once more
     same_result(jobs.result_folder(job.id), plain)
 
 

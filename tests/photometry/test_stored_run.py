@@ -7,7 +7,7 @@ import pytest
 from glue_spherex import FolderCollection, read_spectra, read_targets, write_spectra
 from glue_spherex.model import Source
 from glue_spherex.photometry import PhotometryError, Settings, run, stored_run
-from glue_spherex.photometry.output import EXTENSIONS, target_outcomes, write_result
+from glue_spherex.photometry.output import EXTENSIONS, WritingStopped, target_outcomes, write_result
 from glue_spherex.photometry.result_store import ROW, ResultStore, temporary_store
 from glue_spherex.photometry.stored_run import run_stored
 
@@ -92,6 +92,22 @@ def test_a_file_that_cannot_be_written_is_named_once(images, targets, tmp_path):
         write_result(run_stored(targets.sources, images, Settings(detectors=[2]), results), tmp_path)
     assert str(caught.value).count("cannot be written: ") == 1
     assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize("asked", [1, 3, 4])
+def test_writing_is_stopped(images, targets, tmp_path, monkeypatch, asked):
+    """Before a source, or while all of them go into one file: nothing is left, not even of an earlier result."""
+    monkeypatch.setattr(stored_run, "BLOCK_ROWS", 24)
+    with ResultStore(tmp_path / "results.sqlite") as results:
+        pieces = run_stored(targets.sources, images, Settings(), results)
+        folder, seen, questions = tmp_path / "result", [], []
+        folder.mkdir()
+        write_result(pieces, folder, progress=lambda done, total: seen.append((done, total)))
+        assert seen == [(1, 3), (2, 3), (3, 3)]
+        assert (folder / "settings.json").exists()
+        with pytest.raises(WritingStopped):
+            write_result(pieces, folder, cancelled=lambda: questions.append(True) or len(questions) >= asked)
+        assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
 def test_memory_does_not_grow_with_the_images(images, targets, tmp_path, monkeypatch):
