@@ -1,5 +1,7 @@
 """The images of a run: those on disk at once, those of an archive as they are fetched."""
 
+import os
+
 import numpy as np
 
 from .errors import PhotometryError
@@ -53,6 +55,8 @@ class ImageFlow:
         Called now and then while nothing is ready.
     measured : dict of int to set of int, optional
         Sources that were measured already, by exposure id: no other cutout of the same exposure is measured for them.
+    files : dict of tuple to str, optional
+        The paths in `known` by `file_key`: a file that has another name since then is left out as well.
 
     Yields
     ------
@@ -67,16 +71,17 @@ class ImageFlow:
         If the archive cannot be searched.
     """
 
-    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None, measured=None):
+    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None, measured=None, files=None):
         self._sources, self._images, self._known, self._idle = sources, images, frozenset(known), idle
-        self._measured, self._given, self._passed = measured or {}, 0, 0
+        self._measured, self._files = measured or {}, files or {}
+        self._given = self._passed = 0
         _check(images)
         if hasattr(images, "stream"):
             self._matches = images.stream(sources, **settings.ranges, cancelled=cancelled)
             self._whole = None
         else:
             self._matches = find(sources, images, settings)
-            self._whole = sum(match.record.path not in self._known for match in self._matches)
+            self._whole = sum(not self._is_known(match) for match in self._matches)
 
     def __iter__(self):
         is_target = _is_target(self._sources)
@@ -94,15 +99,24 @@ class ImageFlow:
             raise _none_of(self._sources)
 
     def _is_known(self, match):
-        if match.record.path in self._known:
+        record = match.record
+        if record.path in self._known:
             return True
-        measured = self._measured.get(match.record.exposure_id) if self._measured and match.record.cut_from else None
+        before = self._files.get((record.exposure_id, record.size, record.mtime_ns))
+        if before is not None and not os.path.exists(before):
+            return True
+        measured = self._measured.get(record.exposure_id) if record.cut_from else None
         return bool(measured) and not measured.isdisjoint(match.sources.tolist())
 
     @property
     def total(self):
         """Images that it has given and will give, as far as is known."""
         return max(self._given, self._images.expected - self._passed if self._whole is None else self._whole)
+
+
+def file_key(line):
+    """What tells a file whatever its name, from its line in the table of images: exposure, size, time of change."""
+    return tuple(line.get(name) for name in ("lvf_id", "size", "mtime_ns"))
 
 
 def _check(images):

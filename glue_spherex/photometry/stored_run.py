@@ -6,7 +6,7 @@ import numpy as np
 
 from ..model import COLUMNS
 from ..model.spectrum import new_table
-from .image_flow import ImageFlow
+from .image_flow import ImageFlow, file_key
 from .pipeline import check_engine, checked_sources, measured_images
 from .result_tables import has_repeats, image_table, provenance_of, spectra_of, target_table
 
@@ -24,7 +24,7 @@ def run_stored(
     sources, images, settings, executor, cancelled
         As in `glue_spherex.photometry.run`.
     results : ResultStore
-        What it holds is not measured again, but for images that failed.
+        What it holds is not measured again, whatever the files are called now, but for images that failed.
     progress : callable(done, total, result), optional
         Called after each image, with its `ImageResult`.
     begun : callable(done, total), optional
@@ -39,13 +39,14 @@ def run_stored(
     sources = checked_sources(sources)
     check_engine(settings)
     known, measured = results.measured_paths(), results.measured_sources()
+    files = {file_key(line): line["path"] for line in results.about() if line["status"] != "failed"}
 
     def wait():
         results.flush()
         if idle is not None:
             idle()
 
-    flow, done = ImageFlow(sources, images, settings, cancelled, known, wait, measured), len(known)
+    flow, done = ImageFlow(sources, images, settings, cancelled, known, wait, measured, files), len(known)
     if begun is not None:
         begun(done, done + flow.total)
     for _, result in measured_images(sources, images, flow, settings, executor, cancelled):

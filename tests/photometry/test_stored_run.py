@@ -1,10 +1,13 @@
+import shutil
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from glue_spherex import FolderCollection, read_spectra, read_targets, write_spectra
+from glue_spherex.images import ImageIndex
 from glue_spherex.model import Source
 from glue_spherex.photometry import PhotometryError, Settings, run, stored_run
 from glue_spherex.photometry.output import EXTENSIONS, WritingStopped, target_outcomes, write_result
@@ -138,6 +141,34 @@ def test_nothing_is_measured_twice(images, targets, tmp_path):
         )  # fmt: skip
         assert whole.n_rows == 3 * 24
     assert len(seen) == len(set(seen)) == 24
+
+
+@pytest.mark.parametrize("again", ["renamed", "copied", "failed and renamed"])
+def test_a_file_with_another_name(field, targets, tmp_path, monkeypatch, again):
+    """A file that was measured under another name is not measured twice; a copy beside it is, as in a run at once."""
+    folder = tmp_path / "images"
+    shutil.copytree(field.folder / "images", folder)
+    index, seen = ImageIndex(tmp_path / "index.sqlite"), []
+    with ResultStore(tmp_path / "results.sqlite") as results:
+        with monkeypatch.context() as patch:
+            if "failed" in again:
+                patch.setattr("glue_spherex.photometry.image_result.measure_image", lambda *_: 1 / 0)
+            run_stored(
+                targets.sources, FolderCollection(folder, field.calibration, index=index), Settings(), results,
+                cancelled=lambda: len(seen) >= 1, progress=lambda *now: seen.append(now[2].about["path"]),
+            )  # fmt: skip
+        (first,) = map(Path, seen)
+        shutil.copy2(first, folder / "other.fits")
+        if "renamed" in again:
+            first.unlink()
+        images = FolderCollection(folder, field.calibration, index=index)
+        whole = run_stored(
+            targets.sources, images, Settings(), results, progress=lambda *now: seen.append(now[2].about["path"])
+        )
+        assert whole.repeats == (again == "copied")
+    assert not whole.interrupted
+    assert (str(folder / "other.fits") in seen) == (again != "renamed")
+    assert whole.n_rows == 3 * (25 if again == "copied" else 24)
 
 
 def test_a_store_that_cannot_be_used(tmp_path):
