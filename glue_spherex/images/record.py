@@ -17,7 +17,7 @@ from .errors import ImageFileError
 from .fits_file import DTYPES, open_file, scan_hdus
 from .pixels import PixelPlane
 from .psf_zones import PSFZones, read_psf_planes
-from .releases import COLLECTION_NAME, check_release, release_of
+from .releases import COLLECTION_NAME, FILE_VERSION, check_release, release_of
 from .wavelength import WaveTable, read_wave_table
 
 FRAME_CENTRE = (N_PIX + 1) / 2  # CRPIX of a full frame, 1-based
@@ -26,7 +26,7 @@ _OBSID = re.compile(r"(\d{4})W(\d{2})_(\d)([A-Z])_(\d{4})_(\d)")
 #: Cards of IMAGE by which this program's cutouts tell what they were cut out of: pixels, and the archive's collection.
 CUT_FROM, CUT_COLLECTION = "CUTFROM", "CUTCOLL"
 _BOX = re.compile(r"(\d{1,4}):(\d{1,4}),(\d{1,4}):(\d{1,4})")
-_FILE_VERSION = re.compile(r"l2b-v\d+-\d{4}-\d{3}")
+_FILE_VERSION = re.compile(FILE_VERSION)
 _UNITS = ("MJy/sr", "MJysr-1", "MJysr^-1", "MJysr**-1", "")
 _CANONICAL_BITS = {info.name: info.bit for info in FLAG_TABLE if info.bit < 32}
 

@@ -11,6 +11,8 @@ from .errors import ImageFileError
 RELEASE_NAME = re.compile(r"(qr|dr)\d{1,3}")
 #: How collections of Level-2 images are called: release, and whether they are the deep fields.
 COLLECTION_NAME = re.compile(r"spherex_((?:qr|dr)\d{1,3})(_deep)?")
+#: How a processing is called in the names of its files; those that were made once more have ``_retry``.
+FILE_VERSION = r"l2b(?:_retry)?-v\d{1,4}-\d{4}-\d{3}"
 QR3_FIRST_VERSION = Version("7")
 _FOLDER_NAME = re.compile(r"((?:qr|dr)\d{1,3})(?:_deep)?", re.IGNORECASE)
 

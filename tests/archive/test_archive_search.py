@@ -125,11 +125,14 @@ def test_the_newest_processing_is_taken(archive):
     archive.add_row(150.0, 2.0, number=7)
     archive.add_row(150.0, 2.0, number=8, version="l2b-v22-2026-006")
     archive.add_row(150.0, 2.0, number=8, version="l2b-v21-2025-354")
+    archive.add_row(150.0, 2.0, number=8, version="l2b_retry-v21-2025-365")
     archive.add_row(150.0, 2.0, number=8, detector=4)
+    archive.add_row(150.0, 2.0, number=8, detector=4, version="l2b_retry-v21-2025-354")
     client = client_of(archive)
     answer = search([Source(150.0, 2.0)], client=client)
     assert sorted(ids(answer)) == [("0007", 3, "spherex_qr3"), ("0008", 3, "spherex_qr2"), ("0008", 4, "spherex_qr2")]
-    assert {image.file_version for image in answer.rows} == {"l2b-v30-2026-250", "l2b-v22-2026-006", "l2b-v21-2025-354"}
+    versions = {"l2b-v30-2026-250", "l2b-v22-2026-006", "l2b_retry-v21-2025-354"}
+    assert {image.file_version for image in answer.rows} == versions
     assert answer.notes == ["qr3 is taken instead of qr2 for images that are in both: 1."]
     older = search([Source(150.0, 2.0)], client=client, release="qr2")
     assert ("0007", 3, "spherex_qr2") in ids(older)

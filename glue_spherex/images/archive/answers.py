@@ -9,12 +9,12 @@ import numpy as np
 from glue_spherex.model.detectors import N_PIX
 
 from ..record import exposure_id
-from ..releases import COLLECTION_NAME, release_age
+from ..releases import COLLECTION_NAME, FILE_VERSION, release_age
 from .answer_tables import read_votable
 
 _OBSID = r"\d{4}W\d{2}_\d[A-Z]_\d{4}_\d"
 _KEY = re.compile(
-    r"(?:^|/)((?P<folder>[a-z][a-z0-9_]{0,30})/level2/(?P<planning>\d{4}W\d{2}_\d[A-Z])/(?P<version>l2b-v\d{1,4}-\d{4}-\d{3})"
+    rf"(?:^|/)((?P<folder>[a-z][a-z0-9_]{{0,30}})/level2/(?P<planning>\d{{4}}W\d{{2}}_\d[A-Z])/(?P<version>{FILE_VERSION})"
     rf"/(?P<detector>[1-6])/level2_(?P<obsid>{_OBSID})D(?P=detector)_spx_(?P=version)\.fits)"
 )
 _DID = re.compile(rf"ivo://irsa\.ipac/(?P<collection>spherex_\w{{1,30}})\?(?P<obsid>{_OBSID})/D(?P<detector>[1-6])")
@@ -82,7 +82,7 @@ class ArchiveImage(NamedTuple):
     def age(self):
         """Increases from an older to a newer processing of the same exposure."""
         version, year, day = (int(number) for number in re.findall(r"\d+", self.file_version)[1:])
-        return release_age(self.release), version, year, day, self.deep
+        return release_age(self.release), version, year, day, "retry" in self.file_version, self.deep
 
     @property
     def mjd(self):

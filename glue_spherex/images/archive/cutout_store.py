@@ -20,7 +20,7 @@ from pathlib import Path
 from ..errors import ImageFileError
 from ..fits_file import BLOCK
 from ..record import read_record
-from ..releases import RELEASE_NAME
+from ..releases import FILE_VERSION, RELEASE_NAME
 from .boxes import PixelBox
 from .cutout_files import check_cutout
 from .errors import ArchiveError
@@ -35,7 +35,7 @@ NOTED_AFTER_S = 600
 _LOOK_AGAIN_BYTES = 64_000_000  # written between two looks whether the limit is reached
 _ATTEMPTS = 20
 _OBSID = re.compile(r"(\d{4}W\d{2}_\d[A-Z])_\d{4}_\d")
-_VERSION = re.compile(r"l2b-v\d{1,4}-\d{4}-\d{3}")
+_VERSION = re.compile(FILE_VERSION)
 _BOX = re.compile(r"(.*)_x(\d+)-(\d+)_y(\d+)-(\d+)\.fits")
 
 

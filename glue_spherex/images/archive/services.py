@@ -4,9 +4,15 @@ from .answer_tables import parse_answer
 from .answers import images_of, listed_collections
 from .errors import AnswerTooLarge, ArchiveError
 
+#: `obscore` tells the address of a page of links; the path of the file is that of the artifact.
 _TAP_COLUMNS = (
-    "obs_collection", "access_url", "t_min", "t_max", "s_region", "obs_publisher_did", "access_estsize",
+    "o.obs_collection", "a.uri AS access_url", "o.t_min", "o.t_max", "o.s_region", "o.obs_publisher_did",
+    "o.access_estsize",
 )  # fmt: skip
+_TAP_TABLES = (
+    "spherex.obscore o JOIN spherex.plane p ON o.obs_publisher_did = p.obs_publisher_did "
+    "JOIN spherex.artifact a ON p.planeid = a.planeid"
+)
 
 
 def ask_sia(client, circle, collections, cancelled=None):
@@ -56,12 +62,13 @@ def ask_tap(client, circle, collections, cancelled=None, newer_than=None):
         MJD after which images of a collection must have begun.
     """
     settings = client.settings
-    newer = "".join(f" AND (obs_collection <> '{name}' OR t_min > {mjd})" for name, mjd in (newer_than or {}).items())
+    since = (newer_than or {}).items()
+    newer = "".join(f" AND (o.obs_collection <> '{name}' OR o.t_min > {mjd})" for name, mjd in since)
     names = ", ".join(f"'{name}'" for name in collections)
     query = _pyvo("tap").TAPQuery(
         settings.tap,
-        f"SELECT {', '.join(_TAP_COLUMNS)} FROM spherex.obscore WHERE obs_collection IN ({names}) AND "
-        f"INTERSECTS(CIRCLE('ICRS', {circle.ra}, {circle.dec}, {circle.radius}), s_region) = 1{newer}",
+        f"SELECT {', '.join(_TAP_COLUMNS)} FROM {_TAP_TABLES} WHERE o.obs_collection IN ({names}) AND "
+        f"INTERSECTS(CIRCLE('ICRS', {circle.ra}, {circle.dec}, {circle.radius}), o.s_region) = 1{newer}",
         maxrec=settings.max_rows,
     )
     answer = client.ask(query.queryurl, dict(query), post=True, cancelled=cancelled)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
@@ -69,24 +69,31 @@ class SearchServices:
         return Answer(votable(rows, "OVERFLOW" if cut else "OK"))
 
     def tap(self, question):
-        """Table Access 1.1, for the two questions that are asked: with and without begins of exposures."""
+        """Table Access 1.1, for the two questions that are asked: with and without begins of exposures.
+
+        As in the archive, the table of observations tells the address of a page of links, and that of artifacts the
+        path of the file.
+        """
         query = parse_qs(question.body.decode()) or question.query
         asked = query.get("QUERY", [""])[0]
         found = re.fullmatch(
-            r"SELECT (.*) FROM spherex\.obscore WHERE obs_collection IN \((.*)\) AND "
-            r"INTERSECTS\(CIRCLE\('ICRS', (.*), (.*), (.*)\), s_region\) = 1"
-            r"((?: AND \(obs_collection <> '\w+' OR t_min > [\d.]+\))*)",
+            r"SELECT (.*) FROM spherex\.obscore o JOIN spherex\.plane p ON o\.obs_publisher_did = p\.obs_publisher_did "
+            r"JOIN spherex\.artifact a ON p\.planeid = a\.planeid WHERE o\.obs_collection IN \((.*)\) AND "
+            r"INTERSECTS\(CIRCLE\('ICRS', (.*), (.*), (.*)\), o\.s_region\) = 1"
+            r"((?: AND \(o\.obs_collection <> '\w+' OR o\.t_min > [\d.]+\))*)",
             asked,
         )
         if not found:
             return Answer(votable([], "ERROR", f"cannot parse {asked}"), status=400)
         names = [word.strip(" '") for word in found[2].split(",")]
-        columns = [word.strip() for word in found[1].split(",")]
-        newer = {name: float(mjd) for name, mjd in re.findall(r"<> '(\w+)' OR t_min > ([\d.]+)", found[6])}
+        columns = [word.strip().rpartition(" AS ") for word in found[1].split(",")]
+        newer = {name: float(mjd) for name, mjd in re.findall(r"<> '(\w+)' OR o\.t_min > ([\d.]+)", found[6])}
         rows = self.find(*(float(word) for word in found.groups()[2:5]), names)
-        rows = [row for row in rows if row["t_min"] > newer.get(row["obs_collection"], 0)]
+        rows = [_in_tables(row) for row in rows if row["t_min"] > newer.get(row["obs_collection"], 0)]
         limit = int(query.get("MAXREC", ["1000000"])[0])
-        return Answer(votable(rows[:limit], "OVERFLOW" if len(rows) > limit else "OK", columns=columns))
+        names = {name.rpartition(".")[2]: column or name for column, _, name in columns}
+        rows = [{name: row[column] for name, column in names.items()} for row in rows]
+        return Answer(votable(rows[:limit], "OVERFLOW" if len(rows) > limit else "OK", columns=tuple(names)))
 
     def find(self, ra, dec, radius, collections=None):
         """Rows of images that touch a circle, deg."""
@@ -96,6 +103,13 @@ class SearchServices:
             if (collections is None or row["obs_collection"] in collections)
             and _touches(row["s_region"], ra, dec, radius)
         ]
+
+
+def _in_tables(row):
+    """A row of SIA2 as the columns of the tables of TAP."""
+    links = f"https://irsa.ipac.caltech.edu/datalink/links/spherex?ID={row['obs_publisher_did']}"
+    observation = {f"o.{name}": value for name, value in row.items()} | {"o.access_url": links}
+    return observation | {"a.uri": urlsplit(row["access_url"]).path.lstrip("/")}
 
 
 def row_of(archive, key, collection="spherex_qr2"):
