@@ -137,7 +137,9 @@ def after_the_first(archive, images, tmp_path, monkeypatch):
                 assert waiting.acquire(timeout=180)
             assert not any(seen.path.endswith(images[1].access_url.rpartition("/")[2]) for seen in archive.requests)
             released.set()
-            return [future.exception() for future in (first, *others)]
+            errors = [future.exception() for future in (first, *others)]
+        assert not both.broken  # nobody has waited alone
+        return errors
 
     return outcomes
 
