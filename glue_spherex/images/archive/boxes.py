@@ -82,8 +82,16 @@ class PixelBox:
             None if nothing of it is left.
         """
         columns, rows = np.rint(x), np.rint(y)
-        x_lo, x_hi = max(int((columns - reach).min()), within.x_lo), min(int((columns + reach).max()) + 1, within.x_hi)
-        y_lo, y_hi = max(int((rows - reach).min()), within.y_lo), min(int((rows + reach).max()) + 1, within.y_hi)
+        return cls.cut(
+            int((columns - reach).min()), int((columns + reach).max()) + 1,
+            int((rows - reach).min()), int((rows + reach).max()) + 1, within,
+        )  # fmt: skip
+
+    @classmethod
+    def cut(cls, x_lo, x_hi, y_lo, y_hi, within):
+        """The part of a box that lies in another one; None without."""
+        x_lo, x_hi = max(x_lo, within.x_lo), min(x_hi, within.x_hi)
+        y_lo, y_hi = max(y_lo, within.y_lo), min(y_hi, within.y_hi)
         return cls(x_lo, x_hi, y_lo, y_hi) if x_lo < x_hi and y_lo < y_hi else None
 
 
@@ -124,10 +132,14 @@ def target_boxes(x, y, reach=REACH_PX, within=FULL_FRAME):
     list of (PixelBox, ndarray of int)
         Each box and the places of its targets in `x`. A target is in one of them.
     """
-    x, y, reach = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float), np.asarray(reach, int))
+    x, y = np.asarray(x, float).tolist(), np.asarray(y, float).tolist()
+    reach = np.asarray(reach, int).tolist() if np.ndim(reach) else [int(reach)] * len(x)
     groups = []
-    for k in np.flatnonzero(np.isfinite(x) & np.isfinite(y)):
-        box = PixelBox.around(x[k : k + 1], y[k : k + 1], reach[k : k + 1], within)
+    for k, (px, py, far) in enumerate(zip(x, y, reach, strict=True)):  # numbers: most images hold one target
+        if not (math.isfinite(px) and math.isfinite(py)):
+            continue
+        column, row = round(px), round(py)
+        box = PixelBox.cut(column - far, column + far + 1, row - far, row + far + 1, within)
         if box is None:
             continue
         members = [k]

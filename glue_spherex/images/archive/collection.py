@@ -31,6 +31,7 @@ from .search import search
 
 #: Pixels that a local file must hold beyond the background box of a source; else the source is fetched.
 _LOCAL_MARGIN_PX = 3
+_NOTED_ASTROMETRY = 64
 
 
 class IRSACollection:
@@ -111,13 +112,13 @@ class IRSACollection:
         self.keep_in = None if keep_in is None else Path(os.path.abspath(keep_in))
         self.answer = self._given_answer = None
         self.notes, self.expected, self._missing = [], 0, []
-        self._end_run = None
+        self._end_run, self._astrometry = None, {}
 
     def __repr__(self):
         return f"<IRSACollection {self.client.settings.ibe} in {self.store.folder}>"
 
     def __getstate__(self):
-        return {**self.__dict__, "progress": None, "cancelled": None, "_end_run": None}
+        return {**self.__dict__, "progress": None, "cancelled": None, "_end_run": None, "_astrometry": {}}
 
     @property
     def folders(self):
@@ -142,7 +143,7 @@ class IRSACollection:
     def opener(self):
         """The part that opens images: small, for worker processes."""
         local = self.local.opener() if hasattr(self.local, "opener") else self.local
-        return ArchiveOpener(self.store, self.keep_in, local, self._flux_correction)
+        return ArchiveOpener(self.store, self.keep_in, local, self._flux_correction, self._astrometry)
 
     def open(self, record):
         """Open an image that `find` or `stream` has given.
@@ -288,11 +289,19 @@ class IRSACollection:
         here = [sources[k] for k in match.sources]
         if len(records) == 1 == len(cutouts) and len(cutouts[0].targets) == len(here):
             found = [ImageMatch(records[0], match.sources)]
+            self._note_astrometry(records[0], cutouts[0].astrometry)
         else:
             found = [replace(m, sources=match.sources[m.sources]) for m in match_images(records, here)]
             found = each_once(found, sources)
         self.expected += len(found) - 1
         yield from found
+
+    def _note_astrometry(self, record, astrometry):
+        """Spare whoever opens the next images to compute it again."""
+        if astrometry is not None:
+            if len(self._astrometry) >= _NOTED_ASTROMETRY:
+                self._astrometry.clear()
+            self._astrometry[record.path] = astrometry
 
     def _kept(self, record):
         """The record of a cutout of the store where it is to be kept."""

@@ -242,15 +242,19 @@ def _in_store(image, wanted, known, store, client, read):
             continue
         if client and not record.psf_key and not has_psf_products(image.detector, image.release, store):
             return None
-        boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)
-        found = [FetchedCutout(_usable(known, box, store), box, targets) for box, targets in boxes]
-        return found if all(cutout.path for cutout in found) else None
+        astrometry, found = Astrometry(record.wcs_numbers, record.origin), []
+        for box, targets in wanted.exact(astrometry, record.origin, held):
+            usable = _usable(known, box, store)
+            if usable is None:
+                return None
+            found.append(FetchedCutout(Path(usable), box, targets, astrometry if usable == path else None))
+        return found
     return [] if holds_none(wanted, image, store) else None
 
 
 def _usable(known, box, store):
     """The first cutout of a list that holds a box and is there; it counts as used. None without one."""
-    return next((Path(path) for held, path in known if held.holds(box) and store.use(path)), None)
+    return next((path for held, path in known if held.holds(box) and store.use(path)), None)
 
 
 def _fetch(image, wanted, store, client, cancelled):
