@@ -222,6 +222,7 @@ class CalibrationPlanes:
     def __init__(self, path, names):
         self.path, self.name = path, os.path.basename(path)
         self.fd, status = open_file(path)
+        self.stamp = status.st_size, status.st_mtime_ns
         self._planes = {}
         hdus = scan_hdus(self.fd, status.st_size, path)
         for name in names:
@@ -276,7 +277,8 @@ class CalibrationPSF:
 
     def __init__(self, path):
         self.path, self.name = path, os.path.basename(path)
-        self.fd, self._status = open_file(path)
+        self.fd, status = open_file(path)
+        self.stamp = status.st_size, status.st_mtime_ns
 
     def __del__(self):
         fd, self.__dict__["fd"] = self.__dict__.get("fd"), None
@@ -288,7 +290,7 @@ class CalibrationPSF:
 
     def planes(self):
         """`PSFPlanes` of the file's EPSF or PSF HDU, or of its first cube."""
-        hdus = scan_hdus(self.fd, self._status.st_size, self.path)
+        hdus = scan_hdus(self.fd, self.stamp[0], self.path)
         fitting = [h for h in hdus if h.name in ("EPSF", "PSF")] or [h for h in hdus if len(h.shape) == 3]
         if not fitting:
             raise ImageFileError(f"{self.path}: there is no HDU named PSF or EPSF; it cannot serve as a PSF product.")

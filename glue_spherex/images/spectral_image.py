@@ -1,5 +1,6 @@
 """One SPHEREx Level-2 spectral image and the boxes cut out of it."""
 
+import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,12 +154,17 @@ class SpectralImage:
 
     @property
     def used(self):
-        """What the calibration of this image rests on, a dict of str, for tables about images."""
+        """What the calibration of this image rests on, a dict of str, for tables about images.
+
+        ``calibration_files`` is JSON: path, size in bytes and time of change in ns of each file.
+        """
+        files = self._solid_angle, self._wavelengths, self._correction, self._psf.file
         return {
             "psf_source": self.psf_source,
             "wavelength_source": self.wavelength_source,
             "solid_angle_source": self.solid_angle_source,
             "flux_correction": self.flux_correction_source,
+            "calibration_files": json.dumps([[file.path, *file.stamp] for file in files if file]),
             "notes": self.record.notes.replace("\n", " "),
         }
 

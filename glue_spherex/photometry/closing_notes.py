@@ -1,7 +1,15 @@
 """What is to be told about a whole result, beside its tables."""
 
+from .provenance import has_mixed_calibration
+
 #: What is said about a result whose ``made_with`` has several entries.
 MIXED = "its images were measured with different versions of the program or its libraries (made_with in settings.json)"
+
+#: What is said about a result whose images used different calibration files for the same.
+MIXED_CALIBRATION = (
+    "its images were measured with different calibration files, or such that have been replaced meanwhile "
+    "(calibration_files in images.ecsv)"
+)
 
 
 def closing_notes(measurement, images):
@@ -30,6 +38,8 @@ def closing_notes(measurement, images):
         notes.append("some exposures are there more than once, in different files; images.ecsv lists them")
     if len(measurement.about["made_with"]) > 1:
         notes.append(MIXED)
+    if has_mixed_calibration(measurement.images):
+        notes.append(MIXED_CALIBRATION)
     return notes
 
 

@@ -165,7 +165,7 @@ def write_result(
         settings = {
             **measurement.about,
             "request": request or {},
-            "made": provenance(measurement.settings, request or {}, folder),
+            "made": provenance(measurement.settings, request or {}, folder, measurement.images),
             "notes": list(notes),
             "interrupted": measurement.interrupted,
             "spectra": written,

@@ -1,5 +1,6 @@
 """With what a result was made: enough to make it again."""
 
+import json
 import os
 import platform
 from datetime import UTC, datetime
@@ -7,8 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from .._version import __version__
+from ..images.calibration import kind_of
 from .settings import Settings
 
+_MAPS = ("solid_angle", "spectral_wcs", "flux_correction")
 _OPTIONS = {"background": "--background-mode"}  # where the command line's name is not that of the setting
 
 
@@ -23,7 +26,7 @@ def made_with():
     return f"glue-spherex {__version__}, {libraries}"
 
 
-def provenance(settings, request, folder):
+def provenance(settings, request, folder, images):
     """What made a result, beside its settings.
 
     Parameters
@@ -34,13 +37,15 @@ def provenance(settings, request, folder):
         `IRSACollection.described` gives, if there is one; others are ignored.
     folder : Path
         The result folder.
+    images : Table
+        Of the `Measurement`.
 
     Returns
     -------
     dict
-        JSON-like: ``time`` (UTC), ``machine``, ``libraries`` with their versions, ``calibration_files`` with size and
-        time of change, and ``command``, which measures the same once more: with the same versions and files it gives
-        the same numbers, bit for bit, whatever the number of workers.
+        JSON-like: ``time`` (UTC), ``machine``, ``libraries`` with their versions, `calibration_files`, and ``command``,
+        which measures the same once more: with the same versions and files it gives the same numbers, bit for bit,
+        whatever the number of workers.
     """
     import astropy
     import numpy
@@ -58,34 +63,62 @@ def provenance(settings, request, folder):
             "python": platform.python_version(),
             **{module.__name__: module.__version__ for module in (numpy, scipy, astropy)},
         },
-        "calibration_files": [file for place in _calibrations(request) for file in _files(place)],
+        "calibration_files": calibration_files(images),
         "command": command(settings, request, folder),
     }
 
 
-def _calibrations(request):
-    """The folders with calibration files: the user's, and that of what was fetched."""
-    fetched = (request.get("archive") or {}).get("calibration", "")
-    return [folder for folder in (request.get("calibration"), fetched) if folder and os.path.isdir(folder)]
+def calibration_files(images):
+    """The calibration files that images were measured with, as they were then.
+
+    Parameters
+    ----------
+    images : Table
+        Of a `Measurement`.
+
+    Returns
+    -------
+    list of dict
+        By path: ``path``, ``size`` in bytes, ``mtime_ns``, the time of the last change since 1970. A file that was
+        replaced during the measurement is there more than once.
+    """
+    found = {file for _, _, files in _calibrations(images) for file in files}
+    return [dict(zip(("path", "size", "mtime_ns"), file)) for file in sorted(found)]
 
 
-def _files(folder):
-    """The calibration files in a folder: path, size in bytes, time of change in ns since 1970."""
-    from ..images.calibration import as_calibration
-    from ..images.errors import ImageFileError
+def has_mixed_calibration(images):
+    """Whether images of the same detector and collection were calibrated with different files.
 
-    found = []
-    try:
-        files = as_calibration(folder).files
-    except ImageFileError:  # nothing was fetched
-        return found
-    for file in files:
-        try:
-            status = os.stat(file.path)
-        except OSError:  # gone since it was used
-            continue
-        found.append({"path": str(file.path), "size": status.st_size, "mtime_ns": status.st_mtime_ns})
-    return found
+    A file at another place with the same name and size counts as a copy.
+
+    Parameters
+    ----------
+    images : Table
+        Of a `Measurement`.
+
+    Returns
+    -------
+    bool
+    """
+    used = {}
+    for detector, collection, files in _calibrations(images):
+        named = {}
+        for path, size, mtime_ns in files:
+            used.setdefault(path, set()).add((size, mtime_ns))
+            named[kind_of(Path(path).name)] = Path(path).name, size
+        for kind in {*_MAPS, *named}:  # a PSF is only needed by files without one
+            used.setdefault((detector, collection, kind), set()).add(named.get(kind))
+    return any(len(versions) > 1 for versions in used.values())
+
+
+def _calibrations(images):
+    """(detector, collection, files) of measured images, each once; a file is a path, its size, and its time."""
+    names = ("det_id", "data_collection", "calibration_files")
+    if not {*names} <= {*images.colnames}:  # no image could be opened
+        return []
+    measured = images[[bool(n) for n in images["n_sources"]]]
+    lines = sorted(set(zip(*(measured[name].tolist() for name in names))))
+    return [(*line, list(map(tuple, json.loads(files)))) for *line, files in lines if files]
 
 
 def command(settings, request, folder):

@@ -24,6 +24,7 @@ _IMAGE_COLUMNS = (
     ("solid_angle_source", "", "SAPM: solid-angle map; OMEGA_MEDIAN: header; WCS: pixel area of the WCS"),
     ("psf_source", "", "HDU of the file, or a calibration file"),
     ("flux_correction", "", "map that put the image on the gain of QR3"),
+    ("calibration_files", "", "files that were used: path, bytes, time of the last change in ns since 1970-01-01"),
     ("made_with", "", "programs that measured it, with their versions"),
 )
 _TARGET_COLUMNS = (

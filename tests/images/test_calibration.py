@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -126,7 +127,10 @@ def test_flux_correction_of_qr2(make_image, folder):
 
 def test_qr3_has_no_flux_correction_and_says_what_is_used(make_image, folder):
     image = SpectralImage.open(make_image(release="qr3"), folder)
-    assert image.used == {
+    used = image.used
+    path = folder / "spectral_wcs_D3_spx_cal-swcs-v5-2026-191.fits"
+    assert json.loads(used.pop("calibration_files")) == [[str(path), path.stat().st_size, path.stat().st_mtime_ns]]
+    assert used == {
         "psf_source": "EPSF",
         "wavelength_source": "CWAVE",
         "solid_angle_source": "OMEGA_MEDIAN",

@@ -14,6 +14,7 @@ from glue_spherex.jobs import JobError, JobStore, Phase, lock, worker
 from glue_spherex.jobs.queue import claim_next
 from glue_spherex.jobs.request_files import Request, read_request, write_request
 from glue_spherex.photometry import PhotometryError, Settings, output
+from glue_spherex.photometry.result_store import ResultStore
 
 
 def submit(field, **options):
@@ -246,6 +247,39 @@ def test_cancel_while_the_result_is_written(field, plain, finished, store, monke
     assert finished(job).phase is Phase.COMPLETED
     assert len((job.folder / "measured").read_text().split()) == 0  # nothing once more
     same_result(jobs.result_folder(job.id), plain)
+
+
+def test_calibration_is_replaced_before_a_job_goes_on(field, tmp_path, worked):
+    """The result lists both versions, says which image was measured with which, and the message that they differ."""
+    from astropy.io import fits
+    from astropy.table import Table
+
+    calibration = tmp_path / "calibration"
+    shutil.copytree(field.calibration, calibration)
+    job = jobs.submit(read_targets(field.targets), field.folder / "images", calibration)
+    worked(job.id, images=13)
+    with ResultStore(job.folder / "results.sqlite", reader=True) as results:
+        kept = {line["path"] for line in results.about() if line["det_id"] == 5}
+    path = next(calibration.rglob("spectral_wcs_D5*"))
+    before = path.stat()
+    with fits.open(path, mode="update") as hdus:
+        hdus["CWAVE"].data *= np.float32(1.05)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    done = worked(job.id)
+    assert done.phase is Phase.COMPLETED
+    assert "measured with different calibration files" in done.message
+    images = Table.read(done.result / "images.ecsv")
+    used = {row["path"]: json.loads(row["calibration_files"]) for row in images}
+    old, new = ([str(path), before.st_size, before.st_mtime_ns + later] for later in (0, 10**9))
+    assert {image for image, files in used.items() if old in files} == kept
+    assert {image for image, files in used.items() if new in files} == {*images["path"][images["det_id"] == 5]} - kept
+    assert 0 < len(kept) < 12
+    made = json.loads((done.result / "settings.json").read_text())["made"]["calibration_files"]
+    assert [list(file.values()) for file in made if file["path"] == str(path)] == [old, new]
+    assert {file["path"] for file in made} == {name for files in used.values() for name, _, _ in files}
+    assert any("calibration files" in note for note in jobs.notes(job.id))
+    again = worked(jobs.rerun(job.id).id)
+    assert (again.phase, "calibration" in again.message) == (Phase.COMPLETED, False)
 
 
 def test_resume_elsewhere(field, finished):
