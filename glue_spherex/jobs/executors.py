@@ -228,8 +228,8 @@ def _hand_over(remote, result):
     try:
         value = remote.result()
     except KilledWorker as error:
-        ended = error.allowed_failures + 1
-        _fail(result, LostProcessError(f"{ended} workers of the Dask cluster ended unexpectedly", ended))
+        n = error.allowed_failures + 1
+        _fail(result, LostProcessError(f"{n} workers of the Dask cluster ended unexpectedly one after the other"))
     except (*_NO_USE, CommClosedError, CancelledError, TimeoutError) as error:
         _fail(result, BrokenExecutor(f"the Dask cluster lost a task ({error})"))
     except Exception as error:  # noqa: BLE001 - whoever asked for it must learn what failed

@@ -13,8 +13,12 @@ from .image_result import failed_match, measure_match
 
 #: Images of a portion at most, and seconds that it should take.
 MOST_IMAGES, PORTION_SECONDS = 16, 0.5
-#: An image is not measured again after so many processes ended with it.
+#: An image that was lost so often with its process is not measured again.
 _MOST_ENDED = 2
+_ENDED = (
+    "the processes that measured it ended unexpectedly: killed, perhaps because the memory was full, or crashed; "
+    "try it again with fewer workers, or with more memory"
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -68,7 +72,8 @@ def on_executor(executor, numbered, total, sources, images, settings, stop):
             workers = getattr(executor, "_max_workers", None) or 4
             fair = max(1, -(-total() // (4 * workers)))  # none is idle in the end while another one has many
             while len(waiting) < workers + max(1, workers // 4) and not stop():
-                portion = [alone.popleft()] if alone else _portion(numbered, min(size, fair))
+                suspect = alone and not any(ended[number] for items in waiting.values() for number, _ in items)
+                portion = [alone.popleft()] if suspect else _portion(numbered, min(size, fair))
                 if not portion:
                     break
                 needed = {int(k): sources[k] for _, match in portion for k in match.fitted}
@@ -96,7 +101,11 @@ def on_executor(executor, numbered, total, sources, images, settings, stop):
         for future in waiting:
             future.cancel()
     _LOG.warning("%s; the images that are left are measured by this process", reason)
-    return sorted([*left, *alone, *(item for items in waiting.values() for item in items)], key=lambda item: item[0])
+    left = sorted([*left, *alone, *(item for items in waiting.values() for item in items)], key=lambda item: item[0])
+    for number, match in left:
+        if ended[number]:  # it might end this one as well
+            yield number, failed_match(match, _ENDED)
+    return [item for item in left if not ended[item[0]]]
 
 
 def _portion(numbered, size):
@@ -118,15 +127,14 @@ def _next_size(size, results):
 
 
 def _lost(items, error, ended, alone):
-    """Have the images of a lost portion measured alone; yield the one that ends its processes, as failed."""
+    """Have the images of a lost portion measured alone; yield the one that ends its processes, as failed.
+
+    Only one of them is at work at a time: a lost worker of a cluster takes others along, which are no worse for it.
+    """
     _LOG.warning("%s; it measured %s", error, ", ".join(ascii(str(match.record.path)) for _, match in items))
     for number, match in items:
-        ended[number] += error.processes
+        ended[number] += 1
         if len(items) > 1 or ended[number] < _MOST_ENDED:
             alone.append((number, match))
         else:
-            reason = (
-                f"{ended[number]} processes ended unexpectedly while they measured it: killed, perhaps because the "
-                "memory was full, or crashed; try it again with fewer workers, or with more memory"
-            )
-            yield number, failed_match(match, reason)
+            yield number, failed_match(match, _ENDED)

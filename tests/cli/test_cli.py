@@ -406,7 +406,8 @@ def test_simulate(tmp_path, capsys):
 def test_ctrl_c_keeps_what_is_finished(field, tmp_path):
     """Interrupt a run in the middle: status 130, and a result with the images done so far."""
     code = (
-        "import signal, sys; from glue_spherex.photometry import image_result as at; real, begun = at.measure_image, []\n"
+        "import signal, sys; from glue_spherex.photometry import image_result as at\n"
+        "real, begun = at.measure_image, []\n"
         "def interrupted(*a):\n    begun.append(a)\n    if len(begun) == 3: signal.raise_signal(signal.SIGINT)\n"
         "    return real(*a)\n"
         "at.measure_image = interrupted\n"

@@ -13,11 +13,11 @@ from glue_spherex.jobs import JobError, executors
 from glue_spherex.jobs.executors import call_checked
 
 SCRIPT = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 from glue_spherex import FolderCollection, measure, read_targets
 from glue_spherex.cli import main
 from glue_spherex.jobs import executor_of, executors
-from glue_spherex.photometry import on_executor
+from glue_spherex.photometry import on_executor, run
 from distributed import LocalCluster
 
 def by_image(table):
@@ -26,16 +26,52 @@ def by_image(table):
 def set_version(version):
     executors.__version__ = version
 
+class Deadly(FolderCollection):
+    # the process that opens its sixth image ends
+    def open(self, record):
+        if record.path == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().open(record)
+
+    def opener(self):
+        return self
+
 if __name__ == "__main__":
-    executors._WATCH_SECONDS, executors._NO_WORKER_SECONDS = 0.2, 5.0
+    executors._WATCH_SECONDS = 0.1
     targets, images, calibration, output = sys.argv[1:]
     sources, collection = read_targets(targets).sources, FolderCollection(images, calibration)
-    on_executor.MOST_IMAGES = 2
     here = measure(sources, collection)
     answers = {}
-    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0)
+    options = dict(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0)
     with LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
+        with executor_of(scheduler=address) as executor:
+            ended, at_work, submit = [], [], executor.submit
+
+            def counted(*arguments):
+                at_work.append(len(at_work) + 1 - len(ended))
+                return submit(*arguments)
+
+            def scale(done, total):
+                ended.append(done)
+                if done == 3:  # a second one joins late
+                    cluster.scale(2)
+                    while executor._max_workers < 2:
+                        time.sleep(0.01)
+
+            executor.submit, on_executor.MOST_IMAGES = counted, 1
+            answers["scaled"] = by_image(measure(sources, collection, executor=executor, progress=scale))
+            answers["at_work"] = max(at_work[:5]), max(at_work)
+            executor.submit, on_executor.MOST_IMAGES = submit, 2
+            deadly = Deadly(images, calibration)
+            deadly.deadly = sorted(record.path for record in collection.records)[5]
+            cluster.scheduler.allowed_failures = 0  # it does not try again itself
+            result = run(sources, deadly, executor=executor)
+            cluster.scheduler.allowed_failures, executors._NO_WORKER_SECONDS = 3, 5.0
+            failed = result.images[result.images["status"] != "measured"]
+            answers["failed"] = [list(map(str, row)) for row in failed["path", "status", "reason"]]
+            answers["deadly"] = str(deadly.deadly)
+            answers["not_deadly"] = by_image(result.spectra)
         command = ["measure", targets, "--images", images, "--calibration", calibration, "--scheduler", address]
         answers["status"] = main([*command, "--output", output])
         with executor_of(scheduler=address) as executor:
@@ -78,7 +114,8 @@ if __name__ == "__main__":
 
 
 def test_lost_workers_and_a_lost_cluster(field, plain, tmp_path, same_result):
-    """A worker has another version, then all have; one is killed, then all of the cluster goes.
+    """A worker joins late, an image kills its workers; one has another version, then all have; one is killed, then the
+    whole cluster goes.
 
     The numbers stay the same, nothing is missing.
     """
@@ -93,6 +130,13 @@ def test_lost_workers_and_a_lost_cluster(field, plain, tmp_path, same_result):
     assert answers["status"] == 0
     assert answers["workers"] == 2
     assert len(answers["here"]) == 48
+    assert answers["scaled"] == answers["here"]
+    assert answers["at_work"] == [2, 3]  # with one worker, and with two
+    ((path, status, reason),) = answers["failed"]
+    assert (path, status) == (answers["deadly"], "failed")
+    assert "the processes that measured it ended unexpectedly" in reason
+    assert len(answers["not_deadly"]) == 46
+    assert all(row in answers["here"] for row in answers["not_deadly"])
     assert answers["mixed"] == answers["here"]
     assert answers["used"]
     assert answers["no_good"] == answers["here"]

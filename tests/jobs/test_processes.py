@@ -62,7 +62,7 @@ def test_a_process_that_ends_is_replaced(field, tmp_path):
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert list(answer["failed"]) == [paths[7]]
-    assert "2 processes ended unexpectedly while they measured it: killed" in answer["failed"][paths[7]]
+    assert "the processes that measured it ended unexpectedly: killed" in answer["failed"][paths[7]]
     assert sorted(answer["images"]) == paths  # each one once
     assert answer["rows"] == 2 * 23
     assert answer["same"]

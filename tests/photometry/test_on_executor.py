@@ -141,7 +141,7 @@ def test_an_image_that_ends_its_processes_is_given_up(measured):
     assert (numbers(results), left) == (list(range(400)), [])
     (failed,) = (result for result in results if "reason" in result.about)
     assert failed.about["number"] == 111
-    assert "2 processes ended unexpectedly while they measured it" in failed.about["reason"]
+    assert "the processes that measured it ended unexpectedly" in failed.about["reason"]
     lost = [portion for portion in tasks.portions if 111 in portion]
     assert len(lost) == 2
     assert len(lost[0]) > 1
@@ -149,11 +149,17 @@ def test_an_image_that_ends_its_processes_is_given_up(measured):
     assert max(len(portion) for portion in tasks.portions[-10:]) == module.MOST_IMAGES  # the others go on as before
 
 
-def test_several_workers_of_a_cluster_count_at_once(measured):
-    tasks = Tasks(2, lambda portion: LostProcessError("4 workers ended", 4) if portion == [0] else None)
-    results, _ = measured(tasks, 40, seconds=5.0)
-    assert tasks.portions.count([0]) == 1
-    assert "4 processes" in next(result.about["reason"] for result in results if result.about["number"] == 0)
+def test_others_that_are_lost_along_with_it_are_measured(measured):
+    """A worker of a cluster takes along what is queued at it."""
+    last = []
+
+    def lose(portion):
+        last[:] = [*last, portion][-2:]
+        return LostProcessError("a worker ended") if any(7 in one for one in last) else None
+
+    results, _ = measured(Tasks(2, lose), 40, seconds=5.0)
+    assert numbers(results) == list(range(40))
+    assert [result.about["number"] for result in results if "reason" in result.about] == [7]
 
 
 def test_a_process_that_ended_once_is_no_reproach(measured):
@@ -169,4 +175,20 @@ def test_an_executor_that_is_of_no_use_any_more(measured):
     results, left = measured(tasks, 40, seconds=5.0)
     assert 30 in left
     assert len(results) < 40
+    assert sorted([*numbers(results), *left, *range(max(left) + 1, 40)]) == list(range(40))
+
+
+def test_an_image_that_ended_a_process_is_not_measured_by_this_one(measured):
+    def lose(portion):
+        if 5 in portion:
+            tasks.submit = of_no_use
+            return LostProcessError("a process ended")
+
+    def of_no_use(*arguments):
+        raise BrokenExecutor("all is lost")
+
+    tasks = Tasks(2, lose)
+    results, left = measured(tasks, 40, seconds=5.0)
+    assert next(result for result in results if result.about["number"] == 5).about["reason"]
+    assert 5 not in left
     assert sorted([*numbers(results), *left, *range(max(left) + 1, 40)]) == list(range(40))
