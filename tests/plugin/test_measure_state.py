@@ -22,7 +22,7 @@ from glue_spherex.jobs import Request, jobs, request
 from glue_spherex.jobs.store import default_home
 from glue_spherex.photometry.settings import Settings
 from glue_spherex.plugin.measuring.background_work import LatestWork
-from glue_spherex.plugin.measuring.planning import PlanRequest, plan_text, shape_text
+from glue_spherex.plugin.measuring.planning import PlanRequest, about_text, plan_text, shape_text
 from glue_spherex.plugin.measuring.remembered import remember_folders, remembered_folders
 from glue_spherex.plugin.measuring.request_fields import RequestFields
 from glue_spherex.plugin.measuring.state import MeasureState
@@ -126,10 +126,16 @@ def test_shapes(session):
     state.sersic_n, state.r_eff = "9", "small"
     state.refresh()
     assert state.wrong() == {
-        "sersic_n": "Sérsic index is 9; allowed is 0.5 <= n <= 6.",
+        "sersic_n": "Sérsic index is 9; allowed is 0.5 <= Sérsic index <= 6.",
         "r_eff": "Half-light radius is 'small', which is not a number.",
     }
     assert state.plan_request() is None
+    state.sersic_n, state.r_eff, state.axis_ratio, state.position_angle = "1", "99", "2", "999"
+    assert set(state.wrong().values()) == {
+        "Half-light radius is 99; allowed is 0 < half-light radius <= 20 arcsec.",
+        "Axis ratio is 2; allowed is 0 < axis ratio <= 1.",
+        "Position angle is 999; allowed is -360 <= position angle <= 360 degrees.",
+    }
 
 
 def test_neighbours(session):
@@ -522,6 +528,38 @@ def ready(session, field):
     return state
 
 
+def test_sources_that_are_not_measured_are_told(ready):
+    star, far = ready.targets.sources
+    targets = replace(
+        ready.targets,
+        sources=[star, far, replace(star, label="again"), replace(far, label="other", dec=-80, companion=True)],
+        rows=np.arange(4),
+        rejected=[],
+    )
+    asked = replace(ready.plan_request(), targets=targets)
+    text = plan_text(targets, asked.count())
+    assert text.startswith("0 of 3 sources (1 on no image, 2 at the same place) and 0 of 1 companion (1 on no image)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (9, "9 s"),
+        (11, "10 s"),
+        (58, "1 min"),
+        (305, "5 min"),
+        (1000, "15 min"),
+        (3590, "1 h"),
+        (9300, "2 h 30 min"),
+        (100_000, "1 d 4 h"),
+        (1e6, "12 d"),
+    ],
+)
+def test_estimates_are_round(seconds, text):
+    assert about_text(seconds) == text
+
+
 def test_counts(ready):
     asked = ready.plan_request()
     assert not ready.is_planned
@@ -531,7 +569,10 @@ def test_counts(ready):
     assert ready.lines[0].counts == (1,) * 6
     assert ready.lines[1].problem
     text = plan_text(ready.targets, ready.plan)
-    assert text == "2 sources, 1 row that cannot be measured · 6 images · 6 measurements · run time not known yet"
+    sources, _, counts = text.partition(" · ")
+    assert sources == "1 of 2 sources (1 on no image), 1 row that cannot be measured"
+    assert counts == "6 images · 6 measurements · run time not known yet"
+    assert ready.default_title.startswith("middle, 20")  # the one that is measured
     plan = replace(ready.plan, seconds=0.2, seconds_basis="from 3 runs on this machine")
     assert plan_text(ready.targets, plan).endswith(" · about 1 s, from 3 runs on this machine")
     ready.request.title = "another title"

@@ -8,7 +8,7 @@ from glue.core.application_base import Application
 from glue.core.message import ApplicationClosedMessage
 from glue_qt.utils import process_events
 from qtpy.QtCore import QPoint, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QSplitter
 
 from glue_spherex.io import TargetListError
 from glue_spherex.jobs import JobStore, jobs, request
@@ -109,6 +109,7 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     assert dialog.plan_label.text() == "1 source · 6 images · 6 measurements · run time not known yet"
     assert "No run time is foretold" in dialog.plan_label.toolTip()
     assert dialog.method_form.title.placeholderText().startswith("star, 20")
+    assert not dialog.status_label.isVisible()  # no empty lines
     assert dialog.measure_button.isEnabled()
     assert dialog.status_label.text() == ""
     click(qtbot, dialog.load_box)
@@ -130,6 +131,15 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     assert next(job.title for job in jobs()) == "again"
 
 
+def test_targets_that_are_on_no_image_are_not_promised(opened, field, middle, wait_for):
+    dialog = opened(text=f"{middle} star\n10 -80 far\n11 -80 farther")
+    dialog.state.request.add_folder(str(field.folder / "images"))
+    assert dialog.method_form.title.placeholderText().startswith("3 targets, 20")
+    settled(dialog, wait_for)
+    assert dialog.plan_label.text().startswith("1 of 3 sources (2 on no image) · 6 images · ")
+    assert dialog.method_form.title.placeholderText().startswith("star, 20")
+
+
 def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, wait_for):
     dialog = opened(text=middle)
     dialog.state.request.add_folder(str(field.folder / "images"))
@@ -149,6 +159,7 @@ def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, 
     dialog.state.request.scheduler = "nowhere"
     settled(dialog, wait_for)
     assert folded.content.isVisibleTo(dialog)
+    assert dialog.status_label.text() == f"{dialog.method_form.note_of('background_box')} And 1 more, in red above."
     assert "tcp://" in folded.content.note_of("scheduler")
     box.selectAll()
     qtbot.keyClicks(box, "21")
@@ -217,7 +228,7 @@ def test_columns_shapes_and_neighbours(qtbot, opened, session, wait_for):
     model.fields["shape"].setCurrentIndex(2)
     qtbot.keyClicks(model.fields["r_eff"], "0")
     settled(dialog, wait_for)
-    assert {row[3] for row in rows(dialog)} == {"point"}
+    assert {row[3] for row in rows(dialog)} == {""}  # not what they would be without the wrong value
     assert "allowed" in model.note_of("r_eff")
     model.fields["r_eff"].setText("")
     qtbot.keyClicks(model.fields["r_eff"], "4")
@@ -546,18 +557,26 @@ def test_a_measurement_that_cannot_be_handed_in_is_told(qtbot, ready, locked, se
     assert state.failed
 
 
-@pytest.mark.parametrize("size", [(1000, 700), (860, 520), (1400, 900)])
+@pytest.mark.parametrize("size", [(1000, 700), (0, 0), (1400, 900)])
 def test_sizes(opened, session, size):
-    data = catalogue()
+    """The numbers are in view also where the dialog is as small as it can be."""
+    data = catalogue(100)
     data.label = "y" * 300
     session.data_collection.append(data)
     dialog = opened()
     dialog.method_form.advanced.unfold()
     dialog.resize(*size)
     process_events()
-    assert (dialog.width(), dialog.height()) == size
-    assert dialog.measure_button.geometry().bottom() < size[1]
+    least = dialog.minimumWidth(), dialog.minimumHeight()
+    assert (dialog.width(), dialog.height()) == tuple(map(max, size, least))
+    assert least[0] <= 960
+    assert dialog.measure_button.geometry().bottom() < dialog.height()
     assert dialog.table.columnWidth(3) >= 50
+    assert dialog.table.verticalScrollBar().isVisible()
+    assert dialog.table.horizontalHeader().length() <= dialog.table.viewport().width()
+    dialog.findChild(QSplitter).moveSplitter(10_000, 1)
+    process_events()
+    assert dialog.table.horizontalHeader().length() <= dialog.table.viewport().width()
 
 
 def test_from_a_cutout(qtbot, application, small_field, measured_spectra):

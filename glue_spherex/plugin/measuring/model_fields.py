@@ -1,5 +1,7 @@
 """The fields that say what the sources look like, and which neighbours are fitted with them."""
 
+import re
+
 from echo import CallbackProperty, SelectionCallbackProperty
 from glue.core.exceptions import IncompatibleAttribute
 from glue.core.state_objects import State
@@ -62,8 +64,8 @@ class ModelFields(State):
             try:
                 Sersic(**{"n": 1.0, "r_eff": 1.0, parameter: number_of(getattr(self, field), what)})
             except ValueError as error:
-                sentence = str(error).removeprefix("Sersic profile: ").replace(f"{parameter} is ", f"{what} is ", 1)
-                found[field] = sentence_of(sentence)
+                sentence = str(error).removeprefix("Sersic profile: ")
+                found[field] = sentence_of(re.sub(rf"\b{parameter}\b", what, sentence))
         return found
 
     def _wrong_radius(self):

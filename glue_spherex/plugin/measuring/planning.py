@@ -1,10 +1,14 @@
 """What is counted before a measurement starts, and how it is told."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..job_monitor.texts import duration_text
 from .plan import plan
+
+#: Estimates from so many seconds on are told in these steps.
+_STEPS = ((864_000, 86_400), (36_000, 3600), (3600, 1800), (600, 300), (60, 60), (10, 5), (0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +79,9 @@ def plan_text(targets, plan):
     """
     if targets is None:
         return ""
-    companions = sum(source.companion for source in targets.sources)
-    text = _counted(len(targets.sources) - companions, "source")
-    if companions:
-        text += f" and {_counted(companions, 'companion')}"
+    text = _sources_text(targets, plan, companions=False)
+    if any(source.companion for source in targets.sources):
+        text += f" and {_sources_text(targets, plan, companions=True)}"
     if targets.rejected:
         text += f", {_counted(len(targets.rejected), 'row')} that cannot be measured"
     if plan is None or not (plan.images or plan.is_complete):
@@ -90,7 +93,36 @@ def plan_text(targets, plan):
     if plan.seconds is None:
         return f"{text} · {what} not known yet"
     text += " · measuring takes" if plan.archive is not None else " ·"
-    return f"{text} about {duration_text(max(plan.seconds, 1))}, {plan.seconds_basis}"
+    return f"{text} about {about_text(plan.seconds)}, {plan.seconds_basis}"
+
+
+def _sources_text(targets, plan, companions):
+    """How many of the targets, or of the companions, are measured, and why the others are not."""
+    total = sum(source.companion == companions for source in targets.sources)
+    noun = "companion" if companions else "source"
+    lines = [] if plan is None else [line for line in plan.lines if line.companion == companions and line.number >= 0]
+    lost = [line for line in lines if line.problem]
+    if not lost:
+        return _counted(total, noun)
+    nowhere = sum(not line.images for line in lost)
+    reasons = [f"{_spaced(nowhere)} on no image"] if nowhere else []
+    reasons += [f"{_spaced(len(lost) - nowhere)} at the same place"] if len(lost) > nowhere else []
+    return f"{_spaced(total - len(lost))} of {_counted(total, noun)} ({', '.join(reasons)})"
+
+
+def about_text(seconds):
+    """An estimate of a time span, no more exact than estimates are: ``11 s`` is ``10 s``, ``5 min 5 s`` ``5 min``.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+    """
+    step = next(step for least, step in _STEPS if seconds >= least)
+    return re.sub(" 0 (s|min|h)$", "", duration_text(max(round(seconds / step) * step, 1)))
 
 
 def _counted(number, noun):
@@ -144,7 +176,7 @@ def archive_text(part):
     parts += [f"{_spaced(part.missing)} to fetch"]
     text = f"Archive, asked {date}: {', '.join(parts)}"
     if part.missing:
-        text += f" · {megabytes_text(part.megabytes)} to move · about {duration_text(max(part.seconds, 1))}"
+        text += f" · {megabytes_text(part.megabytes)} to move · about {about_text(part.seconds)}"
     return text
 
 

@@ -31,6 +31,11 @@ WORDS = {
 }
 #: Words of the form for parameters that sentences name.
 _FIELD_WORDS = {"background_box": "Background box", "psf_shift": "Shift in x, y"}
+#: Fields that can be wrong, in the order of the dialog.
+_ORDER = (
+    "image_folders", "use_archive", "calibration", "wavelength", "time_from", "time_to", "background_box", "engine",
+    "workers", "output", "extent", "psf_shift_x", "spectrum_format", "scheduler",
+)  # fmt: skip
 _CHOICES = {
     "background": BACKGROUNDS,
     "background_fit": BACKGROUND_FITS,
@@ -181,7 +186,7 @@ class RequestFields(ArchiveFields):
                 found[name] = _in_words(str(error))
         if found.get("time_from", "").startswith("To "):
             found["time_to"] = found.pop("time_from")
-        return {name: sentence for name, sentence in found.items() if sentence}
+        return {name: found[name] for name in _ORDER if found.get(name)}
 
     def _time(self):
         if not (self.time_from.strip() or self.time_to.strip()):

@@ -281,6 +281,8 @@ class MeasureState(ModelFields, HubListener):
         """Title of the job if none is given: target and date."""
         sources = self.targets.sources if self.targets is not None else []
         measured = [source for source in sources if not source.companion]
+        if self.plan is not None and self.plan.n_measured:
+            measured = [line for line in self.plan.lines if not line.problem and not line.companion]
         if not measured:
             return "target and date"
         what = measured[0].label if len(measured) == 1 else f"{len(measured)} targets"

@@ -5,10 +5,10 @@ from qtpy import QtCore, QtWidgets
 
 from ...plugin.irsa_job_state import IrsaJobState
 from ...plugin.measuring.background_work import LatestWork
+from ..colours import red
 from ..cutout_viewer.canvas import told
 from ..job_monitor.layout import show_in_viewers
 from ..measure_dialog.delivery import Delivery
-from ..measure_dialog.form import red
 from ..open_dialogs import keep_open, push_button, status_line, window_of
 
 _EXPLANATION = (

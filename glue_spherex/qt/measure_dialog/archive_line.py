@@ -3,8 +3,9 @@
 from qtpy import QtCore, QtWidgets
 
 from ...plugin.measuring.planning import archive_text
+from ..colours import red
 from ..open_dialogs import push_button
-from .form import plain_tip, red
+from .form import plain_tip
 
 _FEW_NOTES = 10  # in the tooltip
 

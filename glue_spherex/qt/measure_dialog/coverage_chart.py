@@ -9,8 +9,9 @@ from qtpy import QtCore, QtWidgets
 from ...model import DETECTORS
 from ...model.detectors import CHANNELS
 from ...plugin.measuring.coverage import VIEWS
+from ..colours import pale
 
-_WIDE_PX = 460  # of the chart with each label in two lines
+_WIDE_PX = 560  # of the chart with each label in two lines
 _HEIGHT_PX = 132
 _PALE = 0.35  # opacity of images that are to be fetched
 _MICRONS = (0.75, 1, 1.5, 2, 3, 4, 5)
@@ -192,7 +193,7 @@ class CoverageSwitch(QtWidgets.QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         self.key = QtWidgets.QLabel("pale: to be fetched")
-        self.key.setStyleSheet("color: gray")
+        self.key.setStyleSheet(f"color: {pale()}")
         row.addWidget(self.key)
         row.addStretch(1)
         for view in VIEWS:

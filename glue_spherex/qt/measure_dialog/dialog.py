@@ -9,12 +9,13 @@ from ...plugin.measuring.background_work import LatestWork
 from ...plugin.measuring.planning import plan_text
 from ...plugin.measuring.sentences import sentence_of
 from ...plugin.measuring.state import MeasureState
+from ..colours import red
 from ..cutout_viewer.canvas import told
 from ..open_dialogs import keep_open, push_button, status_line, window_of
 from .archive_line import ArchiveLine
 from .coverage_chart import CoverageChart, CoverageSwitch
 from .delivery import Delivery
-from .form import heading, plain_tip, red
+from .form import heading, plain_tip
 from .plan_table import PlanTable
 from .request_form import MethodForm, RequestForm
 from .target_form import ModelForm, TargetForm
@@ -103,7 +104,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         for attribute in ("plan", "planning", "plan_problem", "lines"):
             state.add_callback(attribute, self._show_plan)
         self.finished.connect(self._on_finished)
-        self.setMinimumSize(860, 520)
+        self.setMinimumSize(max(860, self.layout().totalMinimumSize().width()), 520)
         room = self.screen().availableGeometry()
         self.resize(min(1060, room.width() - 40), min(820, room.height() - 60))
         self.settle()
@@ -167,6 +168,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
 
     def _status_line(self):
         self.status_label = status_line()
+        self.status_label.setMinimumHeight(0)
         return self.status_label
 
     def _button_row(self):
@@ -280,7 +282,6 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         for form in self._all_forms:
             form.mark(wrong, notes)
         self._count()
-        self.method_form.show_default_title(self.state.default_title)
         self._show_plan()
         self._show_status()
 
@@ -354,6 +355,7 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.count_button.setToolTip(tip)
         self.count_button.setEnabled(state.planning or state.plan_request() is not None)
         self.archive_line.show_plan(self._asking)
+        self.method_form.show_default_title(state.default_title)
         if state.plan is None:
             self.chart.refresh()
         self._show_status()
@@ -386,8 +388,12 @@ class MeasureDialog(QtWidgets.QDialog, HubListener):
         self.measure_button.setToolTip(plain_tip(tip))
         text, failed = self.state.status, self.state.failed
         if problems and not text:
-            text, failed = problems[0], bool(self.state.wrong())
+            wrong = list(self.state.wrong().values())
+            text, failed = (wrong or problems)[0], bool(wrong)
+            if len(wrong) > 1:
+                text += f" And {len(wrong) - 1} more, in red above."
         self.status_label.setText(text)
+        self.status_label.setVisible(bool(text))
         self.status_label.setStyleSheet(f"color: {red()}" if failed else "")
 
     # -- the end ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import os
 
 from qtpy import QtCore, QtGui, QtWidgets
 
-from .form import plain_tip, red
+from ..colours import red
+from .form import plain_tip
 
 
 class FolderList(QtWidgets.QListWidget):

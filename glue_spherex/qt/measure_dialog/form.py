@@ -3,10 +3,10 @@
 from html import escape
 
 from echo.qt.connect import connect_checkable_button, connect_combo_selection
-from glue_qt.utils import get_qapp
 from qtpy import QtCore, QtGui, QtWidgets
 
-_RED, _RED_ON_DARK = "#b00020", "#ff8080"
+from ..colours import pale, red
+
 _LABEL_WIDTH = 122
 
 
@@ -227,11 +227,6 @@ class _RedFrame(QtWidgets.QWidget):
         painter.end()
 
 
-def red():
-    """The colour of what is wrong, which can be read on the colours of the windows."""
-    return _RED_ON_DARK if get_qapp().palette().window().color().lightness() < 128 else _RED
-
-
 def plain_tip(text):
     """A text as a tooltip that is shown as it is, whatever names are in it."""
     return f"<qt>{escape(text).replace(chr(10), '<br>')}</qt>" if text else ""
@@ -249,7 +244,7 @@ def heading(text):
 
 def _unit_label(text):
     label = QtWidgets.QLabel(text)
-    label.setStyleSheet("color: gray")
+    label.setStyleSheet(f"color: {pale()}")
     return label
 
 

@@ -5,11 +5,13 @@ from math import isfinite
 from qtpy import QtCore, QtGui, QtWidgets
 
 from ...plugin.measuring.planning import shape_text
-from .form import plain_tip, red
+from ..colours import red
+from .form import plain_tip
 
 _DETECTORS = tuple(range(1, 7))
 HEADERS = ("Target", "RA (deg)", "Dec (deg)", "Shape", *(f"D{number}" for number in _DETECTORS), "All")
 _SHAPE, _FIRST, _ALL = 3, 4, 10
+_MARGINS = 8  # of a cell, px
 _MOST_SPANS = 500  # rows whose reason takes the place of the numbers; of more, it is in the column of the shape
 
 
@@ -77,7 +79,7 @@ class PlanModel(QtCore.QAbstractTableModel):
             value = line.ra if column == 1 else line.dec
             return f"{value:.5f}" if isfinite(value) else ""
         if column == _SHAPE:
-            if line.problem:
+            if line.problem or self._state.targets is None:  # which have no shape as long as a value of it is wrong
                 return line.problem
             return f"companion, {shape_text(line.shape)}" if line.companion else shape_text(line.shape)
         plan = self._state.plan
@@ -118,7 +120,10 @@ class PlanTable(QtWidgets.QTableView):
         header.setMinimumSectionSize(24)
         width = self.fontMetrics().horizontalAdvance
         for column, text in enumerate(("a-star-name", "359.99999", "-89.99999", "", *("999",) * 6, "9999")):
-            header.resizeSection(column, width(text) + 10)
+            header.resizeSection(column, width(text) + _MARGINS)
+        header.resizeSection(_SHAPE, width("n 1.5, 6″") + _MARGINS)
+        beside = self.style().pixelMetric(QtWidgets.QStyle.PM_ScrollBarExtent) + 2 * self.frameWidth()
+        self.setMinimumWidth(header.length() + beside)  # the numbers are always in view
         header.setSectionResizeMode(_SHAPE, QtWidgets.QHeaderView.Stretch)
         self.selectionModel().selectionChanged.connect(lambda *args: self.chosen.emit(self.chosen_lines()))
         state.add_callback("lines", self.refresh)

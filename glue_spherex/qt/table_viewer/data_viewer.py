@@ -16,7 +16,7 @@ from .cells import CellDelegate
 from .model import TableModel
 
 _WIDEST_PX, _MARGIN_PX, _NARROW_PX = 190, 8, 330
-_FITTED_ROWS = 100  # whose text the columns are made to fit
+_FITTED_ROWS = 40  # whose text the columns are made to fit
 #: The columns that stand first in the window; the data keep their order.
 _FIRST = {
     "targets": ("label",),
