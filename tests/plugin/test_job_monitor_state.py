@@ -58,9 +58,21 @@ def test_progress_and_time_left(a_job):
     assert texts.progress_of(replace(running, images_done=13))[0] == 1.0
 
 
+def test_what_a_job_says(a_job):
+    """Of a running one how far it is; of one that has failed why."""
+    running = a_job(phase=Phase.EXECUTING, images_done=1, images_total=1200, measurements=1500, message="measures")
+    name = texts.named(running)
+    assert texts.message_text(running) == f"{name}: measures, 1 of 1,200 images done, 1,500 measurements, 18 s left"
+    assert texts.message_text(replace(running, images_total=0)) == f"{name}: measures"
+    failed = replace(a_job(phase=Phase.ERROR), message="no space")
+    assert texts.message_text(failed) == f"{texts.named(failed)}: no space"
+    assert table.BY_NAME["phase"].text(failed) == "Error: no space"
+    assert table.BY_NAME["phase"].text(running) == "Running"
+
+
 def test_summary(a_job):
     jobs = [a_job(1, Phase.EXECUTING), a_job(2, Phase.QUEUED), a_job(3), a_job(4, Phase.ERROR), a_job(5)]
-    line = "5 jobs · 1 running · 1 queued · 2 completed · 1 with errors · 18 s left"
+    line = "5 jobs · 1 running, 18 s left · 1 queued · 2 completed · 1 with errors"
     assert texts.summary_text(jobs) == line
     assert texts.summary_text([]) == "No jobs"
     state = JobMonitorState()

@@ -23,10 +23,12 @@ from glue_spherex.jobs import JobStore, Phase, lock
 from glue_spherex.plugin.columns import spectra_in
 from glue_spherex.plugin.focus import focus_row, focused_row
 from glue_spherex.plugin.job_monitor.table import COLUMNS
+from glue_spherex.plugin.job_monitor.texts import PHASES
+from glue_spherex.qt import colours
 from glue_spherex.qt.arrange import PLACES
 from glue_spherex.qt.job_monitor import follow_job, job_monitor
 from glue_spherex.qt.job_monitor.info_window import info_window
-from glue_spherex.qt.job_monitor.table_model import PART_ROLE
+from glue_spherex.qt.job_monitor.table_model import PART_ROLE, bar_colours, draw_bar
 from glue_spherex.qt.spectrum_viewer import SpherexSpectrumViewer
 
 LONG_MS = 120_000
@@ -105,8 +107,11 @@ def test_table(monitor):
     assert cell(monitor, 1, "progress", PART_ROLE) == 0.25
     assert cell(monitor, 1, "left") == "3 min 20 s"
     assert cell(monitor, 2, "title") == HOSTILE[:199] + "…"
-    assert "<i>" not in cell(monitor, 2, "phase", Qt.ToolTipRole)
-    assert monitor.summary_label.text().startswith("4 jobs · 1 running · 1 queued · 1 with errors · 1 aborted")
+    assert cell(monitor, 2, "phase") == "Error: <i>no</i> space"
+    for name in ("phase", "title"):
+        assert "&lt;i&gt;no&lt;/i&gt; space" in cell(monitor, 2, name, Qt.ToolTipRole)
+    summary = "4 jobs · 1 running, 3 min 20 s left · 1 queued · 1 with errors · 1 aborted"
+    assert monitor.summary_label.text().startswith(summary)
     assert monitor.summary_label.textFormat() == Qt.PlainText
     assert not monitor.grab().isNull()  # bars and icons can be drawn
 
@@ -120,6 +125,59 @@ def test_narrow(monitor):
         shown = [column.name for k, column in enumerate(COLUMNS) if not monitor.table.isColumnHidden(k)]
         assert shown == names
         assert monitor.table.horizontalHeader().length() <= monitor.table.viewport().width()
+        assert all(button.isVisible() for button in monitor.buttons.values())
+        assert monitor.message_label.width() > 0.95 * monitor.table.width()
+
+
+@pytest.fixture
+def palette(request):
+    """The colours of the windows: those of the style, or dark ones."""
+    application = QtWidgets.QApplication.instance()
+    before, palette = application.palette(), QtGui.QPalette(application.palette())
+    if request.param == "dark":
+        roles = QtGui.QPalette
+        named = {roles.Window: "#353535", roles.Base: "#232323", roles.Text: "#ffffff", roles.Highlight: "#2a82da"}
+        for role, colour in named.items():
+            palette.setColor(role, QtGui.QColor(colour))
+        application.setPalette(palette)
+    yield palette
+    application.setPalette(before)
+
+
+def contrast(colour, other):
+    """The contrast ratio of WCAG 2."""
+
+    def luminance(colour):
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in colour.getRgbF()[:3]]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    low, high = sorted((luminance(colour), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("palette", ["bright", "dark"], indirect=True)
+def test_texts_can_be_read(palette, qtbot):
+    """As the Web Content Accessibility Guidelines ask for: a contrast of 4.5, and 3 beside the point."""
+    done, rest, text = bar_colours(palette)
+    assert min(contrast(text, done), contrast(text, rest)) >= 4.5
+    assert contrast(done, rest) >= 1.2
+    window, base = palette.color(QtGui.QPalette.Window), palette.color(QtGui.QPalette.Base)
+    assert contrast(QtGui.QColor(colours.red()), window) >= 4.5
+    assert contrast(QtGui.QColor(colours.pale()), window) >= 4.5
+    for look in PHASES.values():
+        assert contrast(colours.legible(look.colour), base) >= 4.5, look.word
+
+
+def test_a_bar_is_as_long_as_what_is_done(qtbot):
+    image = QtGui.QImage(100, 20, QtGui.QImage.Format_RGB32)
+    palette = QtWidgets.QApplication.palette()
+    done, rest, _ = bar_colours(palette)
+    for part, length in ((0.0, 0), (0.25, 24), (1.0, 98)):
+        painter = QtGui.QPainter(image)
+        draw_bar(painter, image.rect(), palette, part, "")
+        painter.end()
+        line = [image.pixelColor(x, 10) for x in range(1, 99)]
+        assert [line.count(done), line.count(rest)] == [length, 98 - length]
 
 
 def test_sort_by_clicks(monitor, qtbot):
@@ -151,7 +209,8 @@ def test_buttons_say_why_they_cannot(monitor, qtbot):
     enabled = {name for name, button in monitor.buttons.items() if button.isEnabled()}
     assert enabled == {"preview", "abort", "again", "info", "folder"}
     assert monitor.buttons["delete"].toolTip().endswith("The job runs; abort it first.")
-    assert monitor.message_label.text() == "“running”: measures"
+    assert monitor.buttons["delete"].toolTip().startswith("Delete: delete the job with its folder")
+    assert monitor.message_label.text().startswith("“running”: measures, 3 of 12 images done")
 
 
 def test_live_updates_keep_the_selection(monitor, qtbot):

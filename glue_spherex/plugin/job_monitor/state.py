@@ -126,7 +126,7 @@ class JobMonitorState(State):
             return self.problem or self.notice
         jobs = self.chosen_jobs
         if len(jobs) == 1:
-            return f"{texts.named(jobs[0])}: {texts.short(jobs[0].message, 500)}"
+            return texts.message_text(jobs[0])
         return f"{len(jobs)} jobs are selected." if jobs else ""
 
     # -- what can be done ---------------------------------------------------------------------------------------------

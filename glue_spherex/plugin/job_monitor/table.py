@@ -45,7 +45,7 @@ COLUMNS = (
     Column("end", "End", "When it ended, in your time zone", lambda job: texts.moment_text(job.ended),
            lambda job: _time(job.ended)),
     Column("phase", "Phase", "What it does now; rest the mouse on a cell for the reason",
-           lambda job: texts.phase_look(job).word, lambda job: _ORDER.index(job.phase)),
+           texts.phase_text, lambda job: _ORDER.index(job.phase)),
     Column("progress", "Progress", "Images that are done", lambda job: texts.progress_of(job)[1],
            lambda job: -1.0 if texts.progress_of(job)[0] is None else texts.progress_of(job)[0]),
     Column("left", "Time left", "At the speed of the images so far", texts.left_text, _left, True),

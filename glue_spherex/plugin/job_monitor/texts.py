@@ -56,6 +56,21 @@ def phase_look(job):
     return look
 
 
+def phase_text(job):
+    """The phase of a job in words; of one that has failed, with the reason."""
+    word = phase_look(job).word
+    return f"{word}: {short(job.message)}" if job.phase is Phase.ERROR and job.message else word
+
+
+def message_text(job):
+    """What a job says, and of a running one how far it is."""
+    parts = [short(job.message, 500)]
+    if job.phase is Phase.EXECUTING and job.images_total:
+        parts += [f"{job.images_done:,} of {job.images_total:,} images done", f"{job.measurements:,} measurements"]
+        parts += [f"{left_text(job)} left"] if left_text(job) else []
+    return f"{named(job)}: {', '.join(parts)}"
+
+
 def kind_text(job):
     """What a job makes."""
     return _KINDS.get(job.kind, short(job.kind, 40))
@@ -180,13 +195,12 @@ def summary_text(jobs):
         return "No jobs"
     count = {phase: sum(job.phase is phase for job in jobs) for phase in Phase}
     parts = [f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"]
+    left = [job.seconds_left for job in jobs if job.phase is Phase.EXECUTING and job.seconds_left is not None]
+    running = f"running, {duration_text(max(left))} left" if left else "running"
     waiting = count[Phase.PENDING] + count[Phase.QUEUED]
-    for number, word in ((count[Phase.EXECUTING], "running"), (waiting, "queued"),
+    for number, word in ((count[Phase.EXECUTING], running), (waiting, "queued"),
                          (count[Phase.COMPLETED], "completed"), (count[Phase.ERROR], "with errors"),
                          (count[Phase.ABORTED], "aborted")):  # fmt: skip
         if number:
             parts.append(f"{number} {word}")
-    left = [job.seconds_left for job in jobs if job.phase is Phase.EXECUTING and job.seconds_left is not None]
-    if left:
-        parts.append(f"{duration_text(max(left))} left")
     return " · ".join(parts)

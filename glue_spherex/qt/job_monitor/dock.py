@@ -12,6 +12,7 @@ from qtpy import QtCore, QtGui, QtWidgets
 from ... import jobs as desk
 from ...jobs import Phase
 from ...plugin.job_monitor.table import COLUMNS
+from ..colours import red
 from ..open_dialogs import window_of
 from .elided_label import ElidedLabel
 from .info_window import info_window
@@ -44,7 +45,7 @@ _WIDEST = {
     "progress": "10000 of 10000",
     "left": "23 h 59 min",
 }
-_TITLE_PX = 150
+_TITLE_PX, _ROOMY_TITLE_PX = 150, 260
 #: Columns that are left out where the table is narrower than this.
 _NEEDED_PX = {"kind": 900, "start": 800, "images": 800, "end": 640, "sources": 580}
 _monitors = WeakKeyDictionary()  # session -> monitor
@@ -114,17 +115,20 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         column.setSpacing(3)
         column.addLayout(self._filter_row())
         column.addWidget(self._table(), 1)
-        column.addLayout(self._button_row())
+        self.message_label = ElidedLabel()
+        column.addWidget(self.message_label)
+        column.addWidget(self._buttons())
         return content
 
     def _filter_row(self):
         row = QtWidgets.QHBoxLayout()
         self.words_edit = QtWidgets.QLineEdit()
-        self.words_edit.setPlaceholderText("Search titles, messages, ids")
+        self.words_edit.setPlaceholderText("Search")
         self.words_edit.setToolTip("Only jobs with all these words in their title, message, phase or id")
         self.words_edit.setClearButtonEnabled(True)
         self.words_edit.textChanged.connect(lambda text: setattr(self.state, "words", text))
-        self.words_edit.setFixedWidth(190)
+        self.words_edit.setMaximumWidth(190)
+        self.words_edit.setMinimumWidth(80)
         self.phases_combo = QtWidgets.QComboBox()
         self.phases_combo.setToolTip("Only jobs in these phases")
         self._connections.append(connect_combo_selection(self.state, "phases", self.phases_combo))
@@ -137,11 +141,11 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         label = QtWidgets.QLabel("&At the same time:")
         label.setToolTip(hint)
         label.setBuddy(self.limit_box)
-        self.message_label = ElidedLabel()
+        self.summary_label = ElidedLabel(QtCore.Qt.AlignRight)
         for widget in (self.words_edit, self.phases_combo, label, self.limit_box):
             row.addWidget(widget)
         row.addSpacing(8)
-        row.addWidget(self.message_label, 1)
+        row.addWidget(self.summary_label, 1)
         return row
 
     def _table(self):
@@ -166,19 +170,14 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             if column.name in _WIDEST:
                 width = max(map(table.fontMetrics().horizontalAdvance, (_WIDEST[column.name], f"{column.head}___")))
                 table.setColumnWidth(place, width + (28 if column.name == "phase" else 14))
+            if column.name == "phase":
+                self._phase_px = table.columnWidth(place)
             if column.name == "progress":
                 table.setItemDelegateForColumn(place, ProgressDelegate(table))
         table.viewport().installEventFilter(self)
         table.selectionModel().selectionChanged.connect(self._selected)
         table.doubleClicked.connect(lambda index: self._act(self._default_action()))
         return table
-
-    def _button_row(self):
-        row = QtWidgets.QHBoxLayout()
-        self.summary_label = ElidedLabel(QtCore.Qt.AlignRight)
-        row.addWidget(self._buttons())
-        row.addWidget(self.summary_label, 1)
-        return row
 
     def _buttons(self):
         bar = self.button_bar = QtWidgets.QToolBar()
@@ -191,6 +190,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             action.setToolTip(hint)
             action.triggered.connect(lambda checked=False, name=name: self._act(name))
             self.actions_by_name[name], self.buttons[name] = action, bar.widgetForAction(action)
+        self._buttons_px = bar.sizeHint().width()
         return bar
 
     def eventFilter(self, watched, event):
@@ -199,8 +199,15 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             width, rest = event.size().width(), 0
             for place, column in enumerate(COLUMNS):
                 self.table.setColumnHidden(place, width < _NEEDED_PX.get(column.name, 0))
-                rest += self.table.columnWidth(place) if place else 0
-            self.table.setColumnWidth(0, max(width - rest, _TITLE_PX))
+                px = self._phase_px if column.name == "phase" else self.table.columnWidth(place)
+                rest += px if place and not self.table.isColumnHidden(place) else 0
+            phase = [column.name for column in COLUMNS].index("phase")
+            spare = max((width - rest - _ROOMY_TITLE_PX) // 2, 0)  # for the reasons of faults
+            self.table.setColumnWidth(phase, self._phase_px + spare)
+            self.table.setColumnWidth(0, max(width - rest - spare, _TITLE_PX))
+            narrow = width < self._buttons_px
+            style = QtCore.Qt.ToolButtonIconOnly if narrow else QtCore.Qt.ToolButtonTextBesideIcon
+            self.button_bar.setToolButtonStyle(style)
         return super().eventFilter(watched, event)
 
     # -- what the user does -------------------------------------------------------------------------------------------
@@ -290,7 +297,7 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
             self.table.verticalScrollBar().setValue(place)
         self.summary_label.setText(state.summary)
         self.message_label.setText(state.message)
-        self.message_label.setStyleSheet("color: #b00020" if state.problem or state.failed else "")
+        self.message_label.setStyleSheet(f"color: {red()}" if state.problem or state.failed else "")
         if state.running_limit is not None and not self.limit_box.hasFocus():
             self.limit_box.blockSignals(True)
             self.limit_box.setValue(state.running_limit)
@@ -298,7 +305,8 @@ class JobMonitor(QtWidgets.QDockWidget, HubListener):
         for name, action in self.actions_by_name.items():
             reason = state.why_not(name)
             action.setEnabled(not reason)
-            action.setToolTip(f"{BUTTONS[name][2]}. {reason}" if reason else f"{BUTTONS[name][2]}.")
+            text, _, hint = BUTTONS[name]
+            action.setToolTip(f"{text.rstrip('…')}: {hint[0].lower()}{hint[1:]}. {reason}".rstrip())
 
     def _select(self, ids):
         model = self.table.selectionModel()

@@ -7,6 +7,7 @@ from qtpy import QtCore, QtGui, QtWidgets
 
 from ...plugin.job_monitor import texts
 from ...plugin.job_monitor.details import details_of
+from ..colours import pale
 from ..open_dialogs import keep_open, push_button, status_line, window_of
 
 _AGAIN_MS = 2000
@@ -121,7 +122,7 @@ def _set_html(browser, html):
 
 def _table(rows):
     lines = [
-        f"<tr><td style='color: gray; padding-right: 14px; white-space: nowrap'>{escape(name)}</td>"
+        f"<tr><td style='color: {pale()}; padding-right: 14px; white-space: nowrap'>{escape(name)}</td>"
         f"<td>{_broken(value)}</td></tr>"
         for name, value in rows
     ]

@@ -7,10 +7,12 @@ from qtpy.QtCore import Qt
 
 from ...plugin.job_monitor import texts
 from ...plugin.job_monitor.table import COLUMNS
+from ..colours import legible
 
 #: Role of the part that is done, a number from 0 to 1 or None.
 PART_ROLE = Qt.UserRole + 1
 _ICON_PX = 16
+_DONE = 0.4  # of the colour of a bar where it is done: pale, so that its text can be read
 
 
 @lru_cache(maxsize=32)
@@ -111,13 +113,13 @@ class JobTableModel(QtCore.QAbstractTableModel):
             return texts.tooltip(_tip(job, column))
         if column.name == "phase" and role in (Qt.DecorationRole, Qt.ForegroundRole):
             look = texts.phase_look(job)
-            return phase_icon(look.colour, look.sign) if role == Qt.DecorationRole else QtGui.QColor(look.colour)
+            return phase_icon(look.colour, look.sign) if role == Qt.DecorationRole else legible(look.colour)
         return texts.progress_of(job)[0] if role == PART_ROLE and column.name == "progress" else None
 
 
 def _tip(job, column):
     if column.name == "title":
-        return f"Job {job.id}: {job.title}"
+        return f"Job {job.id}: {texts.short(job.title, 500)}\n{job.message}"
     if column.name in ("start", "end"):
         return texts.exact_moment_text(job.started if column.name == "start" else job.ended)
     if column.name == "left" and job.seconds:
@@ -139,13 +141,44 @@ class ProgressDelegate(QtWidgets.QStyledItemDelegate):
         self.initStyleOption(background, index)
         background.text = ""
         style.drawControl(QtWidgets.QStyle.CE_ItemViewItem, background, painter, option.widget)
-        bar = QtWidgets.QStyleOptionProgressBar()
-        bar.rect = option.rect.adjusted(3, 3, -3, -3)
-        bar.state = option.state | QtWidgets.QStyle.State_Enabled | QtWidgets.QStyle.State_Horizontal
-        bar.palette, bar.fontMetrics, bar.direction = option.palette, option.fontMetrics, option.direction
-        bar.minimum, bar.maximum, bar.progress = 0, 1000, round(1000 * part)
-        bar.text, bar.textVisible, bar.textAlignment = index.data(), True, Qt.AlignCenter
-        painter.save()
-        painter.setFont(option.font)
-        style.drawControl(QtWidgets.QStyle.CE_ProgressBar, bar, painter, option.widget)
-        painter.restore()
+        draw_bar(painter, option.rect.adjusted(3, 3, -3, -3), option.palette, part, index.data())
+
+
+def bar_colours(palette):
+    """The colours of a bar: of what is done, of the rest, and of the text, which can be read on both.
+
+    Parameters
+    ----------
+    palette : QPalette
+
+    Returns
+    -------
+    done, rest, text : QColor
+    """
+    rest, text = (palette.color(QtGui.QPalette.Active, role) for role in (QtGui.QPalette.Base, QtGui.QPalette.Text))
+    full = palette.color(QtGui.QPalette.Active, QtGui.QPalette.Highlight)
+    mixed = [round(_DONE * a + (1 - _DONE) * b) for a, b in zip(full.getRgb()[:3], rest.getRgb()[:3])]
+    return QtGui.QColor(*mixed), rest, text
+
+
+def draw_bar(painter, rect, palette, part, text):
+    """Draw a bar with its text.
+
+    Parameters
+    ----------
+    painter : QPainter
+    rect : QRect
+    palette : QPalette
+    part : float
+        What is done, 0 to 1.
+    text : str
+    """
+    done, rest, ink = bar_colours(palette)
+    painter.save()
+    painter.fillRect(rect, rest)
+    painter.fillRect(rect.adjusted(0, 0, round(rect.width() * (part - 1)), 0), done)
+    painter.setPen(palette.color(QtGui.QPalette.Mid))
+    painter.drawRect(rect.adjusted(0, 0, -1, -1))
+    painter.setPen(ink)
+    painter.drawText(rect, Qt.AlignCenter, text)
+    painter.restore()
