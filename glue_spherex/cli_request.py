@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from .terminal import detectors, progress_bar, time_range, wavelength_ranges
 
@@ -96,7 +97,7 @@ def request_of(options, settings):
         flux_correction=not options.no_flux_correction,
         spectrum_format=options.format,
         output=options.output,
-        origin=options.targets or options.target,
+        origin=Path(options.targets) if options.targets else options.target,
         archive=archive_of(options),
         keep_cutouts=options.keep_cutouts,
     )

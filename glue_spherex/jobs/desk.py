@@ -60,8 +60,8 @@ def submit(
         Of the files with spectra; see `glue_spherex.photometry.output.EXTENSIONS`.
     output : path, optional
         Result folder; in the folder of the job by default.
-    origin : str or list of str, optional
-        Where the targets come from, for the record.
+    origin : path, str or list of str, optional
+        Where the targets come from, for the record: a file, if it is a `pathlib.Path`, or words.
     archive : ArchiveChoice, optional
         Images of the archive that are fetched and measured; an image that is in the folders is taken from there.
     keep_cutouts : bool, optional

@@ -65,6 +65,7 @@ class Request:
     @classmethod
     def of(cls, image_folders, calibration, settings=None, *, output=None, origin="", **values):
         """A request whose paths are absolute; the arguments are those of `glue_spherex.jobs.submit`."""
+        origin = _absolute(origin) if isinstance(origin, os.PathLike) else origin
         folders = [image_folders] if isinstance(image_folders, str | os.PathLike) else image_folders
         return cls(
             tuple(_absolute(folder) for folder in folders),

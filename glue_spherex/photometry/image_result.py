@@ -49,7 +49,7 @@ def measure_match(sources, images, match, settings):
         status, reason = _outcome(rows, settings, about["wavelength_source"])
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others are measured
         rows, status, reason = {}, "failed", str(error) or type(error).__name__
-    return _result(match, rows, about, status, reason, time.perf_counter() - start)
+    return _result(match, rows, about, status, reason, time.perf_counter() - start, made_with(settings.engine))
 
 
 def failed_match(match, reason):
@@ -83,13 +83,13 @@ def _about(match):
     }
 
 
-def _result(match, rows, about, status, reason, seconds):
+def _result(match, rows, about, status, reason, seconds, programs=""):
     about |= {
         "n_sources": len(rows.get("source_id", ())),
         "status": status,
         "reason": reason,
         "seconds": seconds,
-        "made_with": made_with(),
+        "made_with": programs,
     }
     return ImageResult(rows, about, np.asarray(match.sources))
 

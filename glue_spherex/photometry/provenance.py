@@ -3,8 +3,9 @@
 import json
 import os
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from .._version import __version__
@@ -15,15 +16,24 @@ _MAPS = ("solid_angle", "spectral_wcs", "flux_correction")
 _OPTIONS = {"background": "--background-mode"}  # where the command line's name is not that of the setting
 
 
-@cache
-def made_with():
-    """The programs on which the numbers depend, here in this process: names and versions, as a text."""
+def made_with(engine="builtin"):
+    """The programs on which the numbers of an engine depend, here in this process: names and versions, as a text."""
+    libraries = ", ".join(f"{name} {version}" for name, version in _libraries(engine).items())
+    return f"glue-spherex {__version__}, {libraries}"
+
+
+def _libraries(engine):
+    """The versions of the libraries that an engine computes with, by name."""
     import astropy
     import numpy
     import scipy
 
-    libraries = ", ".join(f"{module.__name__} {module.__version__}" for module in (numpy, scipy, astropy))
-    return f"glue-spherex {__version__}, {libraries}"
+    versions = {module.__name__: module.__version__ for module in (numpy, scipy, astropy)}
+    if engine == "tractor":
+        with suppress(ImportError):  # then it has measured nothing
+            tractor = import_module("tractor")
+            versions["tractor"] = str(getattr(tractor, "__version__", "of unknown version"))
+    return versions
 
 
 def provenance(settings, request, folder, images):
@@ -47,10 +57,6 @@ def provenance(settings, request, folder, images):
         which measures the same once more: with the same versions and files it gives the same numbers, bit for bit,
         whatever the number of workers.
     """
-    import astropy
-    import numpy
-    import scipy
-
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -59,10 +65,7 @@ def provenance(settings, request, folder, images):
             "processor": platform.machine(),
             "cores": os.cpu_count(),
         },
-        "libraries": {
-            "python": platform.python_version(),
-            **{module.__name__: module.__version__ for module in (numpy, scipy, astropy)},
-        },
+        "libraries": {"python": platform.python_version(), **_libraries(settings.engine)},
         "calibration_files": calibration_files(images),
         "command": command(settings, request, folder),
     }

@@ -224,7 +224,7 @@ def provenance_of(images, about, settings, sources):
     return {
         "program": "glue-spherex",
         "version": __version__,
-        "made_with": sorted({line.get("made_with", "an older version of glue-spherex") for line in about}),
+        "made_with": sorted({line.get("made_with", "an older version of glue-spherex") for line in about} - {""}),
         "settings": settings.as_dict(),
         "image_folders": [str(folder) for folder in getattr(images, "folders", ())],
         "calibration_folder": str(getattr(getattr(images, "calibration", None), "path", "")),

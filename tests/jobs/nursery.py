@@ -31,7 +31,7 @@ def work(home, slow=0.0, batch=0.25, report=0.5, queue=1e9, fault=None, at=None,
     if largest:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     if made_with:
-        image_result.made_with = lambda: made_with
+        image_result.made_with = lambda engine: made_with
     with JobStore(home) as store:
         job, held = claim_next(store)
         measured = open(job.folder / "measured", "a", buffering=1)  # noqa: SIM115

@@ -3,12 +3,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from glue_spherex import FolderCollection, Sersic, Source, jobs, read_spectra, read_targets
+from glue_spherex.cli import main
 from glue_spherex.io import Rejected
 from glue_spherex.jobs import JobError, JobStore, Phase, lock, worker
 from glue_spherex.jobs.queue import claim_next
@@ -137,6 +139,15 @@ def test_names_that_are_no_text_are_harmless(field, tmp_path, finished):
     done = finished(submit(field, output=output))
     assert (done.phase, done.result) == (Phase.COMPLETED, output)
     assert (output / "spectra.vot").exists()
+
+
+def test_where_the_targets_come_from(field, no_workers, capsys):
+    """A file is told by its full path; words stay as they are."""
+    for origin, kept in ((Path("x.csv"), os.path.abspath("x.csv")), ("my stars", "my stars"), (["1 2"], ["1 2"])):
+        assert jobs.request(submit(field, origin=origin).id)[0].targets == kept
+    words = ["measure", os.path.relpath(field.targets), "--images", str(field.folder / "images"), "--background"]
+    assert main(words) == 0
+    assert jobs.request(capsys.readouterr().out.split()[0])[0].targets == str(field.targets)
 
 
 def test_numbers_of_numpy(field, no_workers):

@@ -1,9 +1,12 @@
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 from astropy.table import Table
 
-from glue_spherex.photometry.provenance import calibration_files, has_mixed_calibration
+from glue_spherex.photometry import Settings
+from glue_spherex.photometry.provenance import calibration_files, has_mixed_calibration, made_with, provenance
 
 OMEGA, WAVE = "/c/solid_angle_pixel_map_D1_v2.fits", "/c/spectral_wcs_D1_v4.fits"
 
@@ -43,3 +46,13 @@ def test_no_image_could_be_opened():
     images = Table({"path": ["x.fits"], "status": ["unreadable"]})
     assert calibration_files(images) == []
     assert not has_mixed_calibration(images)
+
+
+@pytest.mark.parametrize(("attributes", "version"), [({"__version__": "dr10.1"}, "dr10.1"), ({}, "of unknown version")])
+def test_the_tractor_is_named_where_it_has_measured(monkeypatch, tmp_path, attributes, version):
+    monkeypatch.setitem(sys.modules, "tractor", SimpleNamespace(**attributes))
+    images = Table({"path": ["x.fits"]})
+    for engine, found in (("tractor", version), ("builtin", None)):
+        made = provenance(Settings(engine=engine), {}, tmp_path, images)
+        assert made["libraries"].get("tractor") == found
+        assert made_with(engine).endswith(f", tractor {version}") == (found is not None)
