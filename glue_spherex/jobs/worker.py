@@ -167,8 +167,10 @@ class Run:
             self._counts["failures"] = len(results.failures())  # with those whose files are no longer there
             if measurement.interrupted:
                 return self._stopped()
-            self._writing_since = time.monotonic()
             self._report(message="writes the result", force=True)
+            if not measurement.go_through(self.stop):
+                return self._stopped()
+            self._writing_since = time.monotonic()
             try:
                 with result_folder(self._job.result) as folder:
                     outcome = self._write(request, targets, measurement, images, folder)

@@ -71,7 +71,7 @@ class StoredMeasurement:
     """
 
     def __init__(self, sources, images, results, settings, interrupted=False):
-        self._sources, self._results = sources, results
+        self._sources, self._results, self._whole = sources, results, None
         self.settings, self.interrupted = settings, interrupted
         lines = results.about()
         self.images = image_table(images, lines)
@@ -86,22 +86,42 @@ class StoredMeasurement:
     @cached_property
     def targets(self):
         """The table of sources."""
-        statistics = self._whole[0]
+        statistics = self._summary[0]
         return target_table(self._sources, statistics, self._results.failed_images(len(self._sources)))
 
     @property
     def repeats(self):
         """Whether a source has an exposure more than once, from different files."""
-        return self._whole[1]
+        return self._summary[1]
 
-    @cached_property
-    def _whole(self):
+    @property
+    def _summary(self):
         """Statistics of all sources, and whether any exposure is there more than once."""
+        if self._whole is None:
+            self.go_through()
+        return self._whole
+
+    def go_through(self, cancelled=None):
+        """Go through all spectra once, as `targets` and `repeats` need it; of millions of rows it takes a while.
+
+        Parameters
+        ----------
+        cancelled : callable() -> bool, optional
+            Asked after each piece.
+
+        Returns
+        -------
+        bool
+            Whether it came to the end.
+        """
         parts, repeats = [], False
         for spectra, statistics in self._pieces():
             parts.append(statistics)
             repeats |= has_repeats(spectra)
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, repeats
+            if cancelled is not None and cancelled():
+                return False
+        self._whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, repeats
+        return True
 
     def head(self):
         """A small table like the spectra that has every text of theirs in it, and the numbers of the sources."""

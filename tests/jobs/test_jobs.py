@@ -15,7 +15,7 @@ from glue_spherex.io import Rejected
 from glue_spherex.jobs import JobError, JobStore, Phase, lock, worker
 from glue_spherex.jobs.queue import claim_next
 from glue_spherex.jobs.request_files import Request, read_request, write_request
-from glue_spherex.photometry import PhotometryError, Settings, output
+from glue_spherex.photometry import PhotometryError, Settings, output, stored_run
 from glue_spherex.photometry.result_store import ResultStore
 
 
@@ -223,14 +223,15 @@ def test_cancel_and_resume(field, plain, ended, no_workers, nursery, same_result
     same_result(jobs.result_folder(job.id), plain)
 
 
-def test_cancel_while_the_result_is_written(field, plain, finished, store, monkeypatch, same_result):
+@pytest.mark.parametrize("place", [(stored_run, "has_repeats"), (output, "write_spectra")])
+def test_cancel_while_the_result_is_written(field, plain, finished, store, monkeypatch, same_result, place):
     """It says how far it is, stops between two sources, leaves no half of a result, and goes on later."""
     job, seen = submit(field), []
-    write = output.write_spectra
+    work = getattr(*place)
 
-    def write_and_cancel(spectra, path):
-        write(spectra, path)
+    def work_and_cancel(*arguments):
         jobs.cancel(job.id)
+        return work(*arguments)
 
     def written(run, done, total):
         real(run, done, total)
@@ -241,14 +242,15 @@ def test_cancel_while_the_result_is_written(field, plain, finished, store, monke
         real = worker.Run._written
         patch.setattr(worker.Run, "_written", written)
         patch.setattr(worker, "REPORT_SECONDS", 0.0)
-        patch.setattr(output, "write_spectra", write_and_cancel)
+        patch.setattr(*place, work_and_cancel)
         claimed, held = claim_next(store)
         worker.Run(store, claimed, SimpleNamespace(told=False)).run()
         os.close(held)
-    ((message, seconds_left, cancelled),) = seen
-    assert message == "writes the result, 1 of 2 sources"
-    assert seconds_left > 0
-    assert cancelled
+    assert len(seen) == (place[0] is output)
+    for message, seconds_left, cancelled in seen:
+        assert message == "writes the result, 1 of 2 sources"
+        assert seconds_left > 0
+        assert cancelled
     stopped = jobs.job(job.id)
     assert (stopped.phase, stopped.images_done) == (Phase.ABORTED, 24)
     assert "24 of 24 images are done and kept; resume the job" in stopped.message
