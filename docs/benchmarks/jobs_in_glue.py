@@ -108,8 +108,11 @@ def redraw_beside_others(window, sources, images):
             process.kill()
         dialog = fill(window, sources, [images])
         dialog.load_box.setChecked(False)
+        before = len(jobs())
         click(dialog)
         dialog.close()
+        while len(jobs()) == before:  # it is handed in in the background
+            window.settle(0.02)
         newest = jobs()[0].id
         while not job(newest).images_done:
             window.settle(0.02)
