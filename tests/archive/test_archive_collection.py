@@ -3,6 +3,7 @@
 import os
 import pickle
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,6 +18,7 @@ from glue_spherex.images.archive.collection import worth_fetching
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError
 from glue_spherex.images.archive.opener import ArchiveOpener
+from glue_spherex.images.archive.ranges import RemoteFile
 from glue_spherex.photometry.pipeline import measure, run
 
 
@@ -169,6 +171,42 @@ def test_an_image_that_was_replaced_has_its_own_astrometry(archive, targets, tmp
             assert (image.astrometry is known) == is_taken
         with opener.open(record) as image:  # it is handed on once: two threads must not use it
             assert image.astrometry is not known
+
+
+def test_memory_does_not_grow_with_the_number_of_images(simulated, loopback, tmp_path, monkeypatch, wait_for):
+    """Whatever is held of images on the way: no more than are worked on, however slowly they are taken."""
+    field, archive = simulated("field", images=12, size=60, detectors=(3,)), loopback()
+    services = SearchServices().join(archive)
+    for key in archive.add_field(field):
+        if "level2" in key:
+            services.add_image(archive, key)
+    alive, most = weakref.WeakSet(), [0]
+
+    class Watched(RemoteFile):
+        def __init__(self, *args):
+            super().__init__(*args)
+            alive.add(self)
+            most[0] = max(most[0], len(alive))
+
+    monkeypatch.setattr("glue_spherex.images.archive.by_ranges.RemoteFile", Watched)
+    monkeypatch.setattr("glue_spherex.images.archive.collection._NOTED_ASTROMETRY", 3)
+    store, targets = CutoutStore(tmp_path / "store"), list(read_targets(field.targets).sources)[:1]
+    done = []
+
+    def asked():
+        return len({seen.path for seen in archive.requests if "/level2/" in seen.path})
+
+    for _ in range(2):  # fetched, and kept
+        images, n = IRSACollection(store=store, client=client_of(archive, at_once=1)), 0
+        for match in images.stream(targets, progress=lambda *step: done.append(step)):
+            n += match is not None
+            assert len(images._astrometry) <= 3
+            if n == 1 == len(done):
+                wait_for(lambda: asked() >= 4)
+            assert asked() <= len(done) + 4  # two at once, and as many that wait
+        assert n == images.expected >= 8
+        wait_for(lambda: not alive)
+    assert 1 <= most[0] <= 2
 
 
 def test_offline_afterwards(archive, targets, tmp_path):

@@ -175,7 +175,7 @@ def test_one_range_per_request_works_as_well(field, loopback, tmp_path):
     box = PixelBox(1000, 1041, 700, 741)
     path = fetch_cutout(image, box, CutoutStore(tmp_path / "store"), client)
     assert path.read_bytes() == cut_from_disk(field.images[0], box)
-    assert sum("," in seen.range for seen in archive.requests) == 1  # it is not asked a second time
+    assert sum("," in seen.range for seen in archive.requests) in (1, 2)  # then it is asked singly for a while
     bucket = image._replace(access_url="")
     again = fetch_cutout(bucket, box, CutoutStore(tmp_path / "other"), client)
     assert again.read_bytes() == path.read_bytes()
