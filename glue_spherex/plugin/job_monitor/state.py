@@ -205,9 +205,7 @@ def _why_not_preview(job):
 
 
 def _why_not_abort(job):
-    if not job.phase.is_active:
-        return "The job has ended already."
-    return "The job is being stopped; images at work are finished." if job.cancelled else ""
+    return "" if job.phase.is_active else "The job has ended already."
 
 
 def _why_not_resume(job):
