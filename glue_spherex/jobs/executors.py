@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from .._version import __version__
 from ..photometry.errors import LostProcessError
 from .errors import JobError
+from .job_state import one_line
 from .processes import Processes
 
 #: Seconds to wait for a scheduler to answer, and for its first worker.
@@ -231,7 +232,7 @@ def _hand_over(remote, result):
         n = error.allowed_failures + 1
         _fail(result, LostProcessError(f"{n} workers of the Dask cluster ended unexpectedly one after the other"))
     except (*_NO_USE, CommClosedError, CancelledError, TimeoutError) as error:
-        _fail(result, BrokenExecutor(f"the Dask cluster lost a task ({error})"))
+        _fail(result, BrokenExecutor(f"the Dask cluster lost a task ({one_line(error)})"))
     except Exception as error:  # noqa: BLE001 - whoever asked for it must learn what failed
         _fail(result, error)
     else:
