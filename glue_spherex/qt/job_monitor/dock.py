@@ -27,7 +27,7 @@ BUTTONS = {
         "SP_FileDialogContentsView",
         "Show what is measured; it fills in till the job ends",
     ),
-    "abort": ("Abort", "SP_MediaStop", "Stop after the images at work, pressed once more at once; what is measured is kept"),
+    "abort": ("Abort", "SP_MediaStop", "Stop after the images at work; once more: at once. What is measured is kept"),
     "resume": ("Resume", "SP_MediaPlay", "Go on where it stopped; images that failed are tried again"),
     "again": ("Run again…", "SP_BrowserReload", "Open the dialog with what this job was asked to do, to change it"),
     "info": ("Info…", "SP_MessageBoxInformation", "Parameters, failed images with reasons, log and timings"),
