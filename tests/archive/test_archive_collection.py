@@ -191,20 +191,22 @@ def test_memory_does_not_grow_with_the_number_of_images(simulated, loopback, tmp
     monkeypatch.setattr("glue_spherex.images.archive.by_ranges.RemoteFile", Watched)
     monkeypatch.setattr("glue_spherex.images.archive.collection._NOTED_ASTROMETRY", 3)
     store, targets = CutoutStore(tmp_path / "store"), list(read_targets(field.targets).sources)[:1]
-    done = []
+    submitted, done = [], []
 
-    def asked():
-        return len({seen.path for seen in archive.requests if "/level2/" in seen.path})
+    class Counted(ThreadPoolExecutor):
+        def submit(self, *args):
+            submitted.append(args)
+            return super().submit(*args)
 
+    monkeypatch.setattr("glue_spherex.images.archive.fetch.ThreadPoolExecutor", Counted)
     for _ in range(2):  # fetched, and kept
         images, n = IRSACollection(store=store, client=client_of(archive, at_once=1)), 0
         for match in images.stream(targets, progress=lambda *step: done.append(step)):
             n += match is not None
             assert len(images._astrometry) <= 3
-            if n == 1 == len(done):
-                wait_for(lambda: asked() >= 4)
-            assert asked() <= len(done) + 4  # two at once, and as many that wait
+            assert len(submitted) <= len(done) + 4  # two at once, and as many that wait
         assert n == images.expected >= 8
+        assert len(submitted) >= 8
         wait_for(lambda: not alive)
     assert 1 <= most[0] <= 2
 
