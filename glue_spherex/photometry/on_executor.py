@@ -12,7 +12,7 @@ from .errors import LostProcessError
 from .image_result import failed_match, measure_match
 
 #: Images of a portion at most, and seconds that it should take.
-MOST_IMAGES, PORTION_SECONDS = 16, 0.5
+MOST_IMAGES, PORTION_SECONDS = 64, 0.5
 #: An image that was lost so often with its process is not measured again.
 _MOST_ENDED = 2
 _ENDED = (

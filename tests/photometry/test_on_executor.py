@@ -51,6 +51,7 @@ def measured(monkeypatch):
 
     def run(tasks, n=400, seconds=0.003, stop=lambda: False):
         monkeypatch.setitem(SECONDS, None, seconds)
+        monkeypatch.setattr(module, "MOST_IMAGES", 16)
 
         def wait(waiting, **options):
             if not any(future.done() for future in waiting) and tasks._at:
