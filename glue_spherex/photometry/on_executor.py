@@ -72,8 +72,11 @@ def on_executor(executor, numbered, total, sources, images, settings, stop):
             workers = getattr(executor, "_max_workers", None) or 4
             fair = max(1, -(-total() // (4 * workers)))  # none is idle in the end while another one has many
             while len(waiting) < workers + max(1, workers // 4) and not stop():
-                suspect = alone and not any(ended[number] for items in waiting.values() for number, _ in items)
-                portion = [alone.popleft()] if suspect else _portion(numbered, min(size, fair))
+                suspects = alone or any(ended[number] for items in waiting.values() for number, _ in items)
+                if suspects and waiting:  # nothing else is at work that could take it along, or that it could
+                    portion = None
+                    break
+                portion = [alone.popleft()] if alone else _portion(numbered, min(size, fair))
                 if not portion:
                     break
                 needed = {int(k): sources[k] for _, match in portion for k in match.fitted}
@@ -129,7 +132,7 @@ def _next_size(size, results):
 def _lost(items, error, ended, alone):
     """Have the images of a lost portion measured alone; yield the one that ends its processes, as failed.
 
-    Only one of them is at work at a time: a lost worker of a cluster takes others along, which are no worse for it.
+    Nothing else is at work then: a lost worker of a cluster takes others along, which are no worse for it.
     """
     _LOG.warning("%s; it measured %s", error, ", ".join(ascii(str(match.record.path)) for _, match in items))
     for number, match in items:
