@@ -98,7 +98,7 @@ def _measure(options):
         table = target_outcomes(targets, result.targets)
         if request.archive is not None:
             images.pin(folder, result.images["path"])
-        notes, described = closing_notes(result, images), request.described(images)
+        notes, described = closing_notes(result, images, targets.sources), request.described(images)
         write_result(result, folder, spectrum_format=options.format, targets=table, request=described, notes=notes)
     _remember(request, result, time.perf_counter() - begin)
     summary = {

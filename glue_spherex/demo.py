@@ -16,7 +16,8 @@ from .io import read_targets
 from .jobs import Request
 from .model import CLEAN_MASK, DETECTORS
 from .photometry.closing_notes import closing_notes
-from .photometry.output import result_folder, target_outcomes, write_result
+from .photometry.errors import PhotometryError
+from .photometry.output import LOCK_NAME, result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
 from .photometry.settings import Settings
 
@@ -75,7 +76,7 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
     -------
     Demo
     """
-    folder = Path(output)
+    folder = _own_folder(output)
     with result_folder(folder):
         field = simulate(folder / "field", scene="field", images=images, seed=seed, progress=progress)
         collection = FolderCollection(field.folder / "images", field.calibration)
@@ -98,7 +99,7 @@ def archive_demo(output, *, images=IMAGES, seed=SEED, progress=None):
     ------
     Demo
     """
-    folder = Path(output)
+    folder = _own_folder(output)
     with result_folder(folder):
         _forget_earlier(folder)
         home = folder.absolute() / HOME_NAME
@@ -126,6 +127,18 @@ def _environment(**values):
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _own_folder(output):
+    """The folder of a demonstration: new, empty, or that of an earlier one. Other files could be written over."""
+    folder = Path(output)
+    earlier = any((folder / place).is_dir() for place in ("field", "archive"))
+    if folder.is_dir() and not earlier and any(path.name != LOCK_NAME for path in folder.iterdir()):
+        raise PhotometryError(
+            f"the folder {str(folder)!r} holds other files, which the demonstration might write over; give it a folder "
+            "of its own with --output."
+        )
+    return folder
 
 
 def _forget_earlier(folder):

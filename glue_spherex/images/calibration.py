@@ -122,7 +122,7 @@ class CalibrationFolder:
     def files(self):
         """All `CalibrationFile` in the folder, by path; the folder is searched once."""
         if self._found is None:
-            self._found = tuple(_search(self.path))
+            self._found = tuple(search_calibration(self.path))
         return self._found
 
     def find(self, kind, detector, release):
@@ -191,7 +191,8 @@ def as_calibration(calibration):
     return CalibrationFolder(calibration)
 
 
-def _search(folder):
+def search_calibration(folder):
+    """Yield the `CalibrationFile` of each calibration product in a folder and those below it."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):

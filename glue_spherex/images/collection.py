@@ -9,7 +9,7 @@ import numpy as np
 from glue_spherex.model import unit_vectors
 from glue_spherex.model.detectors import DETECTORS, N_PIX, PIXEL_SCALE_ARCSEC
 
-from .calibration import as_calibration
+from .calibration import as_calibration, search_calibration
 from .errors import ImageFileError
 from .index import ImageIndex
 from .record import ImageRecord
@@ -174,7 +174,7 @@ class FolderCollection:
         result = self.index.refresh(self.folders, progress, cancelled)
         where = ", ".join(self.folders)
         if not result.files:
-            raise ImageFileError(f"images: there is no FITS file in {where}; SPHEREx Level-2 images are needed.")
+            raise ImageFileError(f"images: {self._nothing_in(where)}; SPHEREx Level-2 images are needed.")
         records, failures = [], list(result.failures)
         for record in result.records:
             lacking = "" if record.zones is not None else self._missing_psf(record)
@@ -189,6 +189,11 @@ class FolderCollection:
         result.records[:] = records
         self._result, self._failures = result, failures
         self._geometry = footprints(records)
+
+    def _nothing_in(self, where):
+        if any(file for folder in self.folders for file in search_calibration(folder)):
+            return f"there are calibration files in {where}, which are given as the calibration, but no image"
+        return f"there is no FITS file in {where}"
 
     def _missing_psf(self, record):
         try:

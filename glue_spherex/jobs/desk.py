@@ -20,7 +20,7 @@ from .request_files import Request, check_folder, read_answer, read_request, wri
 from .store import JobStore
 
 _WAIT_SECONDS = 0.2
-_STOPPING = "stops after the images at work; abort it once more to stop it at once"
+_STOPPING = "stops after the images at work; cancelled once more, at once"
 
 
 def submit(

@@ -251,7 +251,7 @@ class Run:
         table = target_outcomes(targets, measurement.targets)
         if request.archive is not None:
             images.pin(folder, measurement.images["path"])
-        notes = closing_notes(measurement, images)
+        notes = closing_notes(measurement, images, targets.sources)
         write_result(
             measurement,
             folder,
@@ -282,6 +282,8 @@ class Run:
     def _stopped(self):
         counts = self._counts
         kept = f"{counts['images_done']} of {counts['images_total']} images are done and kept"
+        if not counts["images_total"]:
+            kept = "no image is done yet"
         if not self._job.folder.is_dir():
             return Phase.ERROR, "its folder was deleted or moved while it ran"
         if self._ended.told:

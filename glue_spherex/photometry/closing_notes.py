@@ -1,6 +1,11 @@
 """What is to be told about a whole result, beside its tables."""
 
+import numpy as np
+
 from .provenance import has_mixed_calibration
+
+#: Sources closer than this share their light: the error of each is ten times that of one alone, or more.
+TOO_CLOSE_ARCSEC = 0.5
 
 #: What is said about a result whose ``made_with`` has several entries.
 MIXED = "its images were measured with different versions of the program or its libraries (made_with in settings.json)"
@@ -12,7 +17,7 @@ MIXED_CALIBRATION = (
 )
 
 
-def closing_notes(measurement, images):
+def closing_notes(measurement, images, sources=()):
     """What whoever looks at the numbers of a result should know.
 
     Parameters
@@ -21,6 +26,8 @@ def closing_notes(measurement, images):
     images : ImageCollection
         What it was measured on. ``notes`` of the archive come first: older releases that were left out, a search that
         was not possible.
+    sources : sequence of Source, optional
+        What was measured.
 
     Returns
     -------
@@ -28,6 +35,7 @@ def closing_notes(measurement, images):
         Sentences without capital letter and full stop; empty if there is nothing remarkable.
     """
     notes = [note.strip().removesuffix(".") for note in getattr(images, "notes", ())]
+    notes += coincidences(sources)
     releases = _measured_collections(measurement)
     if len({name.removesuffix("_deep") for name in releases}) > 1:
         notes.append(
@@ -41,6 +49,39 @@ def closing_notes(measurement, images):
     if has_mixed_calibration(measurement.images):
         notes.append(MIXED_CALIBRATION)
     return notes
+
+
+def coincidences(sources):
+    """What is to be told of sources at the same place: their fluxes cannot be told apart.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Their positions are compared as they are given, without motion.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+    """
+    from scipy.spatial import cKDTree
+
+    if len(sources) < 2:
+        return []
+    ra, dec = np.radians([[source.ra, source.dec] for source in sources]).T
+    places = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+    separation, nearest = cKDTree(places).query(places, k=2)
+    close = np.flatnonzero(separation[:, 1] < np.radians(TOO_CLOSE_ARCSEC / 3600))
+    if not close.size:
+        return []
+    first = int(close[0])
+    other = int(next(k for k in nearest[first] if k != first))  # at the very same place, it may come first
+    names = " and ".join(repr(sources[k].label or f"source {k}") for k in (first, other))
+    arcsec = np.degrees(separation[first, 1]) * 3600
+    return [
+        f"{len(close)} sources have another one within {TOO_CLOSE_ARCSEC:g}″, so that their fluxes cannot be told "
+        f"apart: {names} are {arcsec:.2f}″ apart; of what is the same, keep one"
+    ]
 
 
 def _measured_collections(measurement):

@@ -7,7 +7,7 @@ lock keeps two runs from writing into the same folder.
 import fcntl
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -74,6 +74,7 @@ def result_folder(path):
         If the folder cannot be made or written, or another run is writing into it.
     """
     folder = Path(path)
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / LOCK_NAME, "w")  # noqa: SIM115 - held open until the end of the run
@@ -92,6 +93,9 @@ def result_folder(path):
             yield folder
         finally:
             (folder / LOCK_NAME).unlink(missing_ok=True)
+            if is_new:
+                with suppress(OSError):  # it holds something
+                    folder.rmdir()
     finally:
         lock.close()
 

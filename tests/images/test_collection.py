@@ -118,6 +118,11 @@ def test_folders_without_images(tmp_path, make_image):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageFileError, match=f"there is no FITS file in {tmp_path}/empty; SPHEREx Level-2 images"):
         _ = FolderCollection(tmp_path / "empty").records
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    (maps / "solid_angle_pixel_map_D1_spx_cal-sapm-v2-2025-164.fits").write_bytes(b"")
+    with pytest.raises(ImageFileError, match=r"there are calibration files in .*maps, .* but no image"):
+        FolderCollection(maps).refresh()
     (tmp_path / "empty" / "other.fits").write_bytes(b"nothing")
     with pytest.raises(
         ImageFileError, match=r"none of the 1 FITS files in .* can be measured. The first, .*other.fits: is"

@@ -159,6 +159,20 @@ def test_two_runs_never_share_a_folder(tmp_path):
         pass
 
 
+def test_no_empty_folder_stays(tmp_path):
+    """Where nothing was written, because the run came to nothing; the user's own folder does."""
+    with result_folder(tmp_path / "new"):
+        pass
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    with result_folder(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").exists()
+    with result_folder(tmp_path / "new") as folder:
+        (folder / "spectra.vot").write_text("x")
+    assert (tmp_path / "new" / "spectra.vot").exists()
+
+
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(PhotometryError, match="cannot be written"), result_folder(tmp_path / "file"):

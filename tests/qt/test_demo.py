@@ -13,6 +13,7 @@ from glue_qt.app import GlueApplication
 from glue_spherex import FolderCollection, measure, read_targets
 from glue_spherex.cli import main
 from glue_spherex.demo import _forget_earlier, archive_demo, make_demo
+from glue_spherex.photometry import PhotometryError
 from glue_spherex.plugin.columns import spectra_in
 from glue_spherex.plugin.cutouts.finding import image_folders
 from glue_spherex.qt.arrange import PLACES
@@ -101,3 +102,6 @@ def test_a_second_demo_fetches_anew(tmp_path, monkeypatch):
     mine.write_bytes(b"")
     _forget_earlier(tmp_path / "other")  # where no demonstration was
     assert mine.exists()
+    for demo in (archive_demo(tmp_path / "other").__enter__, lambda: make_demo(tmp_path / "other")):
+        with pytest.raises(PhotometryError, match=r"other' holds other files, .* a folder of its own with --output"):
+            demo()

@@ -299,9 +299,8 @@ class _Asking:
         if n_questions == 1 or isinstance(first, ArchiveStopped):
             return first
         first = next((error for error in self.failed if isinstance(error, ArchiveUnreachable)), first)
-        return type(first)(
-            f"{len(self.failed)} of {n_questions} searches failed; what came is kept, ask again. {first}"
-        )
+        kept = "; what came is kept, ask again" if len(self.failed) < n_questions else ""
+        return type(first)(f"{len(self.failed)} of {n_questions} searches failed{kept}. {first}")
 
     def _ask(self, question):
         """(service, images, rejected, notes) from the first service, or, if it fails, from the other one."""
