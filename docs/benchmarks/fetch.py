@@ -186,7 +186,7 @@ def main():
         f"{'release':<7} {'first, MB':>9} {'MB/image':>9} {'req/image':>9} {'failed':>6} {'s':>7} {'ideal, s':>8} "
         f"{'ideal, %':>8} {'CPU, ms':>9} {'server ms':>9} {'memory MB':>9}"
     )
-    lines = []
+    archives, lines = [], []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GLUE_SPHEREX_HOME"] = folder
         for release in ("qr2", "qr3"):
@@ -197,7 +197,9 @@ def main():
             url, images, source = here.recv()
             client, store = ArchiveClient(ArchiveSettings.at(url)), CutoutStore(place / f"store-{release}")
             first_run(release, options, client, store, [(image, [source], REACH_PX) for image in images], here)
-            lines.append(second_run(release, images, source, client, store))
+            archives.append((release, images, source, client, store, here, server))
+        for *known, here, server in archives:  # afterwards: the memory of the first runs is looked at alone
+            lines.append(second_run(*known))
             here.send("end")
             server.join()
     print(f"\nAgain, from what is kept, and from the same files as a folder; median of {ROUNDS} new collections each")

@@ -18,7 +18,7 @@ from ..pixels import PixelPlane
 from ..psf_zones import ERRATUM_FIXED_TAG, PSFZones
 from ..record import CUT_COLLECTION, CUT_FROM, PLANES
 from ..releases import check_release
-from ..tiles import table_rows, wanted_spans
+from ..tiles import TileTable, table_rows
 from .boxes import PixelBox
 from .fits_cards import card, cards_of, changed, hdu_bytes, history
 
@@ -92,8 +92,11 @@ def pixel_spans(fd, path, plane, box):
 
 def tile_spans(fd, path, plane, box):
     """Bytes of the compressed tiles under a box; the tile table must be there, see `pixel_spans`."""
-    _, x_hi, y_lo, y_hi = box
-    return wanted_spans(fd, path, plane, y_lo, y_hi, x_hi) if plane.compressed else []
+    if not plane.compressed:
+        return []
+    header, data_offset = header_at(fd, plane.header_offset, path)
+    rows = table_rows(header, plane.shape, box[2], box[3], path)
+    return [TileTable(fd, path, header, data_offset, *rows).heap_span]
 
 
 def cut(fd, hdus, box, origin, psf, name, collection, parent=None):

@@ -11,11 +11,10 @@ import time
 from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from math import inf
 from operator import itemgetter
-from weakref import WeakKeyDictionary, proxy
+from weakref import WeakKeyDictionary
 
 from ..fits_file import BLOCK
 from .errors import ArchiveError, FileChanged, RangeRefused, RangesIgnored
@@ -87,7 +86,7 @@ class RemoteFile:
         self.url, self.size, self.version = url, None, ""
         self._client, self._cancelled, self._computing, self._most = client, cancelled, computing, most
         self._habit = _HABITS.setdefault(client, {}).setdefault(origin(url), _Habit())
-        self.fd = Pieces(partial(RemoteFile.need, proxy(self)))
+        self.fd = Pieces()
         self._held = []  # spans, in order, apart from each other
 
     def need(self, spans):
@@ -188,15 +187,9 @@ class Pieces:
     """Pieces of a file in memory, which `glue_spherex.images.fits_file.read_bytes` reads like an open file.
 
     Bytes that are not there are read as zero.
-
-    Parameters
-    ----------
-    need : callable(spans)
-        Fetches more.
     """
 
-    def __init__(self, need):
-        self.need = need
+    def __init__(self):
         self._starts, self._pieces, self._size = [], [], 0
 
     def put(self, parts, size):
