@@ -10,7 +10,6 @@ from datetime import datetime
 import numpy as np
 
 from ..images.archive.choice import ArchiveChoice
-from ..images.archive.cutout_store import CutoutStore
 from ..images.errors import ImageFileError
 from ..photometry.output import EXTENSIONS
 from .errors import JobError
@@ -412,6 +411,8 @@ def remove(job_id):
 def _release_cutouts(known):
     """Let the cutouts go that were kept for the result of a job, if that is gone with it."""
     if not known.result.exists():
+        from ..images.archive.cutout_store import CutoutStore  # takes half a second, which a list of jobs need not
+
         with suppress(ImageFileError, OSError):
             CutoutStore().unpin(known.result)
 
