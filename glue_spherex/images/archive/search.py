@@ -121,13 +121,17 @@ def search(
     targets = [source for source in sources if not source.companion] or sources
     images = asking.images(targets, names, progress)
     images, superseded = newest(images)
-    matches = match_images(sorted(images, key=lambda image: (image.mjd_begin, image.detector)), sources, detectors,
-                           wavelength, time)  # fmt: skip
+    matches = match_images(sorted(images, key=_in_order), sources, detectors, wavelength, time)
     rows = [match.record for match in matches]
     later = sum(image in asking.later for image in rows)
     notes = [*asking.notes, *_superseded_notes(rows, superseded), *asking.cache.notes]
     notes += [f"images that SIA2 does not know, but TAP: {later}."] if later else []
     return ArchiveAnswer(rows, min(asking.dates, default=clock.time()), notes, client.requests - before)
+
+
+def _in_order(image):
+    """By time; what comes from several requests has no order of its own."""
+    return image.mjd_begin, image.detector, image.obsid, image.collection
 
 
 def newest(images):
