@@ -158,7 +158,7 @@ def _measured(folder, field, collection, progress, request=None):
     result = run(targets.sources, collection, SETTINGS, progress=progress)
     with result_folder(folder / "result") as path:
         outcomes = target_outcomes(targets, result.targets)
-        described, notes = request and request.described(collection), closing_notes(result, collection)
+        described, notes = request and request.described(collection), closing_notes(result, collection, targets.sources)
         write_result(result, path, targets=outcomes, request=described, notes=notes)
     truth = Table.read(field.truth)
     figure, spectra = folder / "spectra.png", folder / "result" / "spectra.vot"

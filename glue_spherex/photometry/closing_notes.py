@@ -17,7 +17,7 @@ MIXED_CALIBRATION = (
 )
 
 
-def closing_notes(measurement, images, sources=()):
+def closing_notes(measurement, images, sources):
     """What whoever looks at the numbers of a result should know.
 
     Parameters
@@ -26,7 +26,7 @@ def closing_notes(measurement, images, sources=()):
     images : ImageCollection
         What it was measured on. ``notes`` of the archive come first: older releases that were left out, a search that
         was not possible.
-    sources : sequence of Source, optional
+    sources : sequence of Source
         What was measured.
 
     Returns

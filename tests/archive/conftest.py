@@ -1,6 +1,9 @@
 import dataclasses
 
+import numpy as np
 import pytest
+
+from glue_spherex import FolderCollection, measure, read_targets
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +22,14 @@ def full_frames(simulated, tmp_path_factory):
         return made[kind]
 
     return make
+
+
+@pytest.fixture
+def source(field):
+    """A star that is on both images of the ``field`` of a module."""
+    stars = [source for source in read_targets(field.targets).sources if source.shape is None]
+    rows = measure(stars, FolderCollection(field.images[0].parent, field.calibration))
+    return stars[np.flatnonzero(np.bincount(rows["source_id"], np.isfinite(rows["flux"])) == 2)[0]]
 
 
 def _with_erratum(field, folder):

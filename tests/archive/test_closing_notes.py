@@ -4,11 +4,10 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from loopback_services import SearchServices
 
-from glue_spherex import FolderCollection, jobs, measure, read_spectra, read_targets
+from glue_spherex import jobs, read_spectra
 from glue_spherex.cli import main
 from glue_spherex.images.archive import ArchiveChoice, IRSACollection
 from glue_spherex.images.archive.errors import ArchiveUnreachable
@@ -25,14 +24,6 @@ TWICE = "some exposures are there more than once, in different files; images.ecs
 @pytest.fixture
 def field(simulated):
     return simulated("field", images=2, size=40, detectors=(3,))
-
-
-@pytest.fixture
-def source(field):
-    """A star that is on both images."""
-    stars = [source for source in read_targets(field.targets).sources if source.shape is None]
-    rows = measure(stars, FolderCollection(field.images[0].parent, field.calibration))
-    return stars[np.flatnonzero(np.bincount(rows["source_id"], np.isfinite(rows["flux"])) == 2)[0]]
 
 
 @pytest.fixture

@@ -23,14 +23,6 @@ def field(simulated):
 
 
 @pytest.fixture
-def source(field):
-    """A star that is on both images."""
-    stars = [source for source in read_targets(field.targets).sources if source.shape is None]
-    rows = measure(stars, FolderCollection(field.images[0].parent, field.calibration))
-    return stars[np.flatnonzero(np.bincount(rows["source_id"], np.isfinite(rows["flux"])) == 2)[0]]
-
-
-@pytest.fixture
 def archive(loopback, monkeypatch):
     archive = loopback()
     archive.search = SearchServices(collections=COLLECTIONS).join(archive)

@@ -20,10 +20,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
+from ..releases import FILE_VERSION
+
 IBE = "/ibe/data/spherex/"
 LISTING = "/ibe/dir/list/spherex/"
 BUCKET = "/nasa-irsa-spherex/"
-_NAME = re.compile(r"level2_(\d{4}W\d{2}_\d[A-Z])_\d{4}_\dD(\d)_spx_(l2b-v\d+-\d{4}-\d{3})\.fits")
+_NAME = re.compile(rf"level2_(\d{{4}}W\d{{2}}_\d[A-Z])_\d{{4}}_\dD(\d)_spx_({FILE_VERSION})\.fits")
 _TOKEN = re.compile(r"cal-[a-z]+-v\d+-\d{4}-\d{3}")
 _BOUNDARY = "THIS_STRING_SEPARATES"
 _PIECE = 1 << 16
