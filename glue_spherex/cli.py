@@ -1,6 +1,5 @@
-"""The ``glue-spherex`` command: argparse over the public functions."""
+"""The ``glue-spherex`` command: a command line over the public functions."""
 
-import argparse
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from ._version import __version__
 from .cli_archive import add_archive
 from .cli_jobs import add_jobs
 from .cli_measure import add_estimate, add_measure
-from .terminal import DONE, INTERRUPTED, NOTHING, detectors, positive, progress_bar
+from .terminal import DONE, INTERRUPTED, NOTHING, CommandParser, detectors, positive, progress_bar
 
 _SPECTRUM = "any spectrum (its content is looked at, not its name), or address or id of a job of IRSA's tool"
 
@@ -55,7 +54,7 @@ def _sentence(error):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="glue-spherex", description="SPHEREx spectrophotometry: simulate, measure, convert, look."
     )
     parser.add_argument("--version", action="version", version=f"glue-spherex {__version__}")
@@ -75,7 +74,7 @@ def _parser():
 def _command(commands, name, run, text):
     command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, parser=command)
     return command
 
 

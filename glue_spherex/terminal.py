@@ -1,4 +1,4 @@
-"""What the commands share: values of options, the progress bar, Ctrl-C."""
+"""What the commands share: how a command line is read, values of options, the progress bar, Ctrl-C."""
 
 import argparse
 import signal
@@ -12,11 +12,28 @@ from .io.typed_values import FieldError, ranges_of, times_of
 DONE, NOTHING, INTERRUPTED = 0, 2, 130
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Reads a command line: options by their whole names, and an error is one line and where to look."""
+
+    def __init__(self, **options):
+        super().__init__(**{"allow_abbrev": False} | options)
+
+    def parse_args(self, args=None, namespace=None):
+        """As `argparse.ArgumentParser.parse_args`; it is the command that does not know an option, not the program."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            getattr(options, "parser", self).error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options
+
+    def error(self, message):
+        """End the program with the reason."""
+        self.exit(NOTHING, f"{self.prog}: {message}\ntry '{self.prog} --help'\n")
+
+
 def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
-    return number
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
 
 
 def detectors(text):

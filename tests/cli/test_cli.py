@@ -365,6 +365,25 @@ def test_ranges_are_typed_as_in_the_dialog(field, capsys):
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "command", "reason"),
+    [
+        (["measure", "--workers", "x"], "measure", "argument --workers: 'x' is not a whole number from 1 up"),
+        (["measure", "--out", "result/"], "measure", "unrecognized arguments: --out"),  # not taken for --output
+        (["cache", "prune", "--lim", "5"], "cache prune", "unrecognized arguments: --lim 5"),
+        (["jobs", "show", "--js", "3f9a01c7"], "jobs show", "unrecognized arguments: --js"),
+        (["jobs"], "jobs", "the following arguments are required: ACTION"),
+        (["--vers"], "", "the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_where_to_look(capsys, words, command, reason):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    name = f"glue-spherex {command}".strip()
+    assert capsys.readouterr().err.splitlines() == [f"{name}: {reason}", f"try '{name} --help'"]
+
+
 def test_the_tractor_is_asked_for_and_missing(field, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tractor", None)
     arguments = ["measure", field.targets, "--images", field.folder / "images", "--output", tmp_path / "o"]
