@@ -61,7 +61,7 @@ class PixelPlane:
         if self.compressed:
             from .tiles import unpack_rows
 
-            return unpack_rows(fd, path, self, y_lo, y_hi)[:, x_lo:x_hi]
+            return unpack_rows(fd, path, self, y_lo, y_hi, x_hi)[:, x_lo:]
         dtype, nx = DTYPES[self.bitpix], self.shape[1]
         rows, width, size = y_hi - y_lo, x_hi - x_lo, dtype.itemsize
         data = read_bytes(fd, ((rows - 1) * nx + width) * size, self.data_offset + (y_lo * nx + x_lo) * size, path)

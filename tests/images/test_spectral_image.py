@@ -1,6 +1,5 @@
 import os
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -44,12 +43,10 @@ def test_compressed_flags_unpack_only_what_is_needed(make_image, tile):
             np.testing.assert_array_equal(image.cutout(*box).flags, flags[box[2] : box[3], box[0] : box[1]])
 
 
-@pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2"])
-def test_other_compressions_go_through_astropy(make_image, kind, monkeypatch):
+@pytest.mark.parametrize("kind", ["GZIP_1", "GZIP_2"])
+def test_other_compressions_go_through_astropy(make_image, kind):
     flags = np.random.default_rng(1).integers(0, 2**20, (30, 40))
     path = make_image(compressed=kind, tile=(5, 40), flags=flags)
-    if kind == "RICE_1":  # as if astropy had moved its decompressor
-        monkeypatch.setitem(sys.modules, "astropy.io.fits.hdu.compressed._codecs", None)
     with SpectralImage.open(path) as image:
         np.testing.assert_array_equal(image.cutout(3, 33, 6, 21).flags, flags[6:21, 3:33])
 

@@ -7,7 +7,7 @@ from ..errors import ImageFileError
 from ..pixels import PixelPlane
 from ..record import PLANES, detector_origin
 from .boxes import FULL_FRAME, PixelBox
-from .cutout_files import cut, pixel_spans, tile_spans
+from .cutout_files import cut, packed_spans, pixel_spans
 from .layouts import Layout, begin, keep_layout, known_layouts, locate_hdus, psf_hdu
 from .looked_at import note_astrometry
 from .products import psf_products
@@ -56,7 +56,7 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
         _fetch_pixels(remote, hdus, [box.in_file(origin) for box, _ in boxes])
         name = url.rpartition("/")[2]
         with psf_source(store, remote, hdus, [box for box, _ in boxes]) as psf:
-            contents = [cut(remote.fd, hdus, box, origin, psf, name, image.collection) for box, _ in boxes]
+            contents = [cut(remote, hdus, box, origin, psf, name, image.collection) for box, _ in boxes]
     if psf is None and boxes:  # before anything is kept: what is kept is not fetched again
         psf_products(image.detector, image.release, store, client, cancelled)
     found = [
@@ -97,8 +97,8 @@ def _exact_boxes(remote, hdus, wanted, image, guessed):
     astrometry, origin, held = geometry(named, image, remote.url, ("IMAGE",))
     boxes = [box for box, _ in wanted.exact(astrometry, origin, held)]
     flags = PixelPlane.of(named["FLAGS"])
-    remote.need([s for box in boxes for s in pixel_spans(remote.fd, remote.url, flags, box.in_file(origin))])
-    return boxes, [s for box in boxes for s in tile_spans(remote.fd, remote.url, flags, box.in_file(origin))]
+    remote.need([s for box in boxes for s in pixel_spans(remote, remote.url, flags, box.in_file(origin))])
+    return boxes, [s for box in boxes for s in packed_spans(remote, remote.url, flags, box.in_file(origin))]
 
 
 def _spans(layout, size, boxes, store):
@@ -150,11 +150,11 @@ def _fetch_pixels(remote, hdus, boxes):
     for hdu in hdus:
         if hdu.name in PLANES:
             planes.append(PixelPlane.of(hdu))
-            spans += [s for box in boxes for s in pixel_spans(remote.fd, remote.url, planes[-1], box)]
+            spans += [s for box in boxes for s in pixel_spans(remote, remote.url, planes[-1], box)]
         elif hdu.name == "WCS-WAVE":
             spans.append((hdu.data_offset, hdu.data_offset + hdu.data_size))
     remote.need(spans)
-    remote.need([s for plane in planes for box in boxes for s in tile_spans(remote.fd, remote.url, plane, box)])
+    remote.need([s for plane in planes for box in boxes for s in packed_spans(remote, remote.url, plane, box)])
 
 
 def _learn(layouts, remote, hdus, held, image, store):

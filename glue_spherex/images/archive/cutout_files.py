@@ -18,7 +18,7 @@ from ..pixels import PixelPlane
 from ..psf_zones import ERRATUM_FIXED_TAG, PSFZones
 from ..record import CUT_COLLECTION, CUT_FROM, PLANES
 from ..releases import check_release
-from ..tiles import TileTable, table_rows
+from ..tiles import table_rows, tile_spans
 from .boxes import PixelBox
 from .fits_cards import card, cards_of, changed, hdu_bytes, history
 
@@ -77,7 +77,7 @@ def pixel_spans(fd, path, plane, box):
     -------
     list of (int, int)
         First byte, and the one after the last. For a compressed plane the rows of its tile table; then see
-        `tile_spans`.
+        `packed_spans`.
     """
     x_lo, x_hi, y_lo, y_hi = box
     if plane.compressed:
@@ -90,13 +90,10 @@ def pixel_spans(fd, path, plane, box):
     return [(start, start + (x_hi - x_lo) * size) for start in starts]
 
 
-def tile_spans(fd, path, plane, box):
+def packed_spans(fd, path, plane, box):
     """Bytes of the compressed tiles under a box; the tile table must be there, see `pixel_spans`."""
-    if not plane.compressed:
-        return []
-    header, data_offset = header_at(fd, plane.header_offset, path)
-    rows = table_rows(header, plane.shape, box[2], box[3], path)
-    return [TileTable(fd, path, header, data_offset, *rows).heap_span]
+    _, x_hi, y_lo, y_hi = box
+    return tile_spans(fd, path, plane, y_lo, y_hi, x_hi) if plane.compressed else []
 
 
 def cut(fd, hdus, box, origin, psf, name, collection, parent=None):
@@ -104,8 +101,8 @@ def cut(fd, hdus, box, origin, psf, name, collection, parent=None):
 
     Parameters
     ----------
-    fd : int
-        The open file, all of it or at least what is needed: headers, pixels, and WCS-WAVE.
+    fd : int or RemoteFile
+        The open file; or a remote one of which headers, pixels, and WCS-WAVE are here.
     hdus : list of HDU
         Of this file.
     box : PixelBox

@@ -283,7 +283,7 @@ def locate_hdus(remote, to_compressed=False):
             _fetch_header(remote, offset)
             if not hdus:
                 check_start(remote.read(0, 30), remote.size, remote.url)
-            hdus.append(hdu_at(remote.fd, offset, remote.url))
+            hdus.append(hdu_at(remote, offset, remote.url))
             _check_size(hdus[-1], remote.url)
             offset = hdus[-1].data_offset + -(-hdus[-1].data_size // BLOCK) * BLOCK
             if len(hdus) > MAX_HDUS or offset > remote.size:

@@ -59,7 +59,7 @@ class _Habit:
 
 
 class RemoteFile:
-    """What has been fetched of a remote file.
+    """What has been fetched of a remote file; `glue_spherex.images.fits_file.read_bytes` reads it like an open file.
 
     Parameters
     ----------
@@ -74,8 +74,6 @@ class RemoteFile:
 
     Attributes
     ----------
-    fd : Pieces
-        What was fetched, to be read like an open file.
     size : int or None
         Bytes of the whole file; None until something was fetched.
     version : str
@@ -86,7 +84,7 @@ class RemoteFile:
         self.url, self.size, self.version = url, None, ""
         self._client, self._cancelled, self._computing, self._most = client, cancelled, computing, most
         self._habit = _HABITS.setdefault(client, {}).setdefault(origin(url), _Habit())
-        self.fd = Pieces()
+        self._pieces = Pieces()
         self._held = []  # spans, in order, apart from each other
 
     def need(self, spans):
@@ -129,7 +127,11 @@ class RemoteFile:
 
     def read(self, start, stop):
         """Bytes that were fetched."""
-        return self.fd.pread(stop - start, start)
+        return self.pread(stop - start, start)
+
+    def pread(self, size, offset):
+        """As `os.pread`; bytes that were not fetched are read as zero."""
+        return self._pieces.pread(size, offset)
 
     @contextmanager
     def _waiting(self):
@@ -179,15 +181,12 @@ class RemoteFile:
             raise RangeRefused(f"{self.url}: the server does not tell the size of the file.")
         if self.size is None:
             self.size, self.version = size, version
-        self.fd.put(parts, size)
+        self._pieces.put(parts, size)
         self._held = joined([*self._held, *((start, start + len(data)) for start, data in parts)], 0)
 
 
 class Pieces:
-    """Pieces of a file in memory, which `glue_spherex.images.fits_file.read_bytes` reads like an open file.
-
-    Bytes that are not there are read as zero.
-    """
+    """Pieces of a file in memory; bytes that are not there are read as zero."""
 
     def __init__(self):
         self._starts, self._pieces, self._size = [], [], 0
