@@ -96,8 +96,12 @@ def _show(options):
         "result": known.result,
     }
     if asked:
+        origin = asked.targets if isinstance(asked.targets, str) else ", ".join(map(str, asked.targets))
+        lines["targets from"] = _short(origin, 200) or "-"
         lines["images in"] = ", ".join(asked.images_in_words)
         lines["calibration"] = asked.calibration_in_words
+        lines["workers"] = asked.workers
+        lines["scheduler"] = asked.scheduler or "-"
         lines["settings"] = ", ".join(f"{name} {value}" for name, value in asked.settings.as_dict().items() if value)
     for name, value in lines.items():
         print(f"{name:<13} {one_line(value)}")

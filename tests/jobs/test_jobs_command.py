@@ -129,6 +129,22 @@ def test_names_of_files_do_not_reach_the_terminal_as_they_are(field, tmp_path, n
     assert "\x1b" not in text
 
 
+def told_by_show(capsys, job_id):
+    capsys.readouterr()
+    assert main(["jobs", "show", job_id]) == 0
+    return {line[:13].strip(): line[13:].strip() for line in capsys.readouterr().out.splitlines()}
+
+
+def test_show_tells_the_targets_and_what_measures(field, submitted, no_workers, capsys):
+    told = told_by_show(capsys, submitted)
+    assert (told["targets from"], told["workers"], told["scheduler"]) == (str(field.targets), "1", "-")
+    words = ["measure", "--target", "10 20", "--target", "10:00:24 +02:12:00", "--images", str(field.folder / "images")]
+    assert main([*words, "--background", "--workers", "2", "--scheduler", "tcp://host:8786"]) == 0
+    told = told_by_show(capsys, capsys.readouterr().out.strip())
+    assert told["targets from"] == "10 20, 10:00:24 +02:12:00"
+    assert (told["workers"], told["scheduler"]) == ("2", "tcp://host:8786")
+
+
 def test_show_when_the_folder_is_gone(submitted, capsys):
     import shutil
 
