@@ -122,7 +122,7 @@ def listed_archive(monkeypatch):
 @pytest.fixture
 def no_job_processes(monkeypatch):
     """Jobs wait in the queue: no process is started for them."""
-    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: [])
+    monkeypatch.setattr("glue_spherex.jobs.queue.start_waiting", lambda store: [])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ _HOME = {
     "Phase": "job_state",
     "Request": "request_files",
     "cancel": "desk",
-    "check_result_folder": "desk",
+    "check_result_folder": "submission",
     "executor_of": "executors",
     "expected_seconds": "record",
     "failures": "fetch",
@@ -28,8 +28,8 @@ _HOME = {
     "result_folder": "fetch",
     "resume": "desk",
     "set_running_limit": "desk",
-    "submit": "desk",
-    "submit_request": "desk",
+    "submit": "submission",
+    "submit_request": "submission",
     "wait": "desk",
 }
 

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from . import lock
+from .errors import JobError
 from .job_state import LOG_NAME, Phase
 
 #: A job whose workers end so often without getting any further is given up.
@@ -150,6 +152,29 @@ def start_waiting(store):
         finally:
             os.close(held)
     return started
+
+
+def start_soon(store):
+    """As `start_waiting`; if the store is locked just now, whoever looks next does it.
+
+    Parameters
+    ----------
+    store : JobStore
+    """
+    with suppress(JobError):
+        start_waiting(store)
+
+
+def look_after(store):
+    """Find out jobs whose worker has died, and let the queue move on.
+
+    Parameters
+    ----------
+    store : JobStore
+    """
+    bury_dead(store)
+    if store.in_phase(Phase.QUEUED) and len(store.in_phase(Phase.EXECUTING)) < store.running_limit():
+        start_waiting(store)
 
 
 def _launch(store, job, held):

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..images.archive.errors import ArchiveError, ArchiveStopped
 from .errors import JobError
 from .job_state import LOG_NAME, RESULTS_NAME, Phase, one_line
-from .queue import claim_next, start_waiting
+from .queue import claim_next, start_soon
 from .request_files import read_answer, read_request, write_answer
 from .store import JobStore
 
@@ -298,8 +298,7 @@ class Run:
             self._stop = self._ended.told or not (self._job.folder / RESULTS_NAME).exists() or self._is_cancelled()
             if not self._stop and now - self._queue_seen > QUEUE_SECONDS:
                 self._queue_seen = now
-                with suppress(JobError):  # others look as well
-                    start_waiting(self._store)
+                start_soon(self._store)
         return self._stop
 
     def _is_cancelled(self):

@@ -31,6 +31,6 @@ def go_on_with_jobs():
 def _look(home):
     with suppress(Exception), JobStore(home) as store:
         if store.in_phase(Phase.EXECUTING) or store.in_phase(Phase.QUEUED):
-            from ..jobs.desk import look_after
+            from ..jobs.queue import look_after
 
             look_after(store)

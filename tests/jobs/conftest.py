@@ -141,7 +141,7 @@ def finished(nursery, no_workers):
 @pytest.fixture
 def no_workers(monkeypatch):
     """Jobs wait for the workers of the nursery."""
-    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: [])
+    monkeypatch.setattr("glue_spherex.jobs.queue.start_waiting", lambda store: [])
 
 
 @pytest.fixture

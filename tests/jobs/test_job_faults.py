@@ -195,7 +195,7 @@ def test_a_killed_worker_is_replaced_by_whoever_looks(field, no_workers, nursery
     os.kill(pid, signal.SIGKILL)
     nursery.wait(pid)
     started = []
-    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: started.append(True))
+    monkeypatch.setattr("glue_spherex.jobs.queue.start_waiting", lambda store: started.append(True))
     known = {job.id: job for job in jobs.jobs()}
     assert started
     assert known[first.id].phase is Phase.QUEUED
@@ -440,7 +440,7 @@ def test_an_image_goes_bad_during_the_run(field, tmp_path, no_workers, nursery, 
 def test_the_clock_is_set_back(field, no_workers, nursery, monkeypatch):
     """Jobs keep their order and end as ever; only what is shown is odd."""
     first = submit(field)
-    monkeypatch.setattr("glue_spherex.jobs.desk.JobStore", lambda: JobStore(clock=lambda: 1e9))
+    monkeypatch.setattr("glue_spherex.jobs.submission.JobStore", lambda: JobStore(clock=lambda: 1e9))
     second = submit(field)
     assert second.submitted.year == 2001
     assert [job.id for job in jobs.jobs()] == [second.id, first.id]

@@ -439,7 +439,7 @@ def test_whoever_looks_fills_a_place_that_has_become_free(field, no_workers, sto
     first, second = submit(field), submit(field)
     _, held = claim_next(store)
     started = []
-    monkeypatch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: started.append(store))
+    monkeypatch.setattr("glue_spherex.jobs.queue.start_waiting", lambda store: started.append(store))
     assert {job.id: job.phase for job in jobs.jobs()} == {first.id: Phase.EXECUTING, second.id: Phase.QUEUED}
     assert len(started) == 1
     jobs.set_running_limit(1)
@@ -472,11 +472,11 @@ def test_a_job_that_is_in_the_store_is_submitted(field, no_workers, monkeypatch)
         raise JobError("the job store is locked by another program; try again in a moment.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("glue_spherex.jobs.desk.start_waiting", locked)
+        patch.setattr("glue_spherex.jobs.queue.start_waiting", locked)
         job = submit(field)
     jobs.cancel(job.id)
     with monkeypatch.context() as patch:
-        patch.setattr("glue_spherex.jobs.desk.start_waiting", locked)
+        patch.setattr("glue_spherex.jobs.queue.start_waiting", locked)
         assert jobs.resume(job.id).phase is Phase.QUEUED
         jobs.set_running_limit(1)
     assert [known.id for known in jobs.jobs()] == [job.id]

@@ -16,7 +16,7 @@ def interrupted(simulated, monkeypatch):
     """A job as a reboot leaves it: the store says that it runs, and nobody works on it."""
     field = simulated("pair", images=12, detectors=(2, 5), size=30, seed=4)
     with monkeypatch.context() as patch:
-        patch.setattr("glue_spherex.jobs.desk.start_waiting", lambda store: [])
+        patch.setattr("glue_spherex.jobs.queue.start_waiting", lambda store: [])
         job = jobs.submit(read_targets(field.targets), field.folder / "images", field.calibration)
     with JobStore() as store:
         store.update(job.id, phase=Phase.EXECUTING, started=store.clock(), pid=4711, attempts=1)
