@@ -8,13 +8,14 @@ from pathlib import Path
 LOCK_NAME = "lock"
 LOG_NAME = "log.txt"
 RESULTS_NAME = "results.sqlite"
+#: What a job knows of times, in their order.
+TIMES = ("submitted", "started", "resumed", "ended")
 _MOST_TITLE = 10_000
 
 
 class Phase(StrEnum):
-    """The phases of IVOA's Universal Worker Service that a job goes through."""
+    """The phases of IVOA's Universal Worker Service that jobs go through; they are queued when they are handed in."""
 
-    PENDING = "PENDING"
     QUEUED = "QUEUED"
     EXECUTING = "EXECUTING"
     COMPLETED = "COMPLETED"
@@ -24,7 +25,7 @@ class Phase(StrEnum):
     @property
     def is_active(self):
         """Whether the job waits or works."""
-        return self in (Phase.PENDING, Phase.QUEUED, Phase.EXECUTING)
+        return self in (Phase.QUEUED, Phase.EXECUTING)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Job:
         Request, targets, log and results of single images.
     result : Path
         Where the spectra are once it is completed.
-    submitted, started, ended : datetime or None
-        UTC.
+    submitted, started, resumed, ended : datetime or None
+        UTC. `started` is its first start; `resumed` the last one after that, None if there was none.
     n_sources : int
     images_done, images_total : int
         Images looked at, and all of them; 0 of 0 before the images have been found.
@@ -71,6 +72,7 @@ class Job:
     result: Path
     submitted: datetime | None
     started: datetime | None
+    resumed: datetime | None
     ended: datetime | None
     n_sources: int
     images_done: int
@@ -93,7 +95,7 @@ class Job:
     def as_dict(self):
         """JSON-like values; times as ISO 8601."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("submitted", "started", "ended"):
+        for name in TIMES:
             values[name] = values[name].isoformat(timespec="milliseconds") if values[name] else None
         return values | {"phase": str(self.phase), "folder": str(self.folder), "result": str(self.result)}
 

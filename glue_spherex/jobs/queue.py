@@ -52,8 +52,8 @@ def claim_next(store):
                     store.update(job.id, message="waits until another process has left its folder")
                     continue
                 store.update(
-                    job.id, phase=Phase.EXECUTING, started=store.clock(), ended=None, pid=None,
-                    message="is being started", attempts=store.attempts(job.id) + 1,
+                    job.id, phase=Phase.EXECUTING, ended=None, pid=None, message="is being started",
+                    attempts=store.attempts(job.id) + 1, **{"resumed" if job.started else "started": store.clock()},
                 )  # fmt: skip
                 return job, held
     except BaseException:  # it is not in the store: the next one can have the job

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import JobError
-from .job_state import Job, Phase, one_line
+from .job_state import TIMES, Job, Phase, one_line
 from .store_file import open_store
 
 STORE_NAME, FOLDER_NAME = "jobs.sqlite", "jobs"
@@ -292,7 +292,7 @@ class JobStore:
     def _job(self, row):
         values = dict(zip(_FIELDS, row))
         folder = self.folder(values["id"])
-        for name in ("submitted", "started", "ended"):
+        for name in TIMES:
             values[name] = _moment(values[name])
         return Job(
             **values

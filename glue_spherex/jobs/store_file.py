@@ -26,6 +26,7 @@ STEPS = (
         engine TEXT NOT NULL, settings TEXT NOT NULL, workers INTEGER NOT NULL, scheduler TEXT NOT NULL,
         images INTEGER NOT NULL, measurements INTEGER NOT NULL, image_bytes REAL NOT NULL, seconds REAL NOT NULL)""",
     ),
+    ("ALTER TABLE jobs ADD COLUMN resumed REAL",),
 )
 
 

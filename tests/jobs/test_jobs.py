@@ -212,12 +212,17 @@ def test_cancel_and_resume(field, plain, ended, no_workers, nursery, same_result
     nursery.wait(pid)
     done = jobs.job(job.id)
     assert done.phase is Phase.ABORTED
+    assert done.resumed is None
     assert 3 <= done.images_done < 24
     assert len(jobs.partial_spectra(job.id)) == 2 * done.images_done
     assert jobs.partial_spectra(job.id).meta["glue_spherex"]["image_folders"] == [str(field.folder / "images")]
     assert jobs.resume(job.id).phase is Phase.QUEUED
     nursery.wait(nursery.start())
-    assert ended(job.id).phase is Phase.COMPLETED
+    again = ended(job.id)
+    assert again.phase is Phase.COMPLETED
+    assert again.started == done.started  # when it first began
+    assert done.ended <= again.resumed <= again.ended
+    assert again.as_dict()["resumed"] == again.resumed.isoformat(timespec="milliseconds")
     measured = (job.folder / "measured").read_text().split()
     assert len(measured) == len(set(measured)) == 24
     same_result(jobs.result_folder(job.id), plain)

@@ -24,7 +24,7 @@ def a_job(tmp_path):
         job_id = f"{number:08x}"
         values = {
             "id": job_id, "title": f"job {number}", "kind": "measure", "phase": phase, "folder": tmp_path / job_id,
-            "result": tmp_path / job_id / "result", "submitted": NOON, "started": NOON,
+            "result": tmp_path / job_id / "result", "submitted": NOON, "started": NOON, "resumed": None,
             "ended": None if phase.is_active else NOON + timedelta(minutes=number), "n_sources": number,
             "images_done": 3, "images_total": 12, "measurements": 30, "failures": 0, "seconds": 60.0, "rate": 0.5,
             "seconds_left": 18.0 if phase is Phase.EXECUTING else None, "message": "", "cancelled": False, "pid": None,
@@ -44,7 +44,7 @@ def test_durations(seconds, text):
 
 def test_phases(a_job):
     words = [texts.phase_look(a_job(phase=phase)).word for phase in Phase]
-    assert words == ["Pending", "Queued", "Running", "Completed", "Error", "Aborted"]
+    assert words == ["Queued", "Running", "Completed", "Error", "Aborted"]
     assert texts.phase_look(a_job(phase=Phase.EXECUTING, cancelled=True)).word == "Stopping"
     assert texts.phase_look(a_job(failures=2)).word == "Completed, 2 failed"
 
@@ -285,6 +285,10 @@ def test_details(simulated, worked):
     assert sum(name.startswith("Source ") for name in parameters) == job.n_sources
     timings = dict(found.timings)
     assert timings["Submitted"]
+    assert "Resumed" not in timings
+    with desk.JobStore() as store:
+        store.update(job.id, resumed=1.8e9)
+    assert "(UTC 2027-01-15 08:00:00)" in dict(details.details_of(job.id).timings)["Resumed"]
     assert timings["Slowest images"].endswith(".fits")
     assert found.problem == ""
     shutil.rmtree(job.folder)

@@ -149,6 +149,7 @@ def _timings(job, images):
     rows = [
         ("Submitted", texts.exact_moment_text(job.submitted)),
         ("Started", texts.exact_moment_text(job.started)),
+        ("Resumed", texts.exact_moment_text(job.resumed)),
         ("Ended", texts.exact_moment_text(job.ended)),
         ("Worked for", texts.duration_text(job.seconds) if job.seconds else ""),
         ("Speed", f"{job.rate:.3g} images per second" if job.rate else ""),

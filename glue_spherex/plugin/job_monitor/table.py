@@ -30,7 +30,7 @@ def _left(job):
     return job.seconds_left if known else float("inf")
 
 
-_ORDER = [Phase.EXECUTING, Phase.QUEUED, Phase.PENDING, Phase.ERROR, Phase.ABORTED, Phase.COMPLETED]
+_ORDER = [Phase.EXECUTING, Phase.QUEUED, Phase.ERROR, Phase.ABORTED, Phase.COMPLETED]
 
 COLUMNS = (
     Column("title", "Title", "What the job is called", lambda job: texts.short(job.title),
@@ -40,7 +40,7 @@ COLUMNS = (
            lambda job: job.n_sources, True),
     Column("images", "Images", "Number of images that may hold a source", texts.images_text,
            lambda job: job.images_total, True),
-    Column("start", "Start", "When it began, in your time zone", lambda job: texts.moment_text(job.started),
+    Column("start", "Start", "When it first began, in your time zone", lambda job: texts.moment_text(job.started),
            lambda job: _time(job.started)),
     Column("end", "End", "When it ended, in your time zone", lambda job: texts.moment_text(job.ended),
            lambda job: _time(job.ended)),
@@ -55,7 +55,7 @@ BY_NAME = {column.name: column for column in COLUMNS}
 #: Which phases can be asked for.
 FILTERS = {
     "all jobs": tuple(Phase),
-    "waiting or running": (Phase.PENDING, Phase.QUEUED, Phase.EXECUTING),
+    "waiting or running": (Phase.QUEUED, Phase.EXECUTING),
     "completed": (Phase.COMPLETED,),
     "error or aborted": (Phase.ERROR, Phase.ABORTED),
 }

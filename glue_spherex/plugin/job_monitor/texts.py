@@ -25,7 +25,6 @@ class Look(NamedTuple):
 
 
 PHASES = {
-    Phase.PENDING: Look("Pending", "#6b7280", "·"),
     Phase.QUEUED: Look("Queued", "#6b7280", "…"),
     Phase.EXECUTING: Look("Running", "#1d6fd1", "▶"),
     Phase.COMPLETED: Look("Completed", "#1a7f37", "✓"),
@@ -197,8 +196,7 @@ def summary_text(jobs):
     parts = [f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"]
     left = [job.seconds_left for job in jobs if job.phase is Phase.EXECUTING and job.seconds_left is not None]
     running = f"running, {duration_text(max(left))} left" if left else "running"
-    waiting = count[Phase.PENDING] + count[Phase.QUEUED]
-    for number, word in ((count[Phase.EXECUTING], running), (waiting, "queued"),
+    for number, word in ((count[Phase.EXECUTING], running), (count[Phase.QUEUED], "queued"),
                          (count[Phase.COMPLETED], "completed"), (count[Phase.ERROR], "with errors"),
                          (count[Phase.ABORTED], "aborted")):  # fmt: skip
         if number:
