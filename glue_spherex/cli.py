@@ -11,6 +11,7 @@ from ._version import __version__
 from .cli_archive import add_archive
 from .cli_jobs import add_jobs
 from .cli_measure import add_estimate, add_measure
+from .cli_output import add_overwrite, check_file, check_folder
 from .terminal import DONE, INTERRUPTED, NOTHING, CommandParser, detectors, positive, progress_bar
 
 _SPECTRUM = "any spectrum (its content is looked at, not its name), or address or id of a job of IRSA's tool"
@@ -84,6 +85,7 @@ def _command(commands, name, run, text):
 def _add_demo(commands):
     command = _command(commands, "demo", _demo, "simulate a field, measure it, and open glue on it")
     command.add_argument("--output", default="glue-spherex-demo", metavar="DIR", help="default: %(default)s")
+    add_overwrite(command, "a demonstration")
     command.add_argument("--no-gui", action="store_true", help="write the result and a PNG, do not open glue")
     command.add_argument(
         "--archive",
@@ -98,10 +100,11 @@ def _demo(options):
 
     with ExitStack() as until_the_end:
         with progress_bar("images") as progress:
+            told = {"overwrite": options.overwrite, "progress": progress}
             if options.archive:
-                demo = until_the_end.enter_context(archive_demo(options.output, progress=progress))
+                demo = until_the_end.enter_context(archive_demo(options.output, **told))
             else:
-                demo = make_demo(options.output, progress=progress)
+                demo = make_demo(options.output, **told)
         print(demo.summary)
         if options.no_gui:
             return DONE
@@ -115,6 +118,7 @@ def _demo(options):
 def _add_simulate(commands):
     command = _command(commands, "simulate", _simulate, "write synthetic SPHEREx images with known truth")
     command.add_argument("--output", required=True, metavar="DIR")
+    add_overwrite(command, "a field")
     command.add_argument(
         "--scene", default="field", metavar="NAME", help="default: %(default)s; an unknown one lists all"
     )
@@ -131,6 +135,7 @@ def _add_simulate(commands):
 def _simulate(options):
     from .images import simulate
 
+    check_folder(options.output, ("targets.csv", "catalogue.csv", "truth.ecsv"), options.overwrite)
     with progress_bar("images") as progress:
         field = simulate(
             options.output,
@@ -187,11 +192,13 @@ def _add_convert(commands):
     command = _command(commands, "convert", _convert, "write a spectrum in another format")
     command.add_argument("input", metavar="IN", help=_SPECTRUM)
     command.add_argument("output", metavar="OUT", help="vot, xml, fits, ecsv, tbl, csv, tsv or parquet")
+    add_overwrite(command, "a file")
 
 
 def _convert(options):
     from .io import write_spectra
 
+    check_file(options.output, options.overwrite)
     write_spectra(_read(options.input), options.output)
     return DONE
 

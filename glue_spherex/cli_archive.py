@@ -4,6 +4,7 @@ import json
 import sys
 import time
 
+from .cli_output import add_overwrite, check_file
 from .cli_request import add_collections, add_ranges, add_targets, read_target_options, rejections
 from .terminal import DONE, INTERRUPTED, NOTHING, positive, progress_bar, stop_on_interrupt
 
@@ -31,6 +32,7 @@ def _add_search(commands, new_command):
     add_collections(command)
     command.add_argument("--refresh", action="store_true", help="ask even if the archive was asked lately")
     command.add_argument("--output", metavar="FILE", help="list of the images: ecsv, csv, vot, xml or fits")
+    add_overwrite(command, "a list")
     command.add_argument("--json", action="store_true", help="one line of JSON on standard output")
 
 
@@ -42,6 +44,7 @@ def _search(options):
 
     if options.output:
         listing_format(Path(options.output))  # before anybody is asked
+        check_file(options.output, options.overwrite)
     targets = read_target_options(options)
     with progress_bar("answers") as progress, stop_on_interrupt("the answers under way") as stopped:
         answer = search(
@@ -85,7 +88,9 @@ def _add_fetch(commands, new_command):
     add_collections(command)
     command.add_argument("--refresh", action="store_true", help="ask even if the archive was asked lately")
     command.add_argument(
-        "--output", metavar="DIR", help="folder for images/ and calibration/; otherwise they are only kept in the cache"
+        "--output",
+        metavar="DIR",
+        help="folder for images/ and calibration/, added to what is there; without, they are only kept in the cache",
     )
     command.add_argument(
         "--background-box", type=positive, default=15, metavar="PX", help="the widest that will be used (%(default)s)"

@@ -7,6 +7,7 @@ import sys
 import time
 from importlib import import_module
 
+from .cli_output import add_overwrite, check_result
 from .cli_request import add_request, archive_of, read_target_options, refreshed, rejections, request_of
 from .terminal import DONE, INTERRUPTED, NOTHING, pair, positive, progress_bar, stop_on_interrupt
 
@@ -32,6 +33,7 @@ def add_measure(commands, new_command):
         metavar="DIR",
         help="result folder, made if it does not exist; with --background in the job's own folder if left out",
     )
+    add_overwrite(command, "a result")
     command.add_argument("--background-box", type=int, default=15, metavar="PX", help="side of the box (%(default)s)")
     command.add_argument("--background-mode", choices=BACKGROUNDS, default="local", help="default: %(default)s")
     command.add_argument("--background-fit", choices=BACKGROUND_FITS, default="none", help="default: %(default)s")
@@ -83,15 +85,18 @@ def _measure(options):
     if options.keep_cutouts is None:
         options.keep_cutouts = options.background
     request = request_of(options, settings)
+    if options.output is not None:
+        check_result_folder(options.output)
+        check_result(options.output, options.overwrite)
+    elif not options.background:
+        raise ValueError("--output is missing: name the folder for the result")
     if options.background:
         return _submit(options, targets, request)
-    if options.output is None:
-        raise ValueError("--output is missing: name the folder for the result")
-    check_result_folder(options.output)
     images, begin = request.collection(options.output), time.perf_counter()
     refreshed(images)
     index_seconds = time.perf_counter() - begin
     with result_folder(options.output) as folder, temporary_store(folder) as results:
+        check_result(folder, options.overwrite)  # another run may have ended meanwhile
         begin = time.perf_counter()
         result = _run(options, targets, images, request, results)
         measure_seconds = time.perf_counter() - begin

@@ -17,7 +17,7 @@ from .jobs import Request
 from .model import CLEAN_MASK, DETECTORS
 from .photometry.closing_notes import closing_notes
 from .photometry.errors import PhotometryError
-from .photometry.output import LOCK_NAME, result_folder, target_outcomes, write_result
+from .photometry.output import LOCK_NAME, SETTINGS_NAME, result_folder, target_outcomes, write_result
 from .photometry.pipeline import run
 from .photometry.settings import Settings
 
@@ -59,7 +59,7 @@ class Demo:
     summary: str
 
 
-def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
+def make_demo(output, *, images=IMAGES, seed=SEED, overwrite=False, progress=None):
     """Simulate a small field and measure it.
 
     Parameters
@@ -70,13 +70,20 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
         Number of images, over all six detectors.
     seed : int, optional
         Of the simulation.
+    overwrite : bool, optional
+        Whether an earlier demonstration in the folder is replaced; one that has not come to its end is, in any case.
     progress : callable(done, total), optional
 
     Returns
     -------
     Demo
+
+    Raises
+    ------
+    PhotometryError
+        If the folder holds an earlier demonstration that is not to be replaced, or anything else.
     """
-    folder = _own_folder(output)
+    folder = _own_folder(output, overwrite)
     with result_folder(folder):
         field = simulate(folder / "field", scene="field", images=images, seed=seed, progress=progress)
         collection = FolderCollection(field.folder / "images", field.calibration)
@@ -84,7 +91,7 @@ def make_demo(output, *, images=IMAGES, seed=SEED, progress=None):
 
 
 @contextmanager
-def archive_demo(output, *, images=IMAGES, seed=SEED, progress=None):
+def archive_demo(output, *, images=IMAGES, seed=SEED, overwrite=False, progress=None):
     """The same demonstration without a folder of images: what is needed is fetched from an archive on this computer.
 
     Until the end of the block the archive answers, and is the only one that this process knows; what glue-spherex
@@ -92,14 +99,14 @@ def archive_demo(output, *, images=IMAGES, seed=SEED, progress=None):
 
     Parameters
     ----------
-    output, images, seed, progress
+    output, images, seed, overwrite, progress
         As in `make_demo`.
 
     Yields
     ------
     Demo
     """
-    folder = _own_folder(output)
+    folder = _own_folder(output, overwrite)
     with result_folder(folder):
         _forget_earlier(folder)
         home = folder.absolute() / HOME_NAME
@@ -129,9 +136,15 @@ def _environment(**values):
                 os.environ[name] = value
 
 
-def _own_folder(output):
+def _own_folder(output, overwrite):
     """The folder of a demonstration: new, empty, or that of an earlier one. Other files could be written over."""
     folder = Path(output)
+    result = folder / "result"
+    if not overwrite and (result / SETTINGS_NAME).exists():
+        raise PhotometryError(
+            f"the folder {str(folder)!r} holds a demonstration already: look at it with "
+            f"'glue {result / 'targets.ecsv'} {result / 'spectra.vot'}', or make it anew with --overwrite."
+        )
     earlier = any((folder / place).is_dir() for place in ("field", "archive"))
     if folder.is_dir() and not earlier and any(path.name != LOCK_NAME for path in folder.iterdir()):
         raise PhotometryError(

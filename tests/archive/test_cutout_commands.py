@@ -48,6 +48,20 @@ def test_fetch_makes_a_folder_that_can_be_measured(archive, field, tmp_path, cap
     assert (again["megabytes"], archive.moved) == (0.0, 0)
 
 
+def test_fetch_adds_to_a_folder_and_replaces_nothing(archive, field, tmp_path, capsys):
+    words = ["fetch", str(field.targets), "--output", str(tmp_path / "out")]
+    said(capsys, *words)
+    (cutout,) = (tmp_path / "out" / "images").rglob("*.fits")
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    maps = sorted((tmp_path / "out" / "calibration").rglob("*.fits"))
+    maps[0].unlink()
+    cutout.unlink()
+    cutout.write_bytes(b"mine")
+    said(capsys, *words)
+    assert (cutout.read_bytes(), (tmp_path / "out" / "mine.txt").read_text()) == (b"mine", "mine")
+    assert sorted((tmp_path / "out" / "calibration").rglob("*.fits")) == maps
+
+
 def test_fetch_says_what_cannot_be_had(archive, field, capsys):
     archive.fault("level2", "page")
     assert main(["fetch", str(field.targets)]) == 2

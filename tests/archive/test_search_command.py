@@ -45,13 +45,22 @@ def test_search_as_json(archive, capsys):
 
 
 @pytest.mark.parametrize("extension", ["ecsv", "csv", "vot", "fits"])
-def test_list_of_images(archive, tmp_path, extension):
+def test_list_of_images(archive, tmp_path, capsys, extension):
     path = tmp_path / f"images.{extension}"
     assert main(["search", "--target", "150.0 2.0", "--output", str(path)]) == 0
     table = Table.read(path)
     assert list(table["detector"]) == [3, 4]
     assert [str(text) for text in table["obsid"]] == [OBSID.format(3), OBSID.format(4)]
     assert str(table["access_url"][0]).startswith(archive.url)
+    asked, content = len(archive.requests), path.read_bytes()
+    words = ["search", "--target", "20.0 2.0", "--output", str(path)]
+    assert main(words) == 2
+    assert f"{path}: it is there already, and would be replaced; name another file, or add --overwrite" in (
+        capsys.readouterr().err
+    )
+    assert (len(archive.requests), path.read_bytes()) == (asked, content)
+    main([*words, "--overwrite"])
+    assert len(Table.read(path)) == 0
 
 
 @pytest.mark.parametrize(

@@ -200,13 +200,46 @@ def test_an_image_that_fails_is_the_reason(field, tmp_path, capsys):
     assert "images could not be measured" in table["reason"][0]
 
 
-def test_a_second_result_replaces_the_first(field, tmp_path):
+def test_a_second_result_replaces_the_first_if_that_is_said(field, tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
     assert measure(field, tmp_path) == 0
-    assert measure(field, tmp_path, "--format", "fits") == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    for more in (["--format", "fits"], ["--background"]):
+        assert measure(field, tmp_path, *more) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith(
+            f"glue-spherex: the folder {str(tmp_path)!r} holds settings.json, targets.ecsv, images.ecsv, "
+        )
+        assert err.endswith("which would be replaced; name another folder, or add --overwrite.\n")
+    assert {path: path.read_bytes() for path in before} == before
+    assert measure(field, tmp_path, "--format", "fits", "--overwrite") == 0
     assert sorted(path.name for path in (tmp_path / "spectra").iterdir()) == ["pair-1a.fits", "pair-1b.fits"]
     assert not (tmp_path / "spectra.vot").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_target_list_is_not_replaced_by_that_of_the_result(field, tmp_path, capsys):
+    (tmp_path / "targets.ecsv").write_text("mine")
+    assert "holds targets.ecsv already" in fails(
+        capsys, "measure", field.targets, "--images", field.folder / "images", "--output", tmp_path
+    )
+    assert [path.name for path in tmp_path.iterdir() if "home" not in path.name] == ["targets.ecsv"]
+
+
+def test_a_result_that_appears_while_the_images_are_looked_at(field, tmp_path, capsys, monkeypatch):
+    from glue_spherex import cli_measure
+
+    def refreshed(images):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "settings.json").write_text("{}")
+        images.refresh()
+
+    monkeypatch.setattr(cli_measure, "refreshed", refreshed)
+    assert measure(field, tmp_path / "out") == 2
+    assert "holds settings.json already" in capsys.readouterr().err
+    assert (tmp_path / "out" / "settings.json").read_text() == "{}"
 
 
 def test_releases_are_never_mixed_silently(simulated, field, tmp_path, capsys):
@@ -403,7 +436,11 @@ def test_estimate_index_convert_flags(field, tmp_path, capsys):
     assert main(["estimate", str(field.targets), "--images", images]) == 0
     assert "24 images, 48 measurements" in capsys.readouterr().out
     assert measure(field, tmp_path) == 0
-    assert main(["convert", str(tmp_path / "spectra.vot"), str(tmp_path / "spectra.fits")]) == 0
+    words = ["convert", str(tmp_path / "spectra.vot"), str(tmp_path / "spectra.fits")]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert "spectra.fits: it is there already, and would be replaced; name another" in fails(capsys, *words)
+    assert main([*words, "--overwrite"]) == 0
     capsys.readouterr()
     assert main(["flags", str(tmp_path / "spectra.fits")]) == 0
     out = capsys.readouterr().out
@@ -417,6 +454,9 @@ def test_simulate(tmp_path, capsys):
     assert main(arguments) == 0
     assert "2 images" in capsys.readouterr().out
     assert len(list((tmp_path / "s").rglob("level2*.fits"))) == 2
+    assert "holds targets.csv, catalogue.csv, truth.ecsv already" in fails(capsys, *arguments)
+    assert main([*arguments, "--overwrite"]) == 0
+    capsys.readouterr()
     message = fails(capsys, "simulate", "--output", tmp_path / "t", "--scene", "ocean")
     assert "ocean" in message
     assert "isolated" in message

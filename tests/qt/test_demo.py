@@ -36,6 +36,15 @@ def test_demo(tmp_path, monkeypatch, capsys, qtbot):
     told = capsys.readouterr().out
     assert "hot-star has a point to look at, at " in told
     assert (tmp_path / "demo" / "spectra.png").stat().st_size > 10_000
+    assert main(["demo", "--output", str(tmp_path / "demo")]) == 2
+    result = tmp_path / "demo" / "result"
+    assert (
+        f"holds a demonstration already: look at it with 'glue {result / 'targets.ecsv'} {result / 'spectra.vot'}', "
+        "or make it anew with --overwrite" in capsys.readouterr().err
+    )
+    before = (result / "settings.json").stat().st_mtime_ns
+    assert main(["demo", "--output", str(tmp_path / "demo"), "--overwrite", "--no-gui"]) == 0
+    assert (result / "settings.json").stat().st_mtime_ns > before
 
 
 def test_demo_from_an_archive(tmp_path, monkeypatch, capsys, qtbot):
@@ -94,7 +103,7 @@ def test_a_second_demo_fetches_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("glue_spherex.demo.LATENCY_S", 0.0)
     summaries = []
     for _ in range(2):
-        with archive_demo(tmp_path / "demo", images=1) as demo:
+        with archive_demo(tmp_path / "demo", images=1, overwrite=True) as demo:
             summaries.append(re.findall(r"fetched: .* MB", demo.summary))
     assert summaries[0] == summaries[1] != []
     (tmp_path / "other" / "result" / "images").mkdir(parents=True)
