@@ -1,10 +1,13 @@
 """The images of a run: those on disk at once, those of an archive as they are fetched."""
 
 import os
+from collections import Counter
 
 import numpy as np
 
 from .errors import PhotometryError
+from .image_count import ImageCount
+from .result_tables import image_key
 
 
 def find(sources, images, settings):
@@ -49,14 +52,12 @@ class ImageFlow:
         One with a method ``stream`` gives its images one by one, see `IRSACollection.stream`.
     settings : Settings
     cancelled : callable() -> bool, optional
-    known : collection of str
-        Paths of images that are left out.
+    known : sequence of dict, optional
+        Lines of the table of images: of those that are left out, whatever their files are called now.
     idle : callable(), optional
         Called now and then while nothing is ready.
     measured : dict of int to set of int, optional
         Sources that were measured already, by exposure id: no other cutout of the same exposure is measured for them.
-    files : dict of tuple to str, optional
-        The paths in `known` by `file_key`: a file that has another name since then is left out as well.
 
     Yields
     ------
@@ -71,32 +72,58 @@ class ImageFlow:
         If the archive cannot be searched.
     """
 
-    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None, measured=None, files=None):
-        self._sources, self._images, self._known, self._idle = sources, images, frozenset(known), idle
-        self._measured, self._files = measured or {}, files or {}
+    def __init__(self, sources, images, settings, cancelled=None, known=(), idle=None, measured=None):
+        self._sources, self._images, self._idle = sources, images, idle
+        self._is_target = _is_target(sources)
+        self._known, self._measured = {line["path"] for line in known}, measured or {}
+        self._files = {_file_key(line): line["path"] for line in known}
+        self._count, self._coming = ImageCount(map(image_key, known)), 0
         self._given = self._passed = 0
         _check(images)
-        if hasattr(images, "stream"):
+        self._is_stream = hasattr(images, "stream")
+        if self._is_stream:
             self._matches = images.stream(sources, **settings.ranges, cancelled=cancelled)
-            self._whole = None
+            self._coming = images.expected
         else:
-            self._matches = find(sources, images, settings)
-            self._whole = sum(not self._is_known(match) for match in self._matches)
+            self._matches = self._new(find(sources, images, settings))
 
     def __iter__(self):
-        is_target = _is_target(self._sources)
-        for match in self._matches:
-            if match is None:
-                if self._idle is not None:
-                    self._idle()
-                yield None
-            elif self._is_known(match) or not is_target[match.sources].any():
-                self._passed += 1
-            else:
-                self._given += 1
-                yield match
-        if self._whole is None and not (self.total or self._passed or self._images.failures):
+        if not self._is_stream:
+            yield from self._matches
+            return
+        for cutouts in self._by_image():
+            if cutouts is None and self._idle is not None:
+                self._idle()
+            yield from [None] if cutouts is None else self._new(cutouts)
+        if not (self.total or self._passed or self._images.failures):
             raise _none_of(self._sources)
+
+    def _by_image(self):
+        """Yield the matches of one image after the other, all of its cutouts, and None where nothing is ready."""
+        cutouts, taken = [], 0
+        for match in self._matches:
+            if cutouts and (match is None or _image(match) != _image(cutouts[0])):
+                yield cutouts
+                cutouts = []
+            if match is None:
+                yield None
+            else:
+                cutouts.append(match)
+                taken += 1
+            self._coming = self._images.expected - taken
+        if cutouts:
+            yield cutouts
+
+    def _new(self, matches):
+        """Those of some matches that have to be measured."""
+        new = [match for match in matches if not self._is_known(match) and self._is_target[match.sources].any()]
+        self._given += len(new)
+        self._passed += len(matches) - len(new)
+        for image, n_new in Counter(map(_image, new)).items():
+            self._count.came(image, n_new)
+        for match in matches:
+            self._count.came(_image(match), 0)
+        return new
 
     def _is_known(self, match):
         record = match.record
@@ -110,13 +137,41 @@ class ImageFlow:
 
     @property
     def total(self):
-        """Images that it has given and will give, as far as is known."""
-        return max(self._given, self._images.expected - self._passed if self._whole is None else self._whole)
+        """Matches that it has given and will give, as far as is known."""
+        return max(self._given, self._images.expected - self._passed) if self._is_stream else self._given
+
+    @property
+    def n_done(self):
+        """Images that are done, those among them that are left out."""
+        return self._count.done
+
+    @property
+    def n_images(self):
+        """Images in all, as far as is known: several cutouts of one image count once."""
+        return self._count.total(self._coming)
+
+    def note(self, result):
+        """One of the matches that it has given is measured.
+
+        Parameters
+        ----------
+        result : ImageResult
+        """
+        self._count.measured(image_key(result.about))
 
 
-def file_key(line):
+def _file_key(line):
     """What tells a file whatever its name, from its line in the table of images: exposure, size, time of change."""
     return tuple(line.get(name) for name in ("lvf_id", "size", "mtime_ns"))
+
+
+def _image(match):
+    """What tells the image of a match, as `image_key` does for its line in the table of images."""
+    record = match.record
+    return image_key({
+        "path": record.path, "lvf_id": record.exposure_id, "data_collection": record.collection,
+        "file_version": record.file_version,
+    })  # fmt: skip
 
 
 def _check(images):

@@ -48,7 +48,7 @@ def measure(
     executor : concurrent.futures.Executor, optional
         Where images are measured; in this process if None.
     progress : callable(done, total), optional
-        Called after each image.
+        Called after each image, and after each cutout where there are several of one; counted are images.
     cancelled : callable() -> bool, optional
         Asked between images; when it says yes, what is finished is returned.
 
@@ -105,8 +105,9 @@ def run(sources, images, settings=None, *, executor=None, progress=None, cancell
     flow, results = ImageFlow(sources, images, settings, cancelled), []
     for _, result in measured_images(sources, images, flow, settings, executor, cancelled):
         results.append(result)
+        flow.note(result)
         if progress is not None:
-            progress(len(results), flow.total)
+            progress(flow.n_done, flow.n_images)
     results.sort(key=lambda result: result.about["path"])
     return assemble(sources, images, results, settings, interrupted=len(results) < flow.total)
 

@@ -175,12 +175,6 @@ class ResultStore:
             lines = [(os.fsencode(path), json.dumps(reason)) for path, reason in files]
             self._database.executemany("INSERT OR REPLACE INTO unreadable VALUES (?, ?)", lines)
 
-    def measured_paths(self):
-        """Paths of the images that need not be measured again: all that did not fail."""
-        with self._reasons():
-            rows = self._database.execute("SELECT path FROM images WHERE status != 'failed'").fetchall()
-        return {os.fsdecode(path) for (path,) in rows}
-
     def measured_sources(self):
         """Numbers of the sources that were measured on each exposure, by exposure id."""
         with self._reasons():

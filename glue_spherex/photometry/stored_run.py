@@ -6,7 +6,7 @@ import numpy as np
 
 from ..model import COLUMNS
 from ..model.spectrum import new_table
-from .image_flow import ImageFlow, file_key
+from .image_flow import ImageFlow
 from .pipeline import check_engine, checked_sources, measured_images
 from .result_tables import has_repeats, image_table, provenance_of, spectra_of, target_table
 
@@ -26,7 +26,8 @@ def run_stored(
     results : ResultStore
         What it holds is not measured again, whatever the files are called now, but for images that failed.
     progress : callable(done, total, result), optional
-        Called after each image, with its `ImageResult`.
+        Called after each image, and after each cutout where there are several of one, with its `ImageResult`; counted
+        are images.
     begun : callable(done, total), optional
         Called before the first image.
     idle : callable(), optional
@@ -38,24 +39,24 @@ def run_stored(
     """
     sources = checked_sources(sources)
     check_engine(settings)
-    known, measured = results.measured_paths(), results.measured_sources()
-    files = {file_key(line): line["path"] for line in results.about() if line["status"] != "failed"}
+    known = [line for line in results.about() if line["status"] != "failed"]
 
     def wait():
         results.flush()
         if idle is not None:
             idle()
 
-    flow, done = ImageFlow(sources, images, settings, cancelled, known, wait, measured, files), len(known)
+    flow, n_results = ImageFlow(sources, images, settings, cancelled, known, wait, results.measured_sources()), 0
     if begun is not None:
-        begun(done, done + flow.total)
+        begun(flow.n_done, flow.n_images)
     for _, result in measured_images(sources, images, flow, settings, executor, cancelled):
         results.add(result)
-        done += 1
+        flow.note(result)
+        n_results += 1
         if progress is not None:
-            progress(done, len(known) + flow.total, result)
+            progress(flow.n_done, flow.n_images, result)
     results.flush()
-    return StoredMeasurement(sources, images, results, settings, interrupted=done < len(known) + flow.total)
+    return StoredMeasurement(sources, images, results, settings, interrupted=n_results < flow.total)
 
 
 class StoredMeasurement:

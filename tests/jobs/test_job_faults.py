@@ -29,7 +29,7 @@ def stored(job):
     if not (job.folder / "results.sqlite").exists():
         return set()
     with ResultStore(job.folder / "results.sqlite") as results:
-        return results.measured_paths()
+        return {line["path"] for line in results.about() if line["status"] != "failed"}
 
 
 def measured(job):
