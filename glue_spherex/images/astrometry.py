@@ -117,7 +117,6 @@ class Astrometry:
     """
 
     def __init__(self, numbers, origin=(0, 0)):
-        self.given = numbers, origin
         values = np.frombuffer(numbers)
         self._origin = np.array(origin, float)
         self._crpix, self._pc, self._cdelt = values[:2] + self._origin, values[2:6].reshape(2, 2), values[6:8]
@@ -129,7 +128,6 @@ class Astrometry:
             start += size
         self._sip = Sip(*polynomials, self._crpix) if polynomials[0] is not None else None
         self._plane = self._celestial(Wcsprm(naxis=2), "")
-        self._last = None, None
 
     def _celestial(self, wcsprm, suffix):
         wcsprm.crpix, wcsprm.pc, wcsprm.cdelt, wcsprm.crval = self._crpix, self._pc, self._cdelt, self._crval
@@ -181,16 +179,11 @@ class Astrometry:
             NaN for positions more than `MAX_SEPARATION_DEG` off the reference point, or where no pixel is found.
         """
         world, shape = _pairs(ra, dec)
-        key = world.tobytes()
-        asked, pixels = self._last  # whoever measures asks for what was asked when the image was looked for
-        if asked != key:
-            pixels = np.full(world.shape, np.nan)
-            near = self._is_near(world)
-            if near.any():
-                pixels[near] = self._distort(self._plane.s2p(world[near], 0)["pixcrd"]) - self._origin
-            self._last = key, pixels
-        x, y = pixels.T.copy()
-        return x.reshape(shape), y.reshape(shape)
+        pixels = np.full(world.shape, np.nan)
+        near = self._is_near(world)
+        if near.any():
+            pixels[near] = self._distort(self._plane.s2p(world[near], 0)["pixcrd"]) - self._origin
+        return pixels[:, 0].reshape(shape), pixels[:, 1].reshape(shape)
 
     def _is_near(self, world):
         with np.errstate(invalid="ignore"):

@@ -38,8 +38,8 @@ def at_directions(matrix, vectors):
 
     Parameters
     ----------
-    matrix : ndarray, shape (3, 3)
-        Of `frame_matrices`.
+    matrix : ndarray, shape (3, 3) or (k, 3, 3)
+        Of `frame_matrices`; one, or one for each direction.
     vectors : ndarray, shape (k, 3)
         Unit vectors.
 
@@ -48,7 +48,7 @@ def at_directions(matrix, vectors):
     x, y : ndarray, shape (k,)
         0-based; NaN on the other side of the sky.
     """
-    x, y, scale = matrix @ vectors.T
+    x, y, scale = np.einsum("...ij,...j->i...", matrix, vectors)
     scale = np.where(scale > 0, scale, np.nan)
     return x / scale, y / scale
 

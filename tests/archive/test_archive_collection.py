@@ -12,12 +12,11 @@ from archived import client_of
 from loopback_services import SearchServices
 
 from glue_spherex import FolderCollection, Source, read_targets
-from glue_spherex.images import Astrometry, ImageCollection, ImageIndex
+from glue_spherex.images import ImageCollection, ImageIndex
 from glue_spherex.images.archive import ArchiveSettings, IRSACollection
 from glue_spherex.images.archive.collection import worth_fetching
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError
-from glue_spherex.images.archive.opener import ArchiveOpener
 from glue_spherex.images.archive.ranges import RemoteFile
 from glue_spherex.photometry.pipeline import measure, run
 
@@ -153,26 +152,6 @@ def test_what_others_add_and_remove_meanwhile(archive, targets, tmp_path):
     assert len({seen.path for seen in archive.requests}) == 1  # only this one is fetched
 
 
-def test_what_looking_for_an_image_has_computed_serves_to_measure_it(archive, targets, tmp_path, monkeypatch):
-    expected = by_measurement(measure(targets[:1], collection_of(archive, tmp_path)))
-    assert np.isfinite(expected["flux"]).any()
-    monkeypatch.setattr("glue_spherex.images.spectral_image.Astrometry", None)
-    assert same(expected, by_measurement(measure(targets[:1], collection_of(archive, tmp_path)))) == []
-
-
-def test_an_image_that_was_replaced_has_its_own_astrometry(archive, targets, tmp_path):
-    images = collection_of(archive, tmp_path)
-    record, *others = (match.record for match in images.find(targets))
-    other = next(other for other in others if other.obsid != record.obsid)
-    for numbers, is_taken in ((record.wcs_numbers, True), (other.wcs_numbers, False)):
-        known = Astrometry(numbers, record.origin)
-        opener = ArchiveOpener(images.store, None, None, False, {record.path: known})
-        with opener.open(record) as image:
-            assert (image.astrometry is known) == is_taken
-        with opener.open(record) as image:  # it is handed on once: two threads must not use it
-            assert image.astrometry is not known
-
-
 def test_memory_does_not_grow_with_the_number_of_images(simulated, loopback, tmp_path, monkeypatch, wait_for):
     """Whatever is held of images on the way: no more than are worked on, however slowly they are taken."""
     field, archive = simulated("field", images=12, size=60, detectors=(3,)), loopback()
@@ -189,7 +168,6 @@ def test_memory_does_not_grow_with_the_number_of_images(simulated, loopback, tmp
             most[0] = max(most[0], len(alive))
 
     monkeypatch.setattr("glue_spherex.images.archive.by_ranges.RemoteFile", Watched)
-    monkeypatch.setattr("glue_spherex.images.archive.collection._NOTED_ASTROMETRY", 3)
     store, targets = CutoutStore(tmp_path / "store"), list(read_targets(field.targets).sources)[:1]
     submitted, done = [], []
 
@@ -203,7 +181,6 @@ def test_memory_does_not_grow_with_the_number_of_images(simulated, loopback, tmp
         images, n = IRSACollection(store=store, client=client_of(archive, at_once=1)), 0
         for match in images.stream(targets, progress=lambda *step: done.append(step)):
             n += match is not None
-            assert len(images._astrometry) <= 3
             assert len(submitted) <= len(done) + 4  # two at once, and as many that wait
         assert n == images.expected >= 8
         assert len(submitted) >= 8

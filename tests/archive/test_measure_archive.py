@@ -239,6 +239,34 @@ def test_local_images_are_measured_where_the_archive_cannot_be_asked(archive, fi
     assert main([*words, "--archive", "irsa", "--output", str(tmp_path / "out")]) == 0
     assert "the archive was not searched, so that only local images are measured" in capsys.readouterr().err
     assert_same(read_spectra(tmp_path / "out" / "spectra.vot"), expected)
+    assert main(["estimate", *words[1:], "--archive", "irsa"]) == 0
+    out, err = capsys.readouterr()
+    assert "the archive was not searched" in err
+    assert out.startswith("2 images: 2 in the folders")
+
+
+def test_a_long_wait_for_the_archive_is_told_on_the_terminal(archive, field, targets, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", "http://127.0.0.1:9")
+    (tmp_path / "glue-spherex-home").mkdir(exist_ok=True)
+    (tmp_path / "glue-spherex-home" / "archive.toml").write_text("patience_s = 0.5\nconnect_s = 2.5\n")
+    told = "waiting for the archive, 127.0.0.1; if it cannot be reached, it is given up after about 3 s"
+    local = ["--images", str(field.images[0].parent), "--archive", "irsa"]
+    commands = [
+        ["search"],
+        ["fetch"],
+        ["estimate"],
+        ["estimate", *local],
+        ["measure", *local, "--output", str(tmp_path / "out")],
+    ]
+    for slow_s, is_terminal in ((0.01, True), (0.01, False), (60, True)):
+        monkeypatch.setattr("glue_spherex.terminal._SLOW_S", slow_s)
+        for name, *more in commands:
+            monkeypatch.setattr("sys.stderr.isatty", lambda is_terminal=is_terminal: is_terminal, raising=False)
+            main([name, str(targets), *more])
+            err = capsys.readouterr().err
+            assert (told in err) == (is_terminal and slow_s < 1), (name, err)
+            if told in err and local[0] in more:
+                assert f"{told}, and the images in the folders are measured" in err
 
 
 def test_the_result_of_a_job_is_not_written_over(archive, source, targets, tmp_path, capsys):

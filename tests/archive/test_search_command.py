@@ -72,9 +72,35 @@ def test_a_list_that_cannot_be_written_is_refused_before_anybody_is_asked(archiv
     assert archive.requests == []
 
 
-def test_nothing_found(archive, capsys):
-    assert main(["search", "--target", "20.0 2.0"]) == 2
-    assert "0 images" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--target", "20.0 2.0"], "no image of this position in any collection"),
+        (["--target", "20.0 2.0", "--detectors", "4"], "no image of this position in any collection"),
+        (["--target", "20.0 2.0", "--target", "30 2"], "no image of any of these 2 positions in any collection"),
+        (["--target", "150.0 2.0", "--release", "QR3"], "no image of this position in any collection of qr3"),
+        (["--target", "150.0 2.0", "--fields", "deep"], "no image of this position in any deep collection"),
+        (["--target", "150 2", "--collection", "qr3"], "no image of this position in any collection among qr3"),
+        (
+            ["--target", "150.0 2.0", "--detectors", "5"],
+            "2 images of this position, but none that --detectors lets pass",
+        ),
+        (
+            ["--target", "150.0 2.0", "--detectors", "4", "--time", "60000:61000"],
+            "2 images of this position, but none that --detectors and --time let pass",
+        ),
+    ],
+)
+def test_why_nothing_is_found(archive, capsys, words, reason):
+    for command in ("search", "fetch"):
+        assert main([command, *words]) == 2
+        out, err = capsys.readouterr()
+        assert out.splitlines()[-1].startswith("0 ")
+        assert err == f"glue-spherex: the archive has {reason}\n"
+    assert main(["estimate", *words]) == 2
+    assert capsys.readouterr() == ("", f"glue-spherex: the archive has {reason}\n")
+    assert main(["search", *words, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["images"] == 0
 
 
 def test_what_cannot_be_done_is_one_sentence(archive, capsys, tmp_path):
@@ -82,6 +108,11 @@ def test_what_cannot_be_done_is_one_sentence(archive, capsys, tmp_path):
     assert "the extension '.txt' is unknown" in capsys.readouterr().err
     assert main(["search", "--target", "150.0 2.0", "--release", "qr9"]) == 2
     assert "no collection of the release 'qr9'" in capsys.readouterr().err
+    asked = len(archive.requests)
+    for command in ("search", "fetch", "estimate"):
+        assert main([command, "--target", "150.0 2.0", "--release", "third"]) == 2
+        assert "release is 'third'; a name such as 'qr3' is needed" in capsys.readouterr().err
+    assert len(archive.requests) == asked
     (tmp_path / "glue-spherex-home").mkdir(exist_ok=True)
     (tmp_path / "glue-spherex-home" / "archive.toml").write_text("patience_s = 0.0\n")
     archive.stop()

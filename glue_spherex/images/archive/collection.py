@@ -31,7 +31,6 @@ from .search import search
 
 #: Pixels that a local file must hold beyond the background box of a source; else the source is fetched.
 _LOCAL_MARGIN_PX = 3
-_NOTED_ASTROMETRY = 64
 
 
 class IRSACollection:
@@ -112,13 +111,13 @@ class IRSACollection:
         self.keep_in = None if keep_in is None else Path(os.path.abspath(keep_in))
         self.answer = self._given_answer = None
         self.notes, self.expected, self._missing = [], 0, []
-        self._end_run, self._astrometry = None, {}
+        self._end_run = None
 
     def __repr__(self):
         return f"<IRSACollection {self.client.settings.ibe} in {self.store.folder}>"
 
     def __getstate__(self):
-        return {**self.__dict__, "progress": None, "cancelled": None, "_end_run": None, "_astrometry": {}}
+        return {**self.__dict__, "progress": None, "cancelled": None, "_end_run": None}
 
     @property
     def folders(self):
@@ -143,7 +142,7 @@ class IRSACollection:
     def opener(self):
         """The part that opens images: small, for worker processes."""
         local = self.local.opener() if hasattr(self.local, "opener") else self.local
-        return ArchiveOpener(self.store, self.keep_in, local, self._flux_correction, self._astrometry)
+        return ArchiveOpener(self.store, self.keep_in, local, self._flux_correction)
 
     def open(self, record):
         """Open an image that `find` or `stream` has given.
@@ -267,7 +266,7 @@ class IRSACollection:
         known = KnownCutouts(self.store, self.index)
         with DetectorMaps(kinds, self.store, self.client, cancelled) as maps:
             for number, cutouts, reason in fetch_all(
-                requests, self.store, self.client, None, progress, cancelled, known.read, maps.wait_for, known.cutouts
+                requests, self.store, self.client, None, progress, cancelled, maps.wait_for, known
             ):
                 if number is None:
                     yield None
@@ -289,19 +288,11 @@ class IRSACollection:
         here = [sources[k] for k in match.sources]
         if len(records) == 1 == len(cutouts) and len(cutouts[0].targets) == len(here):
             found = [ImageMatch(records[0], match.sources)]
-            self._note_astrometry(records[0], cutouts[0].astrometry)
         else:
             found = [replace(m, sources=match.sources[m.sources]) for m in match_images(records, here)]
             found = each_once(found, sources)
         self.expected += len(found) - 1
         yield from found
-
-    def _note_astrometry(self, record, astrometry):
-        """Spare whoever opens the next images to compute it again."""
-        if astrometry is not None:
-            if len(self._astrometry) >= _NOTED_ASTROMETRY:
-                self._astrometry.clear()
-            self._astrometry[record.path] = astrometry
 
     def _kept(self, record):
         """The record of a cutout of the store where it is to be kept."""

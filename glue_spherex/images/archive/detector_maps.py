@@ -57,7 +57,7 @@ class DetectorMaps:
             If they cannot be had.
         """
         fetching = self._fetching[image.release, image.detector]
-        while not wait([fetching], timeout=_LOOK_AGAIN_S).done:
+        while not (fetching.done() or wait([fetching], timeout=_LOOK_AGAIN_S).done):
             if stop():
                 raise ArchiveStopped("cancelled.")
         try:

@@ -90,9 +90,7 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None,
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
 
-def fetch_all(
-    requests, store, client, at_once=None, progress=None, cancelled=None, read=read_record, prepare=None, known=None
-):
+def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=None, prepare=None, known=None):
     """Fetch cutouts of many images, several at once.
 
     Parameters
@@ -106,13 +104,11 @@ def fetch_all(
         connection waits for this computer.
     progress : callable, optional
         ``progress(done, total)``.
-    read : callable, optional
-        As in `fetch_cutouts`.
     prepare : callable, optional
         ``prepare(image, stop)`` is called before an image is fetched; what it raises is the reason why there is none.
         It should raise `ArchiveStopped` when ``stop()`` says yes.
-    known : callable, optional
-        Gives the cutouts of an image that are probably in the store; by default, `CutoutStore.cutouts` looks.
+    known : KnownCutouts, optional
+        What is probably in the store; by default, it is looked at for each image.
 
     Yields
     ------
@@ -130,20 +126,30 @@ def fetch_all(
     def stop():
         return left.is_set() or (cancelled is not None and cancelled())
 
-    known = known or store.cutouts
-    order, waiting, done = _Order([image for image, *_ in requests], known, prepare is None), {}, 0
+    holding, cutouts_of, read = (
+        ({}, store.cutouts, read_record) if known is None else (known.holding(requests), known.cutouts, known.read)
+    )
 
-    def get(number, how):
+    def is_kept(number):
+        return number in holding or cutouts_of(requests[number][0])
+
+    order, waiting, done = _Order([image for image, *_ in requests], is_kept, prepare is None), {}, 0
+
+    def get(number, if_kept=False):
         image, sources, reach = requests[number]
         if prepare is not None:
             prepare(image, stop)
-        return how(image, sources, store, client, reach, stop, read)
+        if number in holding and store.use(holding[number].path):
+            return [holding[number]]
+        if not if_kept:
+            return fetch_cutouts(image, sources, store, client, reach, stop, read)
+        return _in_store(image, _surroundings(image, sources, reach), cutouts_of(image), store, client, read)
 
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
         while True:
             while len(waiting) < 2 * at_once and not stop() and (number := order.to_fetch()) is not None:
-                waiting[pool.submit(get, number, fetch_cutouts)] = number
+                waiting[pool.submit(get, number)] = number
             here = None if stop() else order.kept()
             if here is None and not waiting:
                 return
@@ -153,7 +159,7 @@ def fetch_all(
                 ready = [future for future in waiting if future.done()]
             outcomes = [(waiting.pop(future), future.result) for future in ready]
             if here is not None:  # by this thread: others would only take turns with whoever uses the images
-                outcomes.append((here, partial(get, here, partial(_kept_cutouts, known))))
+                outcomes.append((here, partial(get, here, if_kept=True)))
             if not outcomes:
                 yield None, [], ""
             for number, outcome in outcomes:
@@ -183,8 +189,8 @@ class _Order:
     while that one waits.
     """
 
-    def __init__(self, images, known, all_prepared):
-        self._images, self._known, self._all_prepared = images, known, all_prepared
+    def __init__(self, images, is_kept, all_prepared):
+        self._images, self._is_kept, self._all_prepared = images, is_kept, all_prepared
         self._numbers = iter(range(len(images)))
         self._missing, self._kept, self._waiting, self._prepared = deque(), deque(), {}, set()
 
@@ -192,7 +198,7 @@ class _Order:
         """The next image that is not kept, None if it is not known yet: some places are looked at in one go."""
         for number in islice(self._numbers, 0 if self._missing else _LOOKED_AT_ONCE):
             kind = self._kind(number)
-            if not self._known(self._images[number]):
+            if not self._is_kept(number):
                 return number
             if self._all_prepared or kind in self._prepared:
                 self._kept.append(number)
@@ -222,11 +228,6 @@ class _Order:
         return image.release, image.detector
 
 
-def _kept_cutouts(known, image, sources, store, client, reach, cancelled, read):
-    """What `fetch_cutouts` gives, if nothing has to be fetched for it; else None."""
-    return _in_store(image, _surroundings(image, sources, reach), known(image), store, client, read)
-
-
 def _surroundings(image, sources, reach):
     ra, dec = sky_positions(sources, image.mjd)
     return WantedTargets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
@@ -242,19 +243,15 @@ def _in_store(image, wanted, known, store, client, read):
             continue
         if client and not record.psf_key and not has_psf_products(image.detector, image.release, store):
             return None
-        astrometry, found = Astrometry(record.wcs_numbers, record.origin), []
-        for box, targets in wanted.exact(astrometry, record.origin, held):
-            usable = _usable(known, box, store)
-            if usable is None:
-                return None
-            found.append(FetchedCutout(Path(usable), box, targets, astrometry if usable == path else None))
-        return found
+        boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)
+        found = [FetchedCutout(_usable(known, box, store), box, targets) for box, targets in boxes]
+        return found if all(cutout.path for cutout in found) else None
     return [] if holds_none(wanted, image, store) else None
 
 
 def _usable(known, box, store):
     """The first cutout of a list that holds a box and is there; it counts as used. None without one."""
-    return next((path for held, path in known if held.holds(box) and store.use(path)), None)
+    return next((Path(path) for held, path in known if held.holds(box) and store.use(path)), None)
 
 
 def _fetch(image, wanted, store, client, cancelled):

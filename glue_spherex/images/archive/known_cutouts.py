@@ -1,9 +1,22 @@
 """What is in a cutout store, from one look at all of it: to look at each image costs as much as to find its pixels."""
 
 import os
+from dataclasses import astuple
+from pathlib import Path
 
+import numpy as np
+
+from glue_spherex.model import sky_positions, unit_vectors
+
+from ..frame_pixels import at_directions, frame_matrices
 from ..record import read_record
-from .boxes import PixelBox
+from .boxes import FULL_FRAME, PixelBox
+from .wanted import FetchedCutout
+
+#: Places on a cutout of 41 pixels are known this well from its corners, px; the distortion bends a larger one by the
+#: square of its size: simulated ones of 41, 100, 160 and 400 pixels by 0.0025, 0.015, 0.04 and 0.24 at most.
+_UNSURE_PX, _OF_PX = 0.005, 41
+_FEW = 8  # sources of an image that are looked at one by one
 
 
 class KnownCutouts:
@@ -19,19 +32,78 @@ class KnownCutouts:
     """
 
     def __init__(self, store, index):
-        self._store, self._records, self._paths = store, {}, {}
+        self._store, self._records, self._of_image = store, {}, {}
         for record in index.refresh(store.images).records if store.images.is_dir() else ():
             self._records[record.path] = record
-            self._paths.setdefault(record.path.rpartition("_x")[0], []).append(record.path)
+            self._of_image.setdefault(record.path.rpartition("_x")[0], []).append(record)
+        for records in self._of_image.values():
+            records.sort(key=lambda record: (record.nx * record.ny, record.path))
 
     def cutouts(self, image):
         """As `CutoutStore.cutouts`: (PixelBox, str) of each cutout of an image, the smallest first."""
-        records = [self._records[path] for path in self._paths.get(self._store.beginning(image), ())]
-        found = [(PixelBox(r.x0, r.x0 + r.nx, r.y0, r.y0 + r.ny), r.path) for r in records]
-        return sorted(found, key=lambda cutout: (cutout[0].n_pixels, cutout[1]))
+        return [(_box(record), record.path) for record in self._of(image)]
+
+    def _of(self, image):
+        return self._of_image.get(self._store.beginning(image), ())
 
     def read(self, path):
         """The `ImageRecord` of a cutout; if it is new or was replaced, from its headers."""
         known, status = self._records.get(str(path)), os.stat(path)
         same = known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
         return known if same else read_record(path)
+
+    def holding(self, requests):
+        """Cutouts that hold all that is wanted of an image, as far as their corners tell, of images with few sources.
+
+        Parameters
+        ----------
+        requests : sequence of (ArchiveImage, sequence of Source, reach)
+            As `fetch_all` takes them.
+
+        Returns
+        -------
+        dict of int to FetchedCutout
+            By place in `requests`.
+        """
+        pairs, looked_at = [], []
+        for number, (image, sources, reach) in enumerate(requests):
+            for record in self._of(image) if 0 < len(sources) <= _FEW else ():
+                if record.psf_key:
+                    reaches = np.broadcast_to(reach, len(sources)).tolist()
+                    looked_at += [(len(pairs), *source) for source in zip(sources, reaches)]
+                    pairs.append((number, record))
+        if not pairs:
+            return {}
+        which, sources, reach = zip(*looked_at)
+        which, holds = np.array(which), np.ones(len(pairs), dtype=bool)
+        holds[which[~_are_held([record for _, record in pairs], which, sources, reach)]] = False
+        found = {}
+        for (number, record), good in zip(pairs, holds.tolist()):
+            if good:  # the smallest one
+                found.setdefault(
+                    number, FetchedCutout(Path(record.path), _box(record), np.arange(len(requests[number][1])))
+                )
+        return found
+
+
+def _are_held(records, which, sources, reach):
+    """Whether sources, with the pixels around them that are on the image, are on the cutouts with these numbers."""
+    mjd = np.array([record.mjd for record in records])
+    vectors = unit_vectors(*sky_positions(sources, mjd[which]))
+    places = at_directions(frame_matrices(records)[which], vectors)
+    image = [record.cut_from or astuple(FULL_FRAME) for record in records]
+    unsure = np.array([_UNSURE_PX * (max(record.nx, record.ny) / _OF_PX) ** 2 for record in records])[which]
+    held = np.ones(len(which), dtype=bool)
+    for axis, place, sides in (("x", places[0], slice(0, 2)), ("y", places[1], slice(2, 4))):
+        start = np.array([getattr(record, f"{axis}0") for record in records])[which]
+        stop = start + np.array([getattr(record, f"n{axis}") for record in records])[which]
+        first, last = np.array([sides_of[sides] for sides_of in image])[which].T
+        lowest = np.rint(place + start - unsure) - reach
+        highest = np.rint(place + start + unsure) + reach + 1
+        held &= (lowest < last) & (highest > first)  # else nothing of it is on the image
+        held &= (np.maximum(lowest, first) >= start) & (np.minimum(highest, last) <= stop)
+    return held
+
+
+def _box(record):
+    return PixelBox(record.x0, record.x0 + record.nx, record.y0, record.y0 + record.ny)

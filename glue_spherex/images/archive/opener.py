@@ -18,25 +18,19 @@ class ArchiveOpener:
     local : object or None
         What opens other images.
     flux_correction : bool
-    astrometry : dict of str to Astrometry, optional
-        Of files, as far as it is known already; each is used once.
     """
 
-    def __init__(self, store, kept_in, local, flux_correction, astrometry=None):
+    def __init__(self, store, kept_in, local, flux_correction):
         self.store, self.local, self.flux_correction = store, local, flux_correction
-        self._astrometry = {} if astrometry is None else astrometry
         self.folders = tuple(str(folder) + os.sep for folder in (store.images, kept_in) if folder is not None)
         self._openers = {}
 
     def __getstate__(self):
-        return {**self.__dict__, "_openers": {}, "_astrometry": {}}
+        return {**self.__dict__, "_openers": {}}
 
     def open(self, record):
         """The `SpectralImage` of a record."""
-        image, astrometry = self._opener(record).open(record), self._astrometry.pop(record.path, None)
-        if astrometry is not None and astrometry.given == (record.wcs_numbers, record.origin):
-            image.astrometry = astrometry
-        return image
+        return self._opener(record).open(record)
 
     def _opener(self, record):
         folder = next((folder for folder in self.folders if record.path.startswith(folder)), None)

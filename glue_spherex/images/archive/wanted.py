@@ -29,14 +29,11 @@ class FetchedCutout:
         What was asked for; the file may hold more.
     targets : ndarray of int
         Places in the list of sources of the targets that it was asked for.
-    astrometry : Astrometry or None
-        Of the file, where it was needed to find out that it holds the targets.
     """
 
     path: Path
     box: PixelBox
     targets: np.ndarray
-    astrometry: object = None
 
 
 class WantedBoxes:

@@ -1,0 +1,77 @@
+"""Whether a kept cutout holds what is wanted: told by corners alone, and never otherwise than by the astrometry."""
+
+import numpy as np
+import pytest
+from archived import archive_image, client_of
+
+from glue_spherex import Source
+from glue_spherex.images import Astrometry, ImageIndex, read_record
+from glue_spherex.images.archive.boxes import PixelBox
+from glue_spherex.images.archive.cutout_store import CutoutStore
+from glue_spherex.images.archive.fetch import _in_store, _surroundings, fetch_cutout
+from glue_spherex.images.archive.known_cutouts import KnownCutouts
+
+BOXES = [
+    PixelBox(1000, 1041, 700, 741), PixelBox(1003, 1044, 702, 743), PixelBox(500, 660, 900, 1060),
+    PixelBox(0, 30, 1500, 1541), PixelBox(2010, 2040, 2000, 2040), PixelBox(800, 841, 0, 21),
+]  # fmt: skip
+
+
+@pytest.fixture
+def kept(simulated, loopback, tmp_path):
+    """An image of the archive, its astrometry, and a store with cutouts of it."""
+    field, archive = simulated("field", images=1, full=True, detectors=(3,)), loopback()
+    path = field.images[0]
+    record, client, store = read_record(path), client_of(archive), CutoutStore(tmp_path / "store")
+    image = archive_image(path, archive, archive.add_image(path, record.release))
+    for box in BOXES:
+        store.find(image, box) or fetch_cutout(image, box, store, client)
+    return image, Astrometry(record.wcs_numbers), store
+
+
+def sources_near(box, sky, rng, n):
+    """Sources in and around a box, most of them where the box just holds their surroundings."""
+    x = rng.choice([box.x_lo + 20, box.x_hi - 21, rng.uniform(box.x_lo - 5, box.x_hi + 5)]) + rng.normal(0, 0.3, n)
+    y = rng.choice([box.y_lo + 20, box.y_hi - 21, rng.uniform(box.y_lo - 5, box.y_hi + 5)]) + rng.normal(0, 0.3, n)
+    return [Source(*position) for position in np.transpose(sky.to_sky(x, y))]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_what_it_says_is_true_and_it_says_most_of_it(kept, n):
+    image, sky, store = kept
+    rng, known = np.random.default_rng(n), KnownCutouts(store, ImageIndex())
+    requests = [
+        (image, sources_near(BOXES[k % len(BOXES)], sky, rng, n), rng.choice([20, 17, 14]) if k % 2 else np.full(n, 20))
+        for k in range(900)
+    ]
+    holding, held = known.holding(requests), 0
+    for number, (_, sources, reach) in enumerate(requests):
+        exact = _in_store(image, _surroundings(image, sources, reach), store.cutouts(image), store, None, read_record)
+        paths = {cutout.path for cutout in exact or ()}
+        on_one = len(paths) == 1 and sum(len(cutout.targets) for cutout in exact) == n
+        held += on_one
+        if number in holding:
+            assert on_one
+            assert paths == {holding[number].path}
+            assert list(holding[number].targets) == list(range(n))
+    assert 50 < held < 800
+    assert len(holding) > 0.8 * held
+
+
+def test_many_sources_and_none(kept):
+    image, sky, store = kept
+    known = KnownCutouts(store, ImageIndex())
+    inside = [Source(*sky.to_sky(580.0, 980.0))]
+    assert list(known.holding([(image, [], 20), (image, inside * 9, 20), (image, inside, 20)])) == [2]
+    assert known.holding([]) == {}
+    assert KnownCutouts(CutoutStore(store.folder / "nothing"), ImageIndex()).holding([(image, inside, 20)]) == {}
+
+
+def test_moving_sources_are_looked_for_where_they_are(kept):
+    image, sky, store = kept
+    known, (ra, dec) = KnownCutouts(store, ImageIndex()), sky.to_sky(1020.0, 720.0)
+    years = 2000 + (image.mjd - 51544.5) / 365.25 - 2016
+    moved = 25 * 6.15e3 / years  # 25 pixels since then, mas per year
+    there = Source(ra, dec, pmdec=moved, ref_epoch=2016.0)
+    came = Source(ra, dec - 25 * 6.15 / 3600, pmdec=moved, ref_epoch=2016.0)
+    assert list(known.holding([(image, [there], 20), (image, [came], 15)])) == [1]
