@@ -28,8 +28,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0 done (single images or targets may have failed: the tables say so), 2 nothing could be done, 130
-        interrupted, with everything finished so far on disk.
+        0 done (single images or targets may have failed: the tables say so), 2 nothing could be done or
+        found, 130 interrupted, with everything finished so far on disk.
     """
     try:
         options = _parser().parse_args(arguments)

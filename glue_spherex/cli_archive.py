@@ -5,7 +5,16 @@ import sys
 import time
 
 from .cli_output import add_overwrite, check_file
-from .cli_request import add_collections, add_ranges, add_targets, read_target_options, rejections
+from .cli_request import (
+    add_collections,
+    add_ranges,
+    add_targets,
+    choice_of,
+    read_target_options,
+    rejections,
+    waiting_for_archive,
+    why_none,
+)
 from .terminal import DONE, INTERRUPTED, NOTHING, positive, progress_bar, stop_on_interrupt
 
 #: Images that cannot be had and are told one by one.
@@ -45,16 +54,19 @@ def _search(options):
     if options.output:
         listing_format(Path(options.output))  # before anybody is asked
         check_file(options.output, options.overwrite)
-    targets = read_target_options(options)
-    with progress_bar("answers") as progress, stop_on_interrupt("the answers under way") as stopped:
+    choice, targets = choice_of(options), read_target_options(options)
+    with (
+        progress_bar("answers", waiting_for_archive()) as progress,
+        stop_on_interrupt("the answers under way") as stopped,
+    ):
         answer = search(
             targets.sources,
-            collections=options.collection,
+            collections=choice.collections,
             detectors=options.detectors,
             wavelength=options.wavelength,
             time=options.time,
-            release=options.release,
-            fields=options.fields,
+            release=choice.release,
+            fields=choice.fields,
             refresh=options.refresh,
             progress=progress,
             cancelled=stopped,
@@ -78,7 +90,10 @@ def _search(options):
     else:
         coverage_table(answer, targets.sources).pprint_all()
         print(f"{len(answer.rows)} images, {answer.megabytes:.0f} MB as whole files; the archive was asked on {asked}")
-    return DONE if answer.rows else NOTHING
+    if not answer.rows:
+        print(f"glue-spherex: {why_none(options, targets.sources)}", file=sys.stderr)
+        return NOTHING
+    return DONE
 
 
 def _add_fetch(commands, new_command):
@@ -101,7 +116,6 @@ def _add_fetch(commands, new_command):
 def _fetch(options):
     from pathlib import Path
 
-    from .images.archive import IRSACollection
     from .images.archive.cutout_store import copy_cutouts
     from .photometry.output import check_writable
     from .photometry.settings import Settings
@@ -114,19 +128,19 @@ def _fetch(options):
         time=options.time,
     )
     output = Path(options.output) if options.output else None
-    targets = read_target_options(options)
+    choice, targets = choice_of(options), read_target_options(options)
     if output is not None:
         check_writable(output)
-    images = IRSACollection(
-        collections=options.collection,
-        release=options.release,
-        fields=options.fields,
+    images = choice.collection(
         refresh=options.refresh,
         background_box=settings.background_box,
         keep_in=output and output / "images",
     )
     files, releases = [], set()
-    with progress_bar("images") as progress, stop_on_interrupt("the images under way") as stopped:
+    with (
+        progress_bar("images", waiting_for_archive()) as progress,
+        stop_on_interrupt("the images under way") as stopped,
+    ):
         for match in images.stream(targets.sources, **settings.ranges, progress=progress, cancelled=stopped):
             if match is None:
                 continue
@@ -155,6 +169,8 @@ def _fetch(options):
         )
     if interrupted:
         return INTERRUPTED
+    if not images.answer.rows:
+        print(f"glue-spherex: {why_none(options, targets.sources)}", file=sys.stderr)
     return DONE if files else NOTHING
 
 

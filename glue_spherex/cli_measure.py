@@ -8,8 +8,17 @@ import time
 from importlib import import_module
 
 from .cli_output import add_overwrite, check_result
-from .cli_request import add_request, archive_of, read_target_options, refreshed, rejections, request_of
-from .terminal import DONE, INTERRUPTED, NOTHING, pair, positive, progress_bar, stop_on_interrupt
+from .cli_request import (
+    add_request,
+    archive_of,
+    read_target_options,
+    refreshed,
+    rejections,
+    request_of,
+    waiting_for_archive,
+    why_none,
+)
+from .terminal import DONE, INTERRUPTED, NOTHING, pair, positive, progress_bar, stop_on_interrupt, told_if_slow
 
 
 def add_measure(commands, new_command):
@@ -126,8 +135,9 @@ def _run(options, targets, images, request, results):
     from .jobs import executor_of
     from .photometry.stored_run import run_stored
 
+    waiting = "" if request.archive is None else waiting_for_archive(bool(request.image_folders))
     with (
-        progress_bar("images") as progress,
+        progress_bar("images", waiting) as progress,
         stop_on_interrupt() as stopped,
         executor_of(options.workers, options.scheduler) as pool,
     ):
@@ -250,7 +260,7 @@ def _estimate(options):
             FolderCollection(options.images, options.calibration, flux_correction=not options.no_flux_correction)
         )
     if archive is not None:
-        return _estimate_archive(targets, archive.collection(local), settings)
+        return _estimate_archive(options, targets, archive.collection(local), settings)
     result = estimate(targets.sources, local, settings=settings)
     result.counts.pprint_all()
     counted = f"{_counted(result.images, 'image')}, {_counted(result.measurements, 'measurement')}"
@@ -258,19 +268,21 @@ def _estimate(options):
     return DONE
 
 
-def _estimate_archive(targets, images, settings):
+def _estimate_archive(options, targets, images, settings):
     """Say what would be fetched and measured, without fetching anything."""
     from .images.archive.coverage import coverage_table
     from .jobs import expected_seconds
 
-    local, wanted = images.matches(targets.sources, **settings.ranges)
+    with told_if_slow(waiting_for_archive(images.local is not None)):
+        local, wanted = images.matches(targets.sources, **settings.ranges)
     plan = images.outlook(targets.sources, local, wanted)
     for note in images.notes:
         print(f"glue-spherex: {note}", file=sys.stderr)
     if not plan.images:
-        print("glue-spherex: the targets lie on no image of the archive that was asked for", file=sys.stderr)
+        print(f"glue-spherex: {why_none(options, targets.sources)}", file=sys.stderr)
         return NOTHING
-    coverage_table(images.answer, targets.sources).pprint_all()
+    if images.answer is not None:  # the archive could be asked
+        coverage_table(images.answer, targets.sources).pprint_all()
     print(
         f"{_counted(plan.images, 'image')}: {plan.local} in the folders, {plan.kept} fetched already; "
         f"{plan.megabytes:.0f} MB to move, about {plan.seconds:.0f} s"

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .terminal import detectors, progress_bar, time_range, wavelength_ranges
 
@@ -69,9 +70,67 @@ def archive_of(options):
             if getattr(options, name):
                 raise ValueError(f"--{name} chooses among the archive's images; add --archive irsa, or leave it out")
         return None
+    return choice_of(options)
+
+
+def choice_of(options):
+    """Which images of the archive the options of `add_collections` choose."""
     from .images.archive.choice import ArchiveChoice
 
     return ArchiveChoice(options.collection, options.release, options.fields)
+
+
+def waiting_for_archive(has_local=False):
+    """What to say while the archive does not answer.
+
+    Parameters
+    ----------
+    has_local : bool
+        Whether there are images in folders as well.
+
+    Returns
+    -------
+    str
+    """
+    from .images.archive.settings import ArchiveSettings
+
+    settings = ArchiveSettings.load()
+    host, seconds = urlsplit(settings.sia).hostname, settings.patience_s + settings.connect_s
+    instead = ", and the images in the folders are measured" if has_local else ""
+    return (
+        f"waiting for the archive, {host}; if it cannot be reached, it is given up after about {seconds:.0f} s{instead}"
+    )
+
+
+def why_none(options, sources):
+    """Why the archive, which was asked just now, has no image that is wanted.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of `add_ranges` and `add_collections`.
+    sources : list of Source
+
+    Returns
+    -------
+    str
+    """
+    from .images.archive.errors import ArchiveError
+    from .images.archive.search import search
+
+    choice = choice_of(options)
+    kinds = [choice.fields, "collection", choice.release and f"of {choice.release}"]
+    kinds += [choice.collections and f"among {', '.join(choice.collections)}"]
+    where = "of this position" if len(sources) == 1 else f"of any of these {len(sources)} positions"
+    try:  # the answers were kept
+        there = search(sources, None, choice.collections, release=choice.release, fields=choice.fields, ask=False).rows
+    except ArchiveError:
+        there = []
+    ranges = [f"--{name}" for name in ("detectors", "wavelength", "time") if getattr(options, name)]
+    if there and ranges:
+        has = "one image" if len(there) == 1 else f"{len(there)} images"
+        return f"the archive has {has} {where}, but none that {' and '.join(ranges)} let{'s' * (len(ranges) == 1)} pass"
+    return f"the archive has no image {where} in any {' '.join(filter(None, kinds))}"
 
 
 def request_of(options, settings):

@@ -10,6 +10,8 @@ from .io.typed_values import FieldError, ranges_of, times_of
 
 #: Exit statuses.
 DONE, NOTHING, INTERRUPTED = 0, 2, 130
+#: Silence after which it is said what is waited for.
+_SLOW_S = 2.0
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -71,17 +73,33 @@ def _typed(read, text):
 
 
 @contextmanager
-def progress_bar(unit):
-    """A progress bar on standard error, if that is a terminal."""
+def progress_bar(unit, waiting=""):
+    """A progress bar on standard error, if that is a terminal; `waiting` is said if nothing comes for a while."""
     from tqdm import tqdm
 
-    with tqdm(unit=f" {unit}", disable=None, leave=False, file=sys.stderr) as bar:
+    with tqdm(unit=f" {unit}", disable=None, leave=False, file=sys.stderr) as bar, told_if_slow(waiting) as arrived:
 
         def progress(done, total):
+            arrived()
             bar.total = total
             bar.update(done - bar.n)
 
         yield progress
+
+
+@contextmanager
+def told_if_slow(sentence):
+    """Say a sentence on the terminal if the block takes long; what it yields is called when there is nothing to say."""
+    from tqdm import tqdm
+
+    timer = threading.Timer(_SLOW_S, tqdm.write, [f"glue-spherex: {sentence}"], {"file": sys.stderr})
+    timer.daemon = True
+    if sentence and sys.stderr.isatty():
+        timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 @contextmanager
