@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import time
-from importlib import import_module
 
 from .cli_output import add_overwrite, check_result
 from .cli_request import (
@@ -80,6 +79,7 @@ def add_measure(commands, new_command):
 
 
 def _measure(options):
+    from .io.parquet import load_pyarrow
     from .jobs import check_result_folder
     from .photometry.closing_notes import closing_notes
     from .photometry.output import EXTENSIONS, result_folder, target_outcomes, write_result
@@ -89,7 +89,7 @@ def _measure(options):
     start = time.perf_counter()
     settings = _settings(options)
     if options.format == "parquet":
-        import_module("pyarrow")
+        load_pyarrow()
     targets = read_target_options(options)
     if options.keep_cutouts is None:
         options.keep_cutouts = options.background

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..extras import how_to_install
 from .cells import text_array
 from .columns import FileColumn, FileTable, json_like
 from .errors import TableFileError
@@ -10,14 +11,13 @@ from .files import MAX_COLUMNS, MAX_EXPANDED_BYTES
 _YAML = b"table_meta_yaml"
 
 
-def _pyarrow():
+def load_pyarrow():
+    """The module ``pyarrow``; a `TableFileError` that says how to install it, if it is missing."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise TableFileError(
-            "Parquet needs pyarrow, which is not installed: python -m pip install 'glue-spherex[parquet]'"
-        ) from None
+        raise TableFileError(f"Parquet needs pyarrow, not installed here: {how_to_install('parquet')}") from None
     return pyarrow
 
 
@@ -32,7 +32,7 @@ def read_parquet(stream):
     -------
     FileTable
     """
-    arrow = _pyarrow()
+    arrow = load_pyarrow()
     try:
         file = arrow.parquet.ParquetFile(stream)
         _check_size(file.metadata)
@@ -97,7 +97,7 @@ def _column(arrow, name, chunks, about):
 
 def write_parquet(table, path):
     """Write a Parquet table."""
-    arrow = _pyarrow()
+    arrow = load_pyarrow()
     from astropy.table.meta import get_yaml_from_table
 
     from .ecsv import to_astropy

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from ..extras import how_to_install
+
 
 def can_show():
     """Why glue cannot be opened here; an empty string when it can."""
@@ -14,9 +16,7 @@ def can_show():
         import glue_qt  # noqa: F401
         from qtpy import QtWidgets  # noqa: F401
     except ImportError as error:
-        return (
-            f'glue-qt or a Qt binding is missing ({error}); install it with: python -m pip install "glue-spherex[qt]"'
-        )
+        return f"glue-qt or a Qt binding is missing ({error}): {how_to_install('qt')}"
     return ""
 
 

@@ -122,6 +122,13 @@ def test_formats(field, tmp_path, file_format):
     assert all(len(read_spectra(path)) == 12 for path in paths)
 
 
+def test_parquet_without_its_package(field, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    arguments = ["measure", field.targets, "--images", field.folder / "images", "--output", tmp_path / "o"]
+    assert "Parquet needs pyarrow" in fails(capsys, *arguments, "--format", "parquet")
+    assert not (tmp_path / "o").exists()
+
+
 def test_targets_on_the_command_line(field, tmp_path):
     row = Table.read(field.targets)[0]
     arguments = ["measure", "--target", f"{row['ra']} {row['dec']}", "--images", str(field.folder / "images")]

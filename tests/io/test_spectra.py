@@ -351,7 +351,7 @@ def test_parquet_needs_its_extra(truth, tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(SpectrumFileError, match=r"glue-spherex\[parquet\]"):
+    with pytest.raises(SpectrumFileError, match=r'run python -m pip install "\.\[parquet\]" in the source folder'):
         write_spectra(truth, tmp_path / "a.parquet")
 
 

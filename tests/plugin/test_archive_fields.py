@@ -107,4 +107,4 @@ def test_without_the_optional_part(session, monkeypatch):
     assert not state.request.use_archive
     state.request.use_archive = True
     assert state.request.archive_choice() is None
-    assert 'pip install "glue-spherex[archive]"' in state.wrong()["use_archive"]
+    assert 'run python -m pip install ".[archive]" in the source folder' in state.wrong()["use_archive"]

@@ -222,7 +222,7 @@ def test_map_of_images_has_their_area():
 
 def test_without_mocpy(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "mocpy", None)
-    with pytest.raises(ArchiveError, match=r"without mocpy .*: pip install 'glue-spherex\[archive\]'"):
+    with pytest.raises(ArchiveError, match=r'without mocpy .*: run python -m pip install "\.\[archive\]"'):
         read_map(str(tmp_path / "map.fits"))
 
 

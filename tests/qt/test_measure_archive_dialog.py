@@ -204,7 +204,8 @@ def test_without_the_optional_part(qtbot, opened, monkeypatch):
     form = dialog.request_form
     assert not form.fields["use_archive"].isEnabled()
     assert form.note_of("use_archive") == (
-        'The archive needs no_such_package, not installed here: pip install "glue-spherex[archive]".'
+        'The archive needs no_such_package, not installed here: run python -m pip install ".[archive]" in the source '
+        "folder of glue-spherex."
     )
     assert not form.is_marked("use_archive")
     assert dialog.status_label.text() == "Tick or add a folder with Level-2 images, or tick the archive."

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...extras import how_to_install
 from ...images.archive.errors import ArchiveError
 from .settings import is_address
 
@@ -148,6 +149,6 @@ def _moc_class():
         from mocpy import MOC
     except ImportError as error:
         raise ArchiveError(
-            f"coverage maps cannot be used without mocpy ({error}): pip install 'glue-spherex[archive]'."
+            f"coverage maps cannot be used without mocpy ({error}): {how_to_install('archive')}."
         ) from error
     return MOC

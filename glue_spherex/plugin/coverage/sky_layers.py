@@ -7,6 +7,7 @@ from echo import CallbackProperty
 from glue.core.hub import HubListener
 from glue.core.state_objects import State
 
+from ...extras import how_to_install
 from ...images.archive.errors import ArchiveError
 from ...io.files import replacing
 from ..columns import spectra_in
@@ -149,7 +150,7 @@ class SkyLayers(State, HubListener):
     @property
     def map_problem(self):
         """Why there are no coverage maps; '' if there can be."""
-        return "" if has_maps() else "Coverage maps need mocpy: pip install 'glue-spherex[archive]'"
+        return "" if has_maps() else f"Coverage maps need mocpy: {how_to_install('archive')}"
 
     def read_maps(self):
         """Read the maps that are to be shown and are not there yet."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
+from ...extras import how_to_install
 from ...images import ImageFileError
 
 _NEEDED = ("pyvo", "requests")
@@ -142,6 +143,4 @@ def archive_available():
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if not missing:
         return True, ""
-    return False, (
-        f'The archive needs {" and ".join(missing)}, not installed here: pip install "glue-spherex[archive]".'
-    )
+    return False, f"The archive needs {' and '.join(missing)}, not installed here: {how_to_install('archive')}."

@@ -6,6 +6,7 @@ from tempfile import TemporaryFile
 
 from echo import CallbackProperty, SelectionCallbackProperty
 
+from ...extras import how_to_install
 from ...io.typed_values import MJD_FIRST, MJD_LAST, mjd_of, number_of, ranges_of, ranges_text, whole_number_of
 from ...photometry.output import EXTENSIONS, SETTINGS_NAME
 from ...photometry.settings import BACKGROUND_FITS, BACKGROUNDS, ENGINES, EXTENTS, PSF_ZONES, WEIGHTS, Settings
@@ -208,7 +209,7 @@ class RequestFields(ArchiveFields):
         if "://" not in self.scheduler:
             return f"Dask scheduler is {self.scheduler.strip()!r}; an address such as tcp://host:8786 is needed."
         if find_spec("distributed") is None:
-            return 'A Dask cluster needs the package distributed: pip install "glue-spherex[dask]".'
+            return f"A Dask cluster needs distributed, not installed here: {how_to_install('dask')}."
         return ""
 
     def _wrong_output(self):
@@ -243,7 +244,7 @@ class RequestFields(ArchiveFields):
 
     def _check_format(self):
         if self.spectrum_format == "parquet" and find_spec("pyarrow") is None:
-            raise ValueError('Parquet needs the package pyarrow, which is not installed: pip install "pyarrow>=17".')
+            raise ValueError(f"Parquet needs pyarrow, not installed here: {how_to_install('parquet')}.")
 
     # from a job
 
