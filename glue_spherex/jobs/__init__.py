@@ -11,6 +11,7 @@ _HOME = {
     "Request": "request_files",
     "cancel": "desk",
     "check_result_folder": "submission",
+    "default_title": "titles",
     "executor_of": "executors",
     "expected_seconds": "record",
     "failures": "fetch",

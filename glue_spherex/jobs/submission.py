@@ -13,6 +13,7 @@ from .job_state import Phase, clean_title
 from .queue import start_soon
 from .request_files import Request, write_answer, write_request
 from .store import JobStore
+from .titles import default_title
 
 
 def submit(
@@ -42,7 +43,7 @@ def submit(
     calibration : path, optional
     settings : Settings, optional
     title : str, optional
-        Of the job; the number of targets and the date by default.
+        Of the job; by default it tells the target, or how many there are, the images, and the date.
     workers : int, optional
         Processes that share the images.
     scheduler : str, optional
@@ -147,17 +148,17 @@ def hand_in(request, targets, title, answer=None):
         job_id = store.new_folder()
         folder = store.folder(job_id)
         measured = [source for source in targets.sources if not source.companion]
-        n = len(measured)
-        date = datetime.fromtimestamp(store.clock()).strftime("%Y-%m-%d %H:%M")  # the user's own time
-        what = measured[0].label if n == 1 else f"{n} targets"
-        title = clean_title(title or "") or clean_title(f"{what}, {date}".lstrip(", "))
+        now = datetime.fromtimestamp(store.clock())  # the user's own time
+        title = clean_title(title or "") or default_title(
+            measured, request.image_folders, request.archive is not None, now
+        )
         try:
             write_request(folder, request, targets)
             if answer is not None:
                 write_answer(folder, answer)
             with store.transaction():
                 check_output(store, job_id, request.output)
-                store.insert(job_id, title, n, request.output)
+                store.insert(job_id, title, len(measured), request.output)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if not isinstance(error, OSError):

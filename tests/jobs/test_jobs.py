@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 
 from glue_spherex import FolderCollection, Sersic, Source, jobs, read_spectra, read_targets
 from glue_spherex.cli import main
+from glue_spherex.images.archive import ArchiveChoice
 from glue_spherex.io import Rejected
 from glue_spherex.jobs import JobError, JobStore, Phase, lock, worker
 from glue_spherex.jobs.queue import claim_next
@@ -115,6 +117,22 @@ def test_titles_are_harmless(field, no_workers, title):
     assert job.folder.name == job.id
     assert sorted(path.name for path in job.folder.iterdir()) == ["job.json", "targets.json"]
     assert [known.id for known in jobs.jobs()] == [job.id]
+
+
+def test_default_titles_tell_what_is_measured_on_what(field, no_workers):
+    noon = datetime(2026, 5, 1, 12, 3)
+    star, nameless = Source(1, 2, "V\n1"), Source(1, 2)
+    for measured, folders, with_archive, title in (
+        ([star], ["/data/level2/"], False, "V 1, level2"),
+        ([nameless], [], True, "1 target, archive"),
+        ([star] * 24, ["/data/level2", "more"], True, "24 targets, level2 and more and archive"),
+        ([star] * 2, list("abcd"), False, "2 targets, a and 3 other folders"),
+        ([Source(1, 2, "x" * 99)], ["/"], False, f"{'x' * 39}…, /"),
+    ):
+        assert jobs.default_title(measured, folders, with_archive, noon) == f"{title}, 2026-05-01 12:03"
+    companion = Source(1, 2.001, "beside", companion=True)
+    assert jobs.submit([star, companion], field.folder / "images").title.startswith("V 1, images, 20")
+    assert jobs.submit([star, nameless], archive=ArchiveChoice()).title.startswith("2 targets, archive, 20")
 
 
 def test_names_of_targets_are_harmless(field, finished):

@@ -76,7 +76,7 @@ def test_typed_coordinates(session, images):
     state.refresh()
     assert state.problems() == {}
     assert state.plan_request().targets is state.targets
-    assert state.default_title.startswith("2 targets, 20")
+    assert state.default_title.startswith(f"2 targets, {images.name}, 20")
     state.target.text = "150.1 95"
     state.refresh()
     assert state.problems()["targets"].startswith("There is no target: the row cannot be measured. row 1: ")
@@ -147,7 +147,7 @@ def test_neighbours(session):
     state.refresh()
     assert [(line.ra, line.companion) for line in state.lines] == [(150.0, False), (150.002, True)]
     assert plan_text(state.targets, None) == "1 source and 1 companion"
-    assert state.default_title.startswith("s0, ")
+    assert state.default_title.startswith("s0, 20")
     for wrong in ("0", "601", "near"):
         state.radius = wrong
         state.refresh()
@@ -572,7 +572,7 @@ def test_counts(ready):
     sources, _, counts = text.partition(" · ")
     assert sources == "1 of 2 sources (1 on no image), 1 row that cannot be measured"
     assert counts == "6 images · 6 measurements · run time not known yet"
-    assert ready.default_title.startswith("middle, 20")  # the one that is measured
+    assert ready.default_title.startswith("middle, images, 20")  # the one that is measured
     plan = replace(ready.plan, seconds=0.2, seconds_basis="from 3 runs on this machine")
     assert plan_text(ready.targets, plan).endswith(" · about 1 s, from 3 runs on this machine")
     ready.request.title = "another title"
@@ -663,11 +663,11 @@ def test_run_again_with_changes(session, ready, no_job_processes):
     assert again.lines[2].problem
     assert again.request.settings() == ready.request.settings()
     assert (again.request.time_from, again.request.time_to, again.request.title) == ("", "61500", "")
-    assert job.title.startswith("2 targets, 20")  # a default one, with its date
+    assert job.title.startswith("2 targets, images, 20")  # a default one, with its date
     assert again.problems() == {}
     new = again.submit()
     assert request(new.id)[1].sources == request(job.id)[1].sources
-    assert new.title.startswith("2 targets, 20")
+    assert new.title.startswith("2 targets, images, 20")
     again.fill_from(*request(job.id), "mine, of 2025-08-13")
     assert again.request.title == "mine, of 2025-08-13"
 

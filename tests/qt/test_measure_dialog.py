@@ -108,7 +108,7 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
     assert dialog.chart.counts == (1,) * 6
     assert dialog.plan_label.text() == "1 source · 6 images · 6 measurements · run time not known yet"
     assert "No run time is foretold" in dialog.plan_label.toolTip()
-    assert dialog.method_form.title.placeholderText().startswith("star, 20")
+    assert dialog.method_form.title.placeholderText().startswith("star, images, 20")
     assert not dialog.status_label.isVisible()  # no empty lines
     assert dialog.measure_button.isEnabled()
     assert dialog.status_label.text() == ""
@@ -133,11 +133,11 @@ def test_from_coordinates_to_a_job(qtbot, opened, field, middle, followed, no_jo
 
 def test_targets_that_are_on_no_image_are_not_promised(opened, field, middle, wait_for):
     dialog = opened(text=f"{middle} star\n10 -80 far\n11 -80 farther")
-    dialog.state.request.add_folder(str(field.folder / "images"))
     assert dialog.method_form.title.placeholderText().startswith("3 targets, 20")
+    dialog.state.request.add_folder(str(field.folder / "images"))
     settled(dialog, wait_for)
     assert dialog.plan_label.text().startswith("1 of 3 sources (2 on no image) · 6 images · ")
-    assert dialog.method_form.title.placeholderText().startswith("star, 20")
+    assert dialog.method_form.title.placeholderText().startswith("star, images, 20")
 
 
 def test_wrong_values_are_marked_where_they_stand(qtbot, opened, field, middle, wait_for):

@@ -11,7 +11,7 @@ from glue.core.exceptions import IncompatibleAttribute
 from glue.core.hub import HubListener
 
 from ...io import TargetListError
-from ...jobs import submit
+from ...jobs import default_title, submit
 from ..columns import spectra_in
 from ..cutouts.finding import calibration_folder, image_folders, is_fetched_folder
 from ..dialogs import DATA_MESSAGES, listen
@@ -278,15 +278,14 @@ class MeasureState(ModelFields, HubListener):
 
     @property
     def default_title(self):
-        """Title of the job if none is given: target and date."""
+        """Title of the job if none is given: target, images and date."""
         sources = self.targets.sources if self.targets is not None else []
         measured = [source for source in sources if not source.companion]
         if self.plan is not None and self.plan.n_measured:
             measured = [line for line in self.plan.lines if not line.problem and not line.companion]
         if not measured:
-            return "target and date"
-        what = measured[0].label if len(measured) == 1 else f"{len(measured)} targets"
-        return f"{what}, {datetime.now():%Y-%m-%d %H:%M}"
+            return "target, images and date"
+        return default_title(measured, self.request.image_folders, self.request.use_archive, datetime.now())
 
     def submit(self):
         """Hand the measurement in, and wait until that is done.
