@@ -76,7 +76,7 @@ def test_typed_coordinates(session, images):
     state.refresh()
     assert state.problems() == {}
     assert state.plan_request().targets is state.targets
-    assert state.default_title.startswith(f"2 targets, {images.name}, 20")
+    assert state.default_title.startswith(f"2 targets, {os.path.basename(images)}, 20")
     state.target.text = "150.1 95"
     state.refresh()
     assert state.problems()["targets"].startswith("There is no target: the row cannot be measured. row 1: ")
