@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model import Sersic, Source, SourceError
+from ..model.wording import counted
 from .angles import parse_target, position_label
 from .columns import FileTable, distinct, to_qtable
 from .ecsv import from_astropy
@@ -68,7 +69,7 @@ class Targets:
         """How many sources, and companions: ``10 sources and 3 companions``."""
         companions = sum(source.companion for source in self.sources)
         parts = [(len(self.sources) - companions, "source"), (companions, "companion")]
-        return " and ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in parts if n)
+        return " and ".join(counted(n, word) for n, word in parts if n)
 
     def __len__(self):
         return len(self.sources)

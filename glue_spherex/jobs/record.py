@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from .._version import __version__
+from ..model.wording import counted
 from .errors import JobError
 from .store import JobStore
 
@@ -106,8 +107,7 @@ def expected_seconds(n_images, n_measurements, settings, workers=1, scheduler=No
         return None, f"no run with the engine {settings.engine} has been made {where} this machine yet"
     runs, differs = _comparable(noted, _kind(settings), image_bytes)
     seconds = _forecast(runs, n_images, n_measurements, _share(workers, scheduler), workers)
-    count = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
-    return seconds, f"from {count} on this machine{' with ' * bool(differs)}{' and '.join(differs)}"
+    return seconds, f"from {counted(len(runs), 'run')} on this machine{' with ' * bool(differs)}{' and '.join(differs)}"
 
 
 def _kind(settings):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..model.wording import counted
 from .job_state import clean_title
 
 #: Letters of the name of a target or a folder: a list of jobs shows 60 of a title.
@@ -25,7 +26,7 @@ def default_title(measured, image_folders, with_archive, when):
     str
         A single target is called by its name.
     """
-    what = f"{len(measured)} target{'' if len(measured) == 1 else 's'}"
+    what = counted(len(measured), "target")
     if len(measured) == 1:
         what = _name(measured[0].label) or what
     folders = [_name(Path(folder).name) or str(folder) for folder in image_folders]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..images.archive.errors import ArchiveError, ArchiveStopped
+from ..model.wording import counted
 from .errors import JobError
 from .job_state import LOG_NAME, RESULTS_NAME, Phase, one_line
 from .queue import claim_next, start_soon
@@ -264,11 +265,11 @@ class Run:
         )
         failures = self._counts["failures"]
         if failures:
-            notes.insert(0, f"{failures} image{'s' * (failures > 1)} failed, images.ecsv in the result says why")
+            notes.insert(0, f"{counted(failures, 'image')} failed, images.ecsv in the result says why")
         if not measurement.n_rows:
             reasons = [row["reason"] for row in measurement.images if row["reason"]] or list(table["reason"])
             return Phase.ERROR, "; ".join([f"nothing could be measured: {reasons[0]}", *notes])
-        done = f"{measurement.n_rows} measurement{'s' * (measurement.n_rows > 1)} of {targets.in_words}"
+        done = f"{counted(measurement.n_rows, 'measurement')} of {targets.in_words}"
         if request.archive is not None and images.answer is None:
             done = f"resume the job when the archive can be asked: only the local images are measured, {done}"
             return Phase.ERROR, "; ".join([done, *notes])

@@ -8,9 +8,10 @@ channels and dates are missing, and which points stand apart from their neighbou
 import numpy as np
 
 from ..model import CHANNELS, DETECTORS, FIT_MASK, Flag
+from ..model.wording import counted
 from .check_up_background import background_jump_line, background_level_line, background_pixels_line
 from .check_up_position import neighbours_line, position_line
-from .finding import Finding, counted, share
+from .finding import Finding, share
 from .flag_counts import count_flags
 from .flag_subsets import mask_of
 from .source_spectrum import SourceSpectrum

@@ -6,11 +6,12 @@ import numpy as np
 
 from ..model import DETECTORS, ujy_per_mjy_sr
 from ..model.detectors import PIXEL_SCALE_ARCSEC
+from ..model.wording import counted
 from ..photometry.background import WANTED_PIXELS
 from ..photometry.background_jumps import NEEDED_POINTS, background_jumps
 from ..photometry.quality import RADIUS_PX
 from .columns import background_box_px
-from .finding import Finding, counted, share
+from .finding import Finding, share
 
 #: Background light in the circle in units of the flux. Above 1 the spectrum depends on the background; above 10 an
 #: error of 1 % of the background is 10 % of the flux.

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model.detectors import PIXEL_SCALE_ARCSEC
+from ..model.wording import counted
 from .columns import background_box_px, column_values, find_column, kind_of
-from .finding import Finding, counted
+from .finding import Finding
 from .positions import position_columns
 from .targets import distance_arcsec, match_sources, sources_in, target_of_source
 

@@ -75,8 +75,3 @@ def share(count, total):
 def _percent(fraction):
     percent = 100 * fraction
     return f"{percent:.1f} %" if 0 < percent < 1 else f"{percent:.0f} %"
-
-
-def counted(count, thing):
-    """``1 point``, ``2 points``."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"

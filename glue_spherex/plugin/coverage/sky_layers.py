@@ -10,9 +10,9 @@ from glue.core.state_objects import State
 from ...extras import how_to_install
 from ...images.archive.errors import ArchiveError
 from ...io.files import replacing
+from ...model.wording import counted
 from ..columns import spectra_in
 from ..cutouts.finding import image_folders
-from ..finding import counted
 from ..measuring.remembered import remembered_folders
 from .footprints import Footprints, date_of_answers, footprints_in, footprints_of_answers
 from .maps import has_maps, map_of_footprints, read_map
