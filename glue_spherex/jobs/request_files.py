@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -215,12 +215,14 @@ def write_answer(folder, answer):
     _write_json(folder / ANSWER_NAME, {"layout": LAYOUT, **answer.as_dict()})
 
 
-def read_answer(folder):
+def read_answer(folder, ibe=None):
     """What the archive has answered to a job.
 
     Parameters
     ----------
     folder : Path
+    ibe : str, optional
+        Address of the file server now: it may be another one than that of the day when the answer was kept.
 
     Returns
     -------
@@ -238,7 +240,10 @@ def read_answer(folder):
     from ..images.archive import ArchiveAnswer
 
     try:
-        return ArchiveAnswer.from_dict(_read_json(path))
+        answer = ArchiveAnswer.from_dict(_read_json(path))
+        if ibe is not None:
+            answer = replace(answer, rows=[image._replace(access_url=ibe + image.cloud) for image in answer.rows])
+        return answer
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, JobError):
             raise

@@ -194,7 +194,7 @@ class Run:
         if request.archive is None or self._stop:
             return images
         self._doing = "fetches and measures"
-        answer = read_answer(self._job.folder)
+        answer = read_answer(self._job.folder, images.client.settings.ibe)
         if answer is None:
             self._report(message="asks the archive", force=True)
             try:

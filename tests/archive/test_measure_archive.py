@@ -185,6 +185,21 @@ def test_a_job_keeps_its_cutouts_and_its_images(archive, field, source, expected
     assert_same(read_spectra(offline.result / "spectra.vot"), expected)
 
 
+def test_a_job_goes_on_at_another_server(archive, field, source, expected, loopback, monkeypatch):
+    """Its answer names the old one; the images are asked of the server that is set now, not of the bucket alone."""
+    job = ended(submitted(source))
+    archive.stop()
+    CutoutStore().clear(everything=True)
+    mirror = loopback()
+    mirror.add_field(field)
+    monkeypatch.setenv("GLUE_SPHEREX_ARCHIVE", mirror.url)
+    again = ended(jobs.rerun(job.id))
+    assert again.phase is jobs.Phase.COMPLETED, again.message
+    assert_same(read_spectra(again.result / "spectra.vot"), expected)
+    assert {seen.path.split("/")[1] for seen in mirror.requests if "level2" in seen.path} == {"ibe"}
+    assert settings_of(again.result)["request"]["archive"]["address"].startswith(mirror.url)
+
+
 @pytest.fixture
 def known_detector(archive, field, source):
     """The first image of a detector is fetched alone; here this has happened."""
