@@ -15,6 +15,8 @@ from .processes import Processes
 
 #: Seconds to wait for a scheduler to answer, and for its first worker.
 PATIENCE_SECONDS = 30
+#: Seconds between two messages while workers are waited for, and between two lines of the log.
+_TELL_SECONDS, _LOG_SECONDS = 1.0, 10.0
 #: How often something is sent to another worker because one has no use for it.
 _TRIES = 5
 #: Seconds between two looks whether the workers that can be used are still there.
@@ -25,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def executor_of(workers=1, scheduler=None):
+def executor_of(workers=1, scheduler=None, waiting=None):
     """What measures images.
 
     Parameters
@@ -34,6 +36,9 @@ def executor_of(workers=1, scheduler=None):
         Processes on this machine; 1 is this process.
     scheduler : str, optional
         Address of the scheduler of a Dask cluster, which takes the place of processes, as ``tcp://host:8786``.
+    waiting : callable(str), optional
+        Told every second for what is waited, as long as the cluster has no worker; what it raises ends that. By default
+        the log says it.
 
     Yields
     ------
@@ -45,7 +50,7 @@ def executor_of(workers=1, scheduler=None):
         If the cluster cannot be used.
     """
     if scheduler:
-        with _cluster(scheduler) as executor:
+        with _cluster(scheduler, waiting or _log_now_and_then()) as executor:
             yield executor
     elif workers == 1:
         yield None
@@ -55,7 +60,7 @@ def executor_of(workers=1, scheduler=None):
 
 
 @contextmanager
-def _cluster(address):
+def _cluster(address, waiting):
     try:
         from distributed import Client
     except ImportError:
@@ -71,6 +76,7 @@ def _cluster(address):
             "and is the address right? It looks like tcp://host:8786."
         ) from error
     with client:
+        _wait_for_a_worker(client, address, waiting)
         _check_workers(client, address)
         executor = DaskExecutor(client)
         try:
@@ -86,14 +92,35 @@ def _knock(address):
     socket.create_connection(get_address_host_port(address), timeout=PATIENCE_SECONDS).close()
 
 
+def _log_now_and_then():
+    """What says in the log for what is waited: at once, then every ten seconds."""
+    said = -_LOG_SECONDS
+
+    def waiting(text):
+        nonlocal said
+        if time.monotonic() - said >= _LOG_SECONDS:
+            said = time.monotonic()
+            _LOG.warning("%s", text)
+
+    return waiting
+
+
+def _wait_for_a_worker(client, address, waiting):
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return client.wait_for_workers(1, timeout=_TELL_SECONDS)
+        except TimeoutError:
+            left = end - time.monotonic()
+        if left <= 0:
+            raise JobError(
+                f"the Dask scheduler at {address!r} has no worker, and none came within {PATIENCE_SECONDS} s; start "
+                f"some with `dask worker {address} --nthreads 1`."
+            )
+        waiting(f"waiting for workers of the Dask scheduler at {address}, {left:.0f} s left")
+
+
 def _check_workers(client, address):
-    try:
-        client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
-    except TimeoutError:
-        raise JobError(
-            f"the Dask scheduler at {address!r} has no worker, and none came within {PATIENCE_SECONDS} s; start some "
-            f"with `dask worker {address} --nthreads 1`."
-        ) from None
     answers = client.run(installed_version, on_error="return")
     wrong = {name: answer for name, answer in answers.items() if answer != __version__}
     if wrong:

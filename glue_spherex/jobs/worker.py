@@ -86,6 +86,10 @@ class Ended:
         self.told = True
 
 
+class _Stopped(Exception):
+    """The run has to end before it has begun to measure."""
+
+
 class Run:
     """One run of a job.
 
@@ -117,6 +121,8 @@ class Run:
         self._finally(pid=os.getpid(), message="looks for images")
         try:
             phase, message = self._measure()
+        except _Stopped:
+            phase, message = self._stopped()
         except Exception as error:  # noqa: BLE001 - the user must learn what failed
             _LOG.info("failed", exc_info=not isinstance(error, ValueError))
             phase, message = Phase.ERROR, self._reason(error)
@@ -156,7 +162,7 @@ class Run:
                 return self._stopped()
             results.set_unreadable(images.failures)
             self._counts |= {"measurements": results.counts()[1], "failures": len(images.failures)}
-            with executor_of(request.workers, request.scheduler) as executor:
+            with executor_of(request.workers, request.scheduler, self._wait) as executor:
                 measurement = run_stored(
                     targets.sources, images, request.settings, results, executor=executor, progress=self._progress,
                     cancelled=self.stop, begun=self._begun, idle=self._idle,
@@ -215,6 +221,12 @@ class Run:
         answer = getattr(images, "answer", None)
         if answer is not None and read_answer(self._job.folder) is None:
             write_answer(self._job.folder, answer)
+
+    def _wait(self, text):
+        """Say that there is no worker yet."""
+        self._report(message=text)
+        if self.stop():
+            raise _Stopped
 
     def _indexed(self, done, total):
         self._report(message=f"reads headers of images, {done} of {total}")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import BrokenExecutor
 from typing import ClassVar
 
@@ -164,6 +165,7 @@ class Cluster:
 
     def wait_for_workers(self, number, timeout):
         if not self._answers:
+            time.sleep(timeout)
             raise TimeoutError
 
     def run(self, function, on_error):
@@ -178,11 +180,49 @@ def test_versions_are_checked():
         executors._check_workers(Cluster({"tcp://a:1": __version__, "tcp://b:2": "0.0.1"}), "tcp://s:1")
     with pytest.raises(JobError, match="no usable glue-spherex"):
         executors._check_workers(Cluster({"tcp://a:1": ModuleNotFoundError("glue_spherex")}), "tcp://s:1")
-    with pytest.raises(JobError, match="has no worker, and none came"):
-        executors._check_workers(Cluster({}), "tcp://s:1")
     with pytest.raises(JobError, match="a worker of the Dask cluster has glue-spherex"):
         call_checked("0.0.1", int, "3")
     assert call_checked(__version__, int, "3") == 3
+
+
+def test_it_is_said_that_workers_are_waited_for(monkeypatch, caplog):
+    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(executors, "_TELL_SECONDS", 0.1)
+    told = []
+    with pytest.raises(JobError, match=r"has no worker, and none came within 0.5 s; start some with `dask worker tcp"):
+        executors._wait_for_a_worker(Cluster({}), "tcp://s:1", told.append)
+    assert 1 < len(told) < 6
+    assert set(told) == {"waiting for workers of the Dask scheduler at tcp://s:1, 0 s left"}
+    with pytest.raises(JobError, match="has no worker"):
+        executors._wait_for_a_worker(Cluster({}), "tcp://s:1", executors._log_now_and_then())
+    assert [line.message for line in caplog.records] == told[:1]  # once in ten seconds
+    executors._wait_for_a_worker(Cluster({"tcp://a:1": "1.0"}), "tcp://s:1", told.clear)
+    assert told
+
+
+@pytest.fixture
+def without_workers(tmp_path):
+    """Address of a scheduler that has no worker."""
+    file = tmp_path / "scheduler.json"
+    words = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *words]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path) as scheduler:
+        while not file.exists():
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"]
+        scheduler.terminate()
+
+
+def test_a_job_that_waits_for_workers_says_so_and_can_be_cancelled(field, without_workers, until, ended):
+    from glue_spherex import read_targets
+
+    job = jobs.submit(read_targets(field.targets), field.folder / "images", scheduler=without_workers)
+    until(lambda: "waiting for workers" in jobs.job(job.id).message)
+    assert f"scheduler at {without_workers}, " in jobs.job(job.id).message
+    jobs.cancel(job.id)
+    done = ended(job.id, timeout=15)
+    assert (done.phase, done.message) == (jobs.Phase.ABORTED, "aborted; no image is done yet; resume the job to go on")
 
 
 def test_workers_that_are_gone_are_not_waited_for(monkeypatch):
