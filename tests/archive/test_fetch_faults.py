@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,7 +251,7 @@ def test_what_is_kept_waits_for_no_other_detector(known, field):
     """It is given by the thread that asks for it, and nothing is asked of the archive."""
     client, store, archive, images = known
     source = read_targets(field.targets).sources[0]
-    path = fetch_cutouts(images[0], [source], store, client, 20)[0].path
+    path = Path(fetch_cutouts(images[0], [source], store, client, 20)[0].path)
     slow = images[0]._replace(detector=images[0].detector % 6 + 1)
     store.image_folder(slow).mkdir(parents=True)
     name = path.name.replace(f"D{images[0].detector}", f"D{slow.detector}")

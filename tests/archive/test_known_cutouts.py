@@ -8,8 +8,9 @@ from glue_spherex import Source
 from glue_spherex.images import Astrometry, ImageIndex, read_record
 from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import CutoutStore
-from glue_spherex.images.archive.fetch import _in_store, _surroundings, fetch_cutout
+from glue_spherex.images.archive.fetch import _in_store, fetch_cutout
 from glue_spherex.images.archive.known_cutouts import KnownCutouts
+from glue_spherex.images.archive.wanted import WantedTargets
 
 BOXES = [
     PixelBox(1000, 1041, 700, 741), PixelBox(1003, 1044, 702, 743), PixelBox(500, 660, 900, 1060),
@@ -46,7 +47,8 @@ def test_what_it_says_is_true_and_it_says_most_of_it(kept, n):
     ]
     holding, held = known.holding(requests), 0
     for number, (_, sources, reach) in enumerate(requests):
-        exact = _in_store(image, _surroundings(image, sources, reach), store.cutouts(image), store, None, read_record)
+        wanted = WantedTargets.around(sources, image.mjd, reach)
+        exact = _in_store(image, wanted, store.cutouts(image), store, None, read_record)
         paths = {cutout.path for cutout in exact or ()}
         on_one = len(paths) == 1 and sum(len(cutout.targets) for cutout in exact) == n
         held += on_one

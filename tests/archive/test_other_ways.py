@@ -256,7 +256,9 @@ def test_a_target_just_beside_an_image_is_asked_for_once(field, archive, tmp_pat
     assert any(field.images[0].name in seen.path for seen in archive.requests)
     archive.forget()
     assert outside(collection(), beside)
+    plan = collection().plan([beside])
     assert archive.requests == []
+    assert (plan.missing, plan.megabytes) == ((), 0)  # an estimate does not count it any more
     archive.stop()
     archive.stop = lambda: None
     assert outside(collection(), beside)

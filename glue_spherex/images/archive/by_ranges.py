@@ -60,7 +60,7 @@ def cutouts_by_ranges(image, url, wanted, store, client, cancelled):
     if psf is None and boxes:  # before anything is kept: what is kept is not fetched again
         psf_products(image.detector, image.release, store, client, cancelled)
     found = [
-        FetchedCutout(store.put(image, box, content), box, targets)
+        FetchedCutout(str(store.put(image, box, content)), box, targets)
         for content, (box, targets) in zip(contents, boxes, strict=True)
     ]
     _learn(layouts, remote, hdus, held, image, store)

@@ -96,7 +96,7 @@ def _cut_again(content, url, image, wanted, store, client, cancelled):
             name = image.access_url.rpartition("/")[2]
             contents = [cut(fd, hdus, box, origin, psf, name, image.collection, FULL_FRAME) for box, _ in boxes]
             return [
-                FetchedCutout(store.put(image, box, content), box, targets)
+                FetchedCutout(str(store.put(image, box, content)), box, targets)
                 for content, (box, targets) in zip(contents, boxes, strict=True)
             ]
         finally:

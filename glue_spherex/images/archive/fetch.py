@@ -8,10 +8,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
-from glue_spherex.model import sky_positions
-
 from ..astrometry import Astrometry
 from ..errors import ImageFileError
 from ..record import read_record
@@ -57,7 +53,7 @@ def fetch_cutout(image, box, store, client, cancelled=None):
     """
     found = store.find(image, box)
     if found is None:
-        found = _fetch(image, WantedBoxes([box]), store, client, cancelled)[0].path
+        found = Path(_fetch(image, WantedBoxes([box]), store, client, cancelled)[0].path)
     return found
 
 
@@ -85,7 +81,7 @@ def fetch_cutouts(image, sources, store, client, reach=REACH_PX, cancelled=None,
     ArchiveError, ImageFileError
         As in `fetch_cutout`.
     """
-    wanted = _surroundings(image, sources, reach)
+    wanted = WantedTargets.around(sources, image.mjd, reach)
     found = _in_store(image, wanted, store.cutouts(image), store, client, read)
     return _fetch(image, wanted, store, client, cancelled) if found is None else found
 
@@ -143,7 +139,7 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
             return [holding[number]]
         if not if_kept:
             return fetch_cutouts(image, sources, store, client, reach, stop, read)
-        return _in_store(image, _surroundings(image, sources, reach), cutouts_of(image), store, client, read)
+        return _in_store(image, WantedTargets.around(sources, image.mjd, reach), cutouts_of(image), store, client, read)
 
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
@@ -228,11 +224,6 @@ class _Order:
         return image.release, image.detector
 
 
-def _surroundings(image, sources, reach):
-    ra, dec = sky_positions(sources, image.mjd)
-    return WantedTargets(np.asarray(ra), np.asarray(dec), np.broadcast_to(reach, len(ra)))
-
-
 def _in_store(image, wanted, known, store, client, read):
     """Cutouts in the store that hold everything that is wanted; None if something is missing that can be fetched."""
     for _, path in known:
@@ -251,7 +242,7 @@ def _in_store(image, wanted, known, store, client, read):
 
 def _usable(known, box, store):
     """The first cutout of a list that holds a box and is there; it counts as used. None without one."""
-    return next((Path(path) for held, path in known if held.holds(box) and store.use(path)), None)
+    return next((str(path) for held, path in known if held.holds(box) and store.use(path)), None)
 
 
 def _fetch(image, wanted, store, client, cancelled):

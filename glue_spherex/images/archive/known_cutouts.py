@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 
@@ -80,9 +79,7 @@ class KnownCutouts:
         found = {}
         for (number, record), good in zip(pairs, holds.tolist()):
             if good:  # the smallest one
-                found.setdefault(
-                    number, FetchedCutout(Path(record.path), _box(record), np.arange(len(requests[number][1])))
-                )
+                found.setdefault(number, FetchedCutout(record.path, _box(record), np.arange(len(requests[number][1]))))
         return found
 
 

@@ -1,7 +1,6 @@
 """Opens images that were fetched, with the calibration maps of their release."""
 
 import os
-from pathlib import Path
 
 from ..calibration import as_calibration
 from ..collection import ImageOpener
@@ -36,7 +35,7 @@ class ArchiveOpener:
         folder = next((folder for folder in self.folders if record.path.startswith(folder)), None)
         if folder is None:
             return self.local or ImageOpener(as_calibration(None), self.flux_correction)
-        release = Path(record.path[len(folder) :]).parts[0].removesuffix("_deep")
+        release = record.path[len(folder) :].partition(os.sep)[0].removesuffix("_deep")
         where = release, record.detector
         if where not in self._openers:  # the maps of a detector come with its first image
             maps = self.store.calibration(release)

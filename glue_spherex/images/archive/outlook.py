@@ -10,7 +10,9 @@ from glue_spherex.model import sky_positions
 from ..collection import ImageMatch
 from ..frame_pixels import frame_pixels
 from .boxes import FULL_FRAME, PixelBox, reach_px
+from .looked_at import holds_none
 from .products import has_products
+from .wanted import WantedTargets
 
 #: What one image costs, roughly: bytes to move for the surroundings of a target; those of the maps of a detector.
 CUTOUT_MB, PRODUCTS_MB = 0.3, 50.0
@@ -72,7 +74,7 @@ def outlook(sources, local, wanted, store, at_once, background_box=15, cancelled
             break
         unknown = match.record.obsid not in kept
         numbers = match.sources if unknown else _lacking(match, sources, store, background_box)
-        if len(numbers):
+        if len(numbers) and not _holds_none(match, numbers, sources, store, background_box):
             missing.append(ImageMatch(match.record, numbers))
     kinds = {(match.record.detector, match.record.release) for match in missing}
     lacking = sum(not has_products(*kind, store) for kind in kinds)
@@ -90,6 +92,13 @@ def _kept(store):
             return {name for folder in folders if folder.is_dir() for name in os.listdir(folder.path)}
     except OSError:  # nothing is kept yet
         return set()
+
+
+def _holds_none(match, numbers, sources, store, background_box):
+    """Whether it is known that some sources are just beside an image."""
+    here = [sources[k] for k in numbers]
+    reach = [reach_px(source.shape, background_box) for source in here]
+    return holds_none(WantedTargets.around(here, match.record.mjd, reach), match.record, store)
 
 
 def _lacking(match, sources, store, background_box):

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from glue_spherex.model import sky_positions
 from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
 from ..errors import ImageFileError
@@ -24,14 +24,14 @@ class FetchedCutout:
 
     Attributes
     ----------
-    path : Path
+    path : str
     box : PixelBox
         What was asked for; the file may hold more.
     targets : ndarray of int
         Places in the list of sources of the targets that it was asked for.
     """
 
-    path: Path
+    path: str
     box: PixelBox
     targets: np.ndarray
 
@@ -69,6 +69,12 @@ class WantedTargets:
 
     def __init__(self, ra, dec, reach):
         self.ra, self.dec, self.reach = ra, dec, reach
+
+    @classmethod
+    def around(cls, sources, mjd, reach):
+        """The surroundings of sources at a time; one reach for all, or one for each."""
+        ra, dec = sky_positions(sources, mjd)
+        return cls(ra, dec, np.broadcast_to(reach, len(ra)))
 
     def guess(self, layout, image):
         """Boxes on an image like one that is known."""

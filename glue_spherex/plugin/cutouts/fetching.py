@@ -4,6 +4,7 @@ import re
 import threading
 import time as clock
 from dataclasses import replace
+from pathlib import Path
 
 from ...images import ImageFileError
 from ...images.archive.boxes import REACH_PX
@@ -108,7 +109,7 @@ class ArchiveCutouts:
         found = fetch_cutouts(image, [source], self.store, client, fetched_reach_px(size_arcmin), stop)
         if not found:
             raise ArchiveError(f"{row.image_name}: the position {row.ra:.5f} {row.dec:+.5f} does not lie on the image.")
-        return found[0].path
+        return Path(found[0].path)
 
     # -- which image ---------------------------------------------------------------------------------------------------
 
