@@ -17,6 +17,7 @@ from .cli_request import (
     waiting_for_archive,
     why_none,
 )
+from .model.wording import counted
 from .terminal import DONE, INTERRUPTED, NOTHING, pair, positive, progress_bar, stop_on_interrupt, told_if_slow
 
 
@@ -81,7 +82,9 @@ def add_measure(commands, new_command):
     )
     command.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
     command.add_argument("--background", action="store_true", help="make it a job, print the job's id, and return")
-    command.add_argument("--title", default="", metavar="TEXT", help="of the job; default: the targets and the date")
+    command.add_argument(
+        "--title", default="", metavar="TEXT", help="of the job; default: the targets, the images and the date"
+    )
 
 
 def _measure(options):
@@ -218,21 +221,17 @@ def _tell(options, targets, result, summary, closing, spectra):
     if options.images and options.calibration is None and summary["measurements"]:
         notes.append("without --calibration wavelengths are good to 1 nm and fluxes to 2 %")
     if summary["failed_images"]:
-        notes.append(f"{_counted(summary['failed_images'], 'image')} failed; images.ecsv says why")
+        notes.append(f"{counted(summary['failed_images'], 'image')} failed; images.ecsv says why")
     for note in [*notes, *closing]:
         print(f"glue-spherex: {note}", file=sys.stderr)
     if options.json:
         print(json.dumps(summary))
     elif summary["measurements"]:
         print(
-            f"{_counted(summary['measurements'], 'measurement')} of {targets.in_words} "
-            f"on {_counted(summary['images'], 'image')} "
+            f"{counted(summary['measurements'], 'measurement')} of {targets.in_words} "
+            f"on {counted(summary['images'], 'image')} "
             f"in {summary['seconds']:.1f} s: {spectra}"
         )
-
-
-def _counted(number, noun):
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def add_estimate(commands, new_command):
@@ -269,8 +268,8 @@ def _estimate(options):
         return _estimate_archive(options, targets, archive.collection(local), settings)
     result = estimate(targets.sources, local, settings=settings)
     result.counts.pprint_all()
-    counted = f"{_counted(result.images, 'image')}, {_counted(result.measurements, 'measurement')}"
-    print(f"{counted}, about {result.seconds:.1f} s with one worker")
+    numbers = f"{counted(result.images, 'image')}, {counted(result.measurements, 'measurement')}"
+    print(f"{numbers}, about {result.seconds:.1f} s with one worker")
     return DONE
 
 
@@ -290,7 +289,7 @@ def _estimate_archive(options, targets, images, settings):
     if images.answer is not None:  # the archive could be asked
         coverage_table(images.answer, targets.sources).pprint_all()
     print(
-        f"{_counted(plan.images, 'image')}: {plan.local} in the folders, {plan.kept} fetched already; "
+        f"{counted(plan.images, 'image')}: {plan.local} in the folders, {plan.kept} fetched already; "
         f"{plan.megabytes:.0f} MB to move, about {plan.seconds:.0f} s"
     )
     seconds, basis = expected_seconds(plan.images, sum(len(m.sources) for m in [*local, *wanted]), settings)

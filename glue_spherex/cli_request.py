@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .model.wording import counted
 from .terminal import detectors, progress_bar, time_range, wavelength_ranges
 
 _LOOK_UP = " Names of objects are looked up by the measure dialog in glue only."
@@ -128,8 +129,8 @@ def why_none(options, sources):
         there = []
     ranges = [f"--{name}" for name in ("detectors", "wavelength", "time") if getattr(options, name)]
     if there and ranges:
-        has = "one image" if len(there) == 1 else f"{len(there)} images"
-        return f"the archive has {has} {where}, but none that {' and '.join(ranges)} let{'s' * (len(ranges) == 1)} pass"
+        pass_them = f"{' and '.join(ranges)} {'lets' if len(ranges) == 1 else 'let'} pass"
+        return f"the archive has {counted(len(there), 'image')} {where}, but none that {pass_them}"
     return f"the archive has no image {where} in any {' '.join(filter(None, kinds))}"
 
 

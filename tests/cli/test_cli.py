@@ -287,7 +287,7 @@ def test_ctrl_c_with_workers(field, tmp_path):
     code = (
         "import signal, sys; from contextlib import contextmanager; from glue_spherex import terminal\n"
         "@contextmanager\n"
-        "def bar(unit):\n"
+        "def bar(unit, waiting=None):\n"
         "    yield lambda done, total: (unit, done) == ('images', 1) and signal.raise_signal(signal.SIGINT)\n"
         "terminal.progress_bar = bar\n"
         "from glue_spherex.cli import main; sys.exit(main(sys.argv[1:]))"
