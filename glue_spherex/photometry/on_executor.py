@@ -7,6 +7,7 @@ crash may lose are those of an image that takes long, and sending costs little w
 import logging
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 
 from .errors import LostProcessError
 from .image_result import failed_match, measure_match
@@ -66,7 +67,8 @@ def on_executor(executor, numbered, total, sources, images, settings, stop):
     list of (int, ImageMatch)
         Those that are left because the executor is of no use any more.
     """
-    waiting, alone, ended, left, portion, size = {}, deque(), Counter(), [], [], 1
+    waiting, alone, ended, left, portion = {}, deque(), Counter(), [], []
+    size, has_worked = 1, False
     try:
         while not left:
             workers = getattr(executor, "_max_workers", None) or 4
@@ -91,15 +93,17 @@ def on_executor(executor, numbered, total, sources, images, settings, stop):
                 items = waiting.pop(future)
                 try:
                     results = future.result()
-                except LostProcessError as error:
+                except (LostProcessError, BrokenProcessPool) as error:
                     yield from _lost(items, error, ended, alone)
                 except BrokenExecutor as error:
                     left, reason = left + items, error
                 else:
-                    size = _next_size(size, results)
+                    size, has_worked = _next_size(size, results), True
                     yield from zip([number for number, _ in items], results, strict=True)
     except BrokenExecutor as error:  # from submit
         left, reason = left + portion, error
+        if not has_worked:  # no process of it ever has: no image is to blame
+            ended.clear()
     finally:
         for future in waiting:
             future.cancel()
@@ -134,7 +138,8 @@ def _lost(items, error, ended, alone):
 
     Nothing else is at work then: a lost worker of a cluster takes others along, which are no worse for it.
     """
-    _LOG.warning("%s; it measured %s", error, ", ".join(ascii(str(match.record.path)) for _, match in items))
+    paths = ", ".join(ascii(str(match.record.path)) for _, match in items)
+    _LOG.warning("%s; it measured %s", str(error).rstrip("."), paths)
     for number, match in items:
         ended[number] += 1
         if len(items) > 1 or ended[number] < _MOST_ENDED:

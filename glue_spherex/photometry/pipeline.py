@@ -10,6 +10,7 @@ from .errors import PhotometryError
 from .image_flow import ImageFlow
 from .image_result import measure_match
 from .on_executor import on_executor
+from .renewed_pool import renewed
 from .result_tables import assemble
 from .settings import Settings
 
@@ -46,7 +47,8 @@ def measure(
     detectors, wavelength, time
         What to measure; see `Settings`.
     executor : concurrent.futures.Executor, optional
-        Where images are measured; in this process if None.
+        Where images are measured; in this process if None. One of its processes may end: what it was at is measured
+        again, and an image that ends its processes is left out.
     progress : callable(done, total), optional
         Called after each image, and after each cutout where there are several of one; counted are images.
     cancelled : callable() -> bool, optional
@@ -158,7 +160,8 @@ def measured_images(sources, images, matches, settings, executor=None, cancelled
     opener = images.opener() if hasattr(images, "opener") else images
     numbered, left = _numbered(matches), []
     if executor is not None:
-        left = yield from on_executor(executor, numbered, lambda: matches.total, sources, opener, settings, stop)
+        with renewed(executor) as pool:
+            left = yield from on_executor(pool, numbered, lambda: matches.total, sources, opener, settings, stop)
     for item in chain(left, numbered):
         if stop():
             return

@@ -1,6 +1,7 @@
 """How images are shared out, on an executor whose tasks end when the test says so."""
 
 from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
 import numpy as np
@@ -199,3 +200,18 @@ def test_an_image_that_ended_a_process_is_not_measured_by_this_one(measured):
     assert 5 not in left
     given = sorted([*numbers(results), *left])
     assert given == list(range(len(given)))  # the others have not been taken yet
+
+
+def test_no_image_is_to_blame_for_processes_that_never_worked(measured):
+    def lose(portion):
+        tasks.submit = of_no_use
+        return BrokenProcessPool("a process ended")
+
+    def of_no_use(*arguments):
+        raise BrokenExecutor("a process cannot be started")
+
+    tasks = Tasks(2, lose)
+    results, left = measured(tasks, 40)
+    assert results == []
+    assert left == list(range(len(left)))
+    assert len(left) >= 3
