@@ -75,6 +75,20 @@ class FileTable:
         """Names of the columns."""
         return [column.name for column in self.columns]
 
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return len(self.columns[0].values) if self.columns else 0
+
+    def rows(self, begin, end):
+        """The rows from `begin` to `end` - 1."""
+        here = slice(begin, end)
+        columns = [
+            replace(column, values=column.values[here], mask=None if column.mask is None else column.mask[here])
+            for column in self.columns
+        ]
+        return replace(self, columns=columns)
+
 
 def concatenate(blocks, where="a column"):
     """One array from blocks of rows, with the bound of `text_array`."""

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ _MAX_HDUS = 200
 _MAX_ROWS = 10**9
 _META = "SPXMETA"  #: header card with the table's meta as JSON
 _CODES = {"u1": "B", "i1": "I", "i2": "I", "u2": "J", "i4": "J", "u4": "K", "i8": "K", "f4": "E", "f8": "D"}
+_STORED = {"B": "u1", "I": "i2", "J": "i4", "K": "i8", "E": "f4", "D": "f8"}
 
 
 def read_fits(stream):
@@ -148,61 +150,80 @@ def _meta(header):
     return meta if isinstance(meta, dict) else {}
 
 
-def write_fits(table, path):
+def write_fits(pieces, path):
     """Write a table as a FITS binary table; UCDs, UTYPEs and descriptions go to TUCDn, TUTYPn and TCOMMn."""
+    kinds = [_Kind.of(column) for column in pieces.head.columns]
+    layout = np.dtype([(column.name, kind.stored) for column, kind in zip(pieces.head.columns, kinds)])
+    with open(path, "wb") as out:
+        out.write(_written_headers(pieces, kinds))
+        for piece in pieces:
+            rows = np.zeros(piece.n_rows, dtype=layout)
+            for column, kind in zip(piece.columns, kinds):
+                rows[column.name] = kind.cells(column)
+            out.write(rows.tobytes())
+        out.write(bytes(-pieces.n_rows * layout.itemsize % _BLOCK))
+
+
+def _written_headers(pieces, kinds):
+    """The headers of the file: of nothing, and of the table."""
     from astropy.io import fits
 
-    columns = [_fits_column(column) for column in table.columns]
-    hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRA")
-    for number, column in enumerate(table.columns, 1):
+    head = pieces.head
+    columns = [
+        fits.Column(name=column.name, format=kind.code, unit=column.unit or None, null=kind.null)
+        for column, kind in zip(head.columns, kinds)
+    ]
+    header = fits.BinTableHDU.from_columns(columns, name="SPECTRA").header
+    header["NAXIS2"] = pieces.n_rows
+    for number, column in enumerate(head.columns, 1):
         for word, text in (("TCOMM", column.description), ("TUCD", column.ucd), ("TUTYP", column.utype)):
             if text:
-                hdu.header[f"{word}{number}"] = _ascii(text)
-    if table.meta:
-        hdu.header[_META] = json.dumps(table.meta).replace("'", "\\u0027")  # a quote may fall on a card's border
+                header[f"{word}{number}"] = _ascii(text)
+    if head.meta:
+        header[_META] = json.dumps(head.meta).replace("'", "\\u0027")  # a quote may fall on a card's border
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
-    _erase_missing_booleans(table, path)
+        return b"".join(part.tostring().encode("ascii") for part in (fits.PrimaryHDU().header, header))
 
 
-def _erase_missing_booleans(table, path):
-    """Put the NUL that means "no value" where astropy writes F."""
-    from astropy.io import fits
+class _Kind(NamedTuple):
+    """How a column is stored: its format in FITS and in numpy, and the number that stands for a missing value."""
 
-    missing = [(i, c.mask) for i, c in enumerate(table.columns) if c.mask is not None and c.values.dtype.kind == "b"]
-    if not missing:
-        return
-    with fits.open(path) as hdus:
-        at, row = hdus[1].fileinfo()["datLoc"], hdus[1].columns.dtype
-    rows = np.memmap(path, dtype=row, mode="r+", offset=at, shape=len(table.columns[0].values))
-    for i, mask in missing:
-        rows[row.names[i]].view("u1")[mask] = 0
-    rows.flush()
+    code: str
+    stored: str
+    null: int | None = None
+
+    @classmethod
+    def of(cls, column):
+        kind = column.values.dtype.kind
+        if kind == "U":
+            width = max((len(text.encode()) for text in column.values.tolist()), default=0) or 1
+            return cls(f"{width}A", f"S{width}")
+        if kind == "b":
+            return cls("L", "S1")
+        code = _CODES[column.values.dtype.str[1:]]
+        stored = f">{_STORED[code]}"
+        return cls(code, stored, None if column.mask is None else _unused(column.values, stored, column.mask))
+
+    def cells(self, column):
+        """The values of a column of this kind as they are stored."""
+        values, kind = column.values, column.values.dtype.kind
+        if kind == "U":
+            values = np.array([text.encode() for text in values.tolist()], dtype="S")
+            if values.itemsize > np.dtype(self.stored).itemsize:
+                raise TableFileError(f"column {column.name!r} holds a text that is longer than all in its head")
+        elif kind == "b":
+            values = np.where(values, b"T", b"F")  # and nothing, a NUL, for a missing one
+        if column.mask is None:
+            return values
+        if kind != "b" and self.null is None:
+            raise TableFileError(f"column {column.name!r} has missing values, but its head has none")
+        return np.where(column.mask, b"" if kind == "b" else values.dtype.type(self.null), values)
 
 
-def _fits_column(column):
-    from astropy.io import fits
-
-    values, kind, null = column.values, column.values.dtype.kind, None
-    if kind == "U":
-        encoded = [text.encode() for text in values.tolist()]
-        values = np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
-        code = f"{values.itemsize}A"
-    elif kind == "b":
-        code = "L"
-    else:
-        code = _CODES[values.dtype.str[1:]]
-        if column.mask is not None:
-            values = values.astype({"B": "u1", "I": "i2", "J": "i4", "K": "i8"}[code])
-            null = _unused(values, column.mask)
-            values = np.where(column.mask, values.dtype.type(null), values)
-    return fits.Column(name=column.name, format=code, unit=column.unit or None, null=null, array=values)
-
-
-def _unused(values, mask):
+def _unused(values, stored, mask):
     """A number that can stand for "no value", because no value is equal to it."""
-    limits = np.iinfo(values.dtype)
+    limits = np.iinfo(stored)
     present = set(values[~mask].tolist())
     for null in (limits.min, limits.max, -1, -999, *range(limits.min + 1, limits.min + 1000)):
         if limits.min <= null <= limits.max and null not in present:

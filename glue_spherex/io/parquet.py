@@ -9,6 +9,7 @@ from .errors import TableFileError
 from .files import MAX_COLUMNS, MAX_EXPANDED_BYTES
 
 _YAML = b"table_meta_yaml"
+_GROUP_ROWS = 1 << 20  # that are compressed together, as pyarrow does by itself
 
 
 def load_pyarrow():
@@ -95,18 +96,30 @@ def _column(arrow, name, chunks, about):
     )
 
 
-def write_parquet(table, path):
+def write_parquet(pieces, path):
     """Write a Parquet table."""
     arrow = load_pyarrow()
     from astropy.table.meta import get_yaml_from_table
 
     from .ecsv import to_astropy
 
+    yaml = "\n".join(get_yaml_from_table(to_astropy(pieces.head.rows(0, 0))))
+    waiting = _to_arrow(arrow, pieces.head.rows(0, 0)).replace_schema_metadata({_YAML: yaml})
+    with arrow.parquet.ParquetWriter(path, waiting.schema) as out:
+        for piece in pieces:
+            waiting = arrow.concat_tables([waiting, _to_arrow(arrow, piece).replace_schema_metadata({_YAML: yaml})])
+            if waiting.num_rows >= _GROUP_ROWS:
+                out.write_table(waiting.slice(0, _GROUP_ROWS).combine_chunks())
+                waiting = waiting.slice(_GROUP_ROWS)
+        if waiting.num_rows or not pieces.n_rows:
+            out.write_table(waiting.combine_chunks())
+
+
+def _to_arrow(arrow, table):
     arrays = [
         arrow.array(c.values.tolist(), type=arrow.string())
         if c.values.dtype.kind == "U"
         else arrow.array(c.values, mask=c.mask)
         for c in table.columns
     ]
-    yaml = "\n".join(get_yaml_from_table(to_astropy(table)))
-    arrow.parquet.write_table(arrow.table(arrays, names=table.names).replace_schema_metadata({_YAML: yaml}), path)
+    return arrow.table(arrays, names=table.names)

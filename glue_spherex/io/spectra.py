@@ -8,6 +8,7 @@ from ..model.spectrum import DISK_NAMES, SpectrumError, check
 from .columns import FileColumn, from_table, in_schema, to_qtable
 from .errors import PARSER_ERRORS, SpectrumFileError, TableFileError, reason
 from .files import open_table, replacing
+from .pieces import Pieces
 from .wide import long_form
 
 #: Formats that `write_spectra` knows, by extension.
@@ -188,7 +189,7 @@ def write_spectra(spectra, path, format=None):
 
 
 def write_blocks(blocks, path, format=None, *, head=None, n_rows=None, step=None):
-    """Write spectra that come in pieces; a VOTable of any length takes the memory of one piece.
+    """Write spectra that come in pieces; a file of any length takes the memory of one piece, but for an IPAC table.
 
     Parameters
     ----------
@@ -197,7 +198,8 @@ def write_blocks(blocks, path, format=None, *, head=None, n_rows=None, step=None
     path, format
         As in `write_spectra`.
     head : QTable or Table, optional
-        A table like the pieces that has every text of theirs in it, and all source numbers; needed with more than one.
+        A table like the pieces that has every text of theirs in it, every source number, and a missing value where
+        they have any; needed with more than one.
     n_rows : int, optional
         Rows of all pieces; needed with `head`.
     step : callable(), optional
@@ -212,12 +214,12 @@ def write_blocks(blocks, path, format=None, *, head=None, n_rows=None, step=None
     name = _format(path, format)
     try:
         with replacing(path) as part:
-            if name == "votable" and head is not None:
-                from .votable_write import write_votable_blocks
-
-                write_votable_blocks(map(_checked, blocks), part, _checked(head), n_rows, step)
+            if head is None:
+                (table,) = blocks
+                pieces = Pieces.of(_checked(table), step)
             else:
-                _write(_checked(_joined(list(blocks))), part, name)
+                pieces = Pieces(map(_checked, blocks), _checked(head), n_rows, step)
+            _write(pieces, part, name)
     except SpectrumFileError:  # about another file, on whose way the pieces are
         raise
     except SpectrumError as error:
@@ -231,16 +233,6 @@ def _checked(spectra):
     return from_table(spectra)
 
 
-def _joined(blocks):
-    from astropy.table import vstack
-
-    if len(blocks) == 1:
-        return blocks[0]
-    table = vstack(blocks, metadata_conflicts="silent")
-    table.meta = blocks[0].meta  # vstack makes one list of the lists in all of them
-    return table
-
-
 def _format(path, given):
     word = (given if given is not None else path.suffix).lower().removeprefix(".")
     if word in WRITE_FORMATS.values():
@@ -251,7 +243,7 @@ def _format(path, given):
     raise SpectrumFileError(f"{path}: the {what} unknown; known are {', '.join(WRITE_FORMATS)}.")
 
 
-def _write(table, path, name):
+def _write(pieces, path, name):
     if name == "votable":
         from .votable_write import write_votable as write
     elif name == "fits":
@@ -265,5 +257,5 @@ def _write(table, path, name):
     else:
         from .text import write_delimited
 
-        return write_delimited(table, path, "\t" if name == "tsv" else ",")
-    return write(table, path)
+        return write_delimited(pieces, path, "\t" if name == "tsv" else ",")
+    return write(pieces, path)

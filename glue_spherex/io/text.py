@@ -18,6 +18,7 @@ from .files import MAX_COLUMNS
 _ROWS_AT_ONCE = 16384
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w.:-]*")
 _OTHER_META = "glue_spherex_meta"  #: IPAC keyword for what no keyword can be named after
+_IPAC_KINDS = {"f": "double", "i": "long", "u": "long", "b": "char", "U": "char"}
 
 
 class _Cells:
@@ -171,12 +172,13 @@ def guessed(name, text):
     return FileColumn(name, *from_text(cells))
 
 
-def write_delimited(table, path, delimiter):
+def write_delimited(pieces, path, delimiter):
     """Write a table with the names in the first line; numbers keep every digit, missing values are empty."""
     with open(path, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(table.names)
-        writer.writerows(zip(*(_texts(column, "") for column in table.columns)))
+        writer.writerow(pieces.head.names)
+        for piece in pieces:
+            writer.writerows(zip(*(_texts(column, "") for column in piece.columns)))
 
 
 def _texts(column, missing):
@@ -280,28 +282,42 @@ def _ipac_values(name, text, kind, null):
     return text_array(cells, f"column {name!r}"), None
 
 
-def write_ipac(table, path):
+def write_ipac(pieces, path):
     """Write an IPAC table; booleans, for which it has no type, are text and marked by a keyword."""
-    kinds = {"f": "double", "i": "long", "u": "long", "b": "char", "U": "char"}
-    layout = []
-    for column in table.columns:
-        null = "" if column.values.dtype.kind == "U" else "null"
-        cells = _texts(column, null)
-        if any(not cell.isprintable() for cell in cells):
-            raise TableFileError(f"column {column.name!r} holds text with line breaks, which IPAC cannot carry")
-        layout.append((column.name, kinds[column.values.dtype.kind], column.unit, null, cells))
-    widths = [max(map(len, [*texts, *cells])) for *texts, cells in layout]
+    head = pieces.head
+    layout = [
+        (c.name, _IPAC_KINDS[c.values.dtype.kind], c.unit, "" if c.values.dtype.kind == "U" else "null")
+        for c in head.columns
+    ]
+    widths, blocks = [max(map(len, texts)) for texts in layout], []
+    for piece in pieces:
+        blocks.append([_ipac_cells(column, texts[3]) for column, texts in zip(piece.columns, layout)])
+        widths = [max(width, *map(len, cells)) for width, cells in zip(widths, blocks[-1])]
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        plain = {key: value for key, value in table.meta.items() if _PLAIN_KEY.fullmatch(key) and key != _OTHER_META}
-        other = {key: value for key, value in table.meta.items() if key not in plain}
-        for key, value in [*plain.items(), *([(_OTHER_META, other)] if other else [])]:
-            out.write(f"\\{key} = {json.dumps(value)}\n")
-        for column in table.columns:
-            kind = "boolean" if column.values.dtype.kind == "b" else ""
-            for word, text in (("Desc", column.description), ("UCD", column.ucd), ("Type", kind)):
-                if text:
-                    out.write(f"\\col.{column.name}.{word} = {json.dumps(text)}\n")
+        out.writelines(_ipac_keywords(head))
         for part in range(4):
-            out.write("|" + "|".join(item[part].ljust(w) for item, w in zip(layout, widths)) + "|\n")
-        for row in zip(*(item[4] for item in layout)):
-            out.write(" " + " ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " \n")
+            out.write("|" + "|".join(texts[part].ljust(w) for texts, w in zip(layout, widths)) + "|\n")
+        for cells in blocks:
+            pieces.step()
+            for row in zip(*cells):
+                out.write(" " + " ".join(cell.ljust(w) for cell, w in zip(row, widths)) + " \n")
+
+
+def _ipac_cells(column, null):
+    cells = _texts(column, null)
+    if any(not cell.isprintable() for cell in cells):
+        raise TableFileError(f"column {column.name!r} holds text with line breaks, which IPAC cannot carry")
+    return cells
+
+
+def _ipac_keywords(table):
+    """The lines before the names of the columns."""
+    plain = {key: value for key, value in table.meta.items() if _PLAIN_KEY.fullmatch(key) and key != _OTHER_META}
+    other = {key: value for key, value in table.meta.items() if key not in plain}
+    for key, value in [*plain.items(), *([(_OTHER_META, other)] if other else [])]:
+        yield f"\\{key} = {json.dumps(value)}\n"
+    for column in table.columns:
+        kind = "boolean" if column.values.dtype.kind == "b" else ""
+        for word, text in (("Desc", column.description), ("UCD", column.ucd), ("Type", kind)):
+            if text:
+                yield f"\\col.{column.name}.{word} = {json.dumps(text)}\n"

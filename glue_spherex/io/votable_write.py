@@ -26,42 +26,21 @@ _UTYPES = {
     "flux_err": "spec:Spectrum.Data.FluxAxis.Accuracy.StatError",
 }
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ROWS_AT_ONCE = 5000
 
 
-def write_votable(table, path):
+def write_votable(pieces, path):
     """Write a table.
 
     Parameters
     ----------
-    table : FileTable
+    pieces : Pieces
     path : path
-    """
-    write_votable_blocks([table], path, table, _rows(table))
-
-
-def write_votable_blocks(tables, path, head, n_rows, step=None):
-    """Write a table that comes in pieces.
-
-    Parameters
-    ----------
-    tables : iterable of FileTable
-    path : path
-    head : FileTable
-        Like the pieces, with every text and every source number of theirs in it.
-    n_rows : int
-        Rows of all pieces.
-    step : callable(), optional
-        Called every few thousand rows; what it raises ends the writing.
     """
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        out.write(_head(head, n_rows))
-        for table in tables:
-            for begin in range(0, _rows(table), _ROWS_AT_ONCE):
-                if step is not None:
-                    step()
-                cells = [_cells(column, slice(begin, begin + _ROWS_AT_ONCE)) for column in table.columns]
-                out.writelines(f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in zip(*cells))
+        out.write(_head(pieces.head, pieces.n_rows))
+        for piece in pieces:
+            cells = zip(*map(_cells, piece.columns))
+            out.writelines(f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in cells)
         out.write("</TABLEDATA>\n</DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 
 
@@ -86,10 +65,6 @@ def _head(table, n_rows):
     lines.append(f'<GROUP name="photometry" utype="spec:Spectrum.Data">{refs}</GROUP>')
     lines += [_field(i, column) for i, column in enumerate(table.columns)]
     return "\n".join([*lines, "<DATA>\n<TABLEDATA>\n"])
-
-
-def _rows(table):
-    return len(table.columns[0].values) if table.columns else 0
 
 
 def _param(name, value):
@@ -124,8 +99,8 @@ def _field(number, column):
     return f'<FIELD ID="{_identifier(number, column)}" name={_attribute(column.name)} {size}{extra}>{about}</FIELD>'
 
 
-def _cells(column, rows):
-    values = column.values[rows]
+def _cells(column):
+    values = column.values
     kind = values.dtype.kind
     if kind == "U":
         cells = values.tolist()
@@ -140,7 +115,7 @@ def _cells(column, rows):
     else:
         cells = list(map(str, values.tolist()))
     if column.mask is not None:
-        cells = ["" if no else cell for cell, no in zip(cells, column.mask[rows])]
+        cells = ["" if no else cell for cell, no in zip(cells, column.mask)]
     return cells
 
 

@@ -10,7 +10,8 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, QTable, Table
 
-from glue_spherex.io import WRITE_FORMATS, SpectrumFileError, read_spectra, write_spectra
+from glue_spherex.io import WRITE_FORMATS, SpectrumFileError, parquet, pieces, read_spectra, write_spectra
+from glue_spherex.io.spectra import write_blocks
 from glue_spherex.model.spectrum import COLUMNS
 
 BIG = 2**53 + 1  # a double cannot hold it
@@ -371,3 +372,66 @@ def test_imitations(test_data):
     for table in (wide, long):
         assert {int(did[-1]) for did in table["obs_publisher_did"]} <= set(table["det_id"].tolist())
         assert all(str(lvf)[-1] == str(det) for lvf, det in zip(table["lvf_id"], table["det_id"]))
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_pieces_give_the_same_bytes(tmp_path, truth, monkeypatch, extension):
+    """However a table comes, and in pieces of any size."""
+    write_spectra(truth, tmp_path / f"whole.{extension}")
+    whole = (tmp_path / f"whole.{extension}").read_bytes()
+    for most_rows, ends in ((3, [8]), (5000, [1, 4, 4, 8]), (2, [3, 8])):
+        monkeypatch.setattr(pieces, "MOST_ROWS", most_rows)
+        blocks = [truth[begin:end] for begin, end in zip([0, *ends], ends)]
+        write_blocks(blocks, tmp_path / f"a.{extension}", head=truth, n_rows=len(truth))
+        assert (tmp_path / f"a.{extension}").read_bytes() == whole
+    write_blocks([], tmp_path / f"a.{extension}", head=truth[:0], n_rows=0)
+    assert len(read_spectra(tmp_path / f"a.{extension}")) == 0
+
+
+def test_large_parquet_tables_are_compressed_in_groups(tmp_path, truth, monkeypatch):
+    from pyarrow.parquet import ParquetFile
+
+    monkeypatch.setattr(pieces, "MOST_ROWS", 2)
+    monkeypatch.setattr(parquet, "_GROUP_ROWS", 3)
+    write_spectra(truth, tmp_path / "a.parquet")
+    with ParquetFile(tmp_path / "a.parquet") as file:
+        assert [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)] == [3, 3, 2]
+    assert_same_values(read_spectra(tmp_path / "a.parquet"), truth)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_writing_can_be_stopped_at_any_piece(tmp_path, truth, monkeypatch, extension):
+    """It ends with what the caller raises; nothing is left of the new file, and all of an older one."""
+    monkeypatch.setattr(pieces, "MOST_ROWS", 2)
+    path = tmp_path / f"a.{extension}"
+    path.write_text("older")
+
+    class Stopped(Exception):
+        pass
+
+    def write(most_steps):
+        steps = iter(range(most_steps))
+
+        def step():
+            if next(steps, None) is None:
+                raise Stopped
+
+        write_blocks([truth[:4], truth[4:]], path, head=truth, n_rows=8, step=step)
+
+    for most_steps in range(4):
+        with pytest.raises(Stopped):
+            write(most_steps)
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+        assert path.read_text() == "older"
+    write(99)
+    assert len(read_spectra(path)) == 8
+
+
+def test_fits_pieces_that_do_not_fit_their_head(tmp_path, truth):
+    """Nothing is cut off, and no value is taken for a missing one."""
+    head = truth[:1].copy()
+    with pytest.raises(SpectrumFileError, match="'flags' has missing values, but its head has none"):
+        write_blocks([truth], tmp_path / "a.fits", head=head, n_rows=8)
+    with pytest.raises(SpectrumFileError, match="'label' holds a text that is longer than all in its head"):
+        write_blocks([truth[2:4]], tmp_path / "a.fits", head=head, n_rows=2)
+    assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ def test_pieces_give_the_same_files(images, targets, tmp_path, monkeypatch, bloc
     assert different <= {"images.ecsv", "settings.json"}  # seconds, and when it was made
 
 
-@pytest.mark.parametrize("name", ["fits", "csv", "ecsv"])
+@pytest.mark.parametrize("name", ["fits", "csv", "ecsv", "ipac", "parquet"])
 def test_other_formats_in_pieces(images, targets, tmp_path, monkeypatch, name):
     monkeypatch.setattr(stored_run, "BLOCK_ROWS", 30)
     with ResultStore(tmp_path / "results.sqlite") as results:
@@ -97,20 +97,27 @@ def test_a_file_that_cannot_be_written_is_named_once(images, targets, tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
-@pytest.mark.parametrize("asked", [1, 3, 4])
-def test_writing_is_stopped(images, targets, tmp_path, monkeypatch, asked):
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_writing_is_stopped(images, targets, tmp_path, monkeypatch, name):
     """Before a source, or while all of them go into one file: nothing is left, not even of an earlier result."""
     monkeypatch.setattr(stored_run, "BLOCK_ROWS", 24)
     with ResultStore(tmp_path / "results.sqlite") as results:
         pieces = run_stored(targets.sources, images, Settings(), results)
-        folder, seen, questions = tmp_path / "result", [], []
+        folder = tmp_path / "result"
         folder.mkdir()
-        write_result(pieces, folder, progress=lambda done, total: seen.append((done, total)))
-        assert seen == [(1, 3), (2, 3), (3, 3)]
-        assert (folder / "settings.json").exists()
-        with pytest.raises(WritingStopped):
-            write_result(pieces, folder, cancelled=lambda: questions.append(True) or len(questions) >= asked)
-        assert [path for path in folder.rglob("*") if path.is_file()] == []
+        for asked in (1, 3, 4):
+            seen = []
+            write_result(
+                pieces, folder, spectrum_format=name, progress=lambda done, total, seen=seen: seen.append((done, total))
+            )
+            assert seen == [(1, 3), (2, 3), (3, 3)]
+            assert (folder / "settings.json").exists()
+            answers = iter([False] * (asked - 1))
+            with pytest.raises(WritingStopped):
+                write_result(
+                    pieces, folder, spectrum_format=name, cancelled=lambda answers=answers: next(answers, True)
+                )
+            assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
 def test_memory_does_not_grow_with_the_images(images, targets, tmp_path, monkeypatch):
