@@ -13,16 +13,15 @@ from glue_spherex.model.detectors import DETECTORS, N_PIX
 from glue_spherex.model.flags import FLAG_TABLE
 
 from .astrometry import Astrometry, pack_wcs
+from .detector_origin import detector_origin
 from .errors import ImageFileError
+from .exposures import exposure_of
 from .fits_file import DTYPES, open_file, scan_hdus
 from .pixels import PixelPlane
 from .psf_zones import PSFZones, read_psf_planes
 from .releases import COLLECTION_NAME, FILE_VERSION, check_release, release_of
 from .wavelength import WaveTable, read_wave_table
 
-FRAME_CENTRE = (N_PIX + 1) / 2  # CRPIX of a full frame, 1-based
-_ORIGIN_TOLERANCE_PX = 2.0
-_OBSID = re.compile(r"(\d{4})W(\d{2})_(\d)([A-Z])_(\d{4})_(\d)")
 #: Cards of IMAGE by which this program's cutouts tell what they were cut out of: pixels, and the archive's collection.
 CUT_FROM, CUT_COLLECTION = "CUTFROM", "CUTCOLL"
 _BOX = re.compile(r"(\d{1,4}):(\d{1,4}),(\d{1,4}):(\d{1,4})")
@@ -202,7 +201,7 @@ def _record_of(fd, hdus, path, status):
     image, notes = named["IMAGE"], []
     header, version = image.header, hdus[0].header.text("VERSION")
     detector = _detector(header, path)
-    obsid, exposure_id = _exposure(header, detector, path, notes)
+    obsid, exposure_id = exposure_of(header, detector, path, notes)
     x0, y0 = detector_origin(header, image.shape, path)
     wcs_numbers = pack_wcs(header, path)
     psf, wave = _psf(fd, named, version, path, notes), _wave(fd, named, path, notes)
@@ -256,102 +255,6 @@ def _detector(header, path):
             f"{path}: DETECTOR of IMAGE is {header.get('DETECTOR')!r}; 1 to 6 is needed (is it a SPHEREx file?)."
         )
     return detector
-
-
-def _exposure(header, detector, path, notes):
-    """OBSID and the 15-digit exposure id, which must agree: yyyy ww n LL bbbb s d for OBSID yyyyWww_nL_bbbb_s."""
-    obsid, stored = header.text("OBSID"), header.integer("EXPIDN")
-    if not obsid:
-        found = _OBSID.search(os.path.basename(path))
-        if not found:
-            raise ImageFileError(
-                f"{path}: OBSID is missing in IMAGE and in the file's name; not a SPHEREx Level-2 image."
-            )
-        obsid = found.group()
-        notes.append("OBSID is missing in the header; taken from the file's name.")
-    computed = exposure_id(obsid, detector)
-    if stored is not None and computed is not None and stored != computed:
-        notes.append(f"EXPIDN is {stored}, OBSID {obsid} and detector {detector} give {computed}; EXPIDN is used.")
-    if stored is None and computed is None:
-        notes.append(f"EXPIDN is missing and OBSID {obsid!r} has an unknown form; the exposure id is 0.")
-    return obsid, stored if stored is not None else computed or 0
-
-
-def exposure_id(obsid, detector):
-    """The 15-digit exposure id of an observation and detector, None for an OBSID of another form.
-
-    Examples
-    --------
-    >>> exposure_id("2025W51_1A_0684_2", 3)
-    202551101068423
-    """
-    match = _OBSID.fullmatch(obsid)
-    if not match:
-        return None
-    year, week, large, letter, small, slew = match.groups()
-    return int(f"{year}{week}{large}{ord(letter) - 64:02d}{small}{slew}{detector}")
-
-
-def observation_of(number):
-    """The observation that a 15-digit exposure id counts, '' where it has another form: the reverse of `exposure_id`.
-
-    Examples
-    --------
-    >>> observation_of(202551101068423)
-    '2025W51_1A_0684_2'
-    """
-    digits = str(number)
-    if len(digits) != 15 or not digits.isdecimal() or not 1 <= int(digits[7:9]) <= 26:
-        return ""
-    week, letter = digits[4:6], chr(64 + int(digits[7:9]))
-    return f"{digits[:4]}W{week}_{digits[6]}{letter}_{digits[9:13]}_{digits[13]}"
-
-
-def detector_origin(header, shape, path):
-    """Detector pixel (0-based) of a file's pixel (0, 0): the one place that knows how cutouts and detector relate.
-
-    ``x_det = x_file + 1 − CRPIX1A``, the alternate WCS of 0-based detector pixels. Without it the celestial reference
-    pixel tells: it is 1020.5 in a full frame. Both must agree: files with the opposite sign of CRPIX1A exist, and
-    would be measured at mirrored wavelengths.
-
-    Parameters
-    ----------
-    header : Header
-        Of the IMAGE HDU.
-    shape : (ny, nx)
-    path : str
-        For messages.
-
-    Returns
-    -------
-    x0, y0 : int
-
-    Raises
-    ------
-    ImageFileError
-        For an origin that is impossible or contradicts the celestial WCS.
-    """
-    origin = []
-    for axis, length in ((1, shape[1]), (2, shape[0])):
-        reference = header.number(f"CRPIX{axis}A")
-        from_sky = FRAME_CENTRE - header.number(f"CRPIX{axis}", np.nan)
-        if reference is None:
-            start, source = from_sky, f"CRPIX{axis} {header.get(f'CRPIX{axis}')}"
-        else:
-            start = 1 - reference + header.number(f"CRVAL{axis}A", 0.0)
-            source = f"CRPIX{axis}A {reference}"
-        if not np.isfinite(start) or round(start) < 0 or round(start) + length > N_PIX:
-            raise ImageFileError(
-                f"{path}: {source} puts axis {axis} of the image at detector pixels {start} to {start + length - 1}; "
-                f"0 to {N_PIX - 1} is possible. The file was cut out wrongly; fetch it again."
-            )
-        if length < N_PIX and abs(start - from_sky) > _ORIGIN_TOLERANCE_PX:
-            raise ImageFileError(
-                f"{path}: {source} puts axis {axis} of the image at detector pixel {start}, CRPIX{axis} "
-                f"{header.get(f'CRPIX{axis}')} at {from_sky}; they must agree. Was the file cut out wrongly?"
-            )
-        origin.append(round(start))
-    return tuple(origin)
 
 
 def _collection(header, version, has_epsf, path):

@@ -14,7 +14,7 @@ from loopback_services import SearchServices
 from glue_spherex import FolderCollection, Source, read_targets
 from glue_spherex.images import ImageCollection, ImageIndex
 from glue_spherex.images.archive import ArchiveSettings, IRSACollection
-from glue_spherex.images.archive.collection import worth_fetching
+from glue_spherex.images.archive.beside_local import worth_fetching
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError
 from glue_spherex.images.archive.ranges import RemoteFile

@@ -86,7 +86,7 @@ def test_ranges_are_asked_for_again_after_a_while(archive, images, tmp_path, mon
     assert asked[1:] == [1, 1]
     archive.faults.clear()
     archive.forget()
-    monkeypatch.setattr("glue_spherex.images.archive.whole_files._UNTIL", {})  # as if that was long ago
+    monkeypatch.setattr("glue_spherex.images.archive.habits._KNOWN", {})  # as if that was long ago
     fetch_cutout(images[0], BOXES[3], store, client)
     assert all(seen.range for seen in archive.requests)
 

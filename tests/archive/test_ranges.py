@@ -6,7 +6,7 @@ import pytest
 from archived import client_of
 from loopback import IBE
 
-from glue_spherex.images.archive import ranges
+from glue_spherex.images.archive import habits
 from glue_spherex.images.archive.errors import AnswerTooLarge, ArchiveError, FileChanged
 from glue_spherex.images.archive.ranges import RemoteFile
 from glue_spherex.images.simulation.archive_server import Connection
@@ -68,7 +68,7 @@ def only_the_first_part(connection, content, spans):
 @pytest.mark.parametrize("gives", ["all", "the first part"])
 def test_a_server_without_several_ranges_is_asked_singly_for_a_while(archive, monkeypatch, gives):
     now = [0.0]
-    monkeypatch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(habits, "time", SimpleNamespace(monotonic=lambda: now[0]))
     client = client_of(archive)
     assert at_once(fetched(archive, client))
     if gives == "all":
@@ -85,7 +85,7 @@ def test_a_server_without_several_ranges_is_asked_singly_for_a_while(archive, mo
     assert len(fetched(archive, client)) == len(SPANS)
     archive.multi_range = True
     monkeypatch.undo()
-    monkeypatch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: 2400.0))
+    monkeypatch.setattr(habits, "time", SimpleNamespace(monotonic=lambda: 2400.0))
     assert at_once(fetched(archive, client))
 
 

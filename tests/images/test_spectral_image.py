@@ -7,7 +7,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from glue_spherex.images.errors import ImageFileError
-from glue_spherex.images.record import exposure_id, read_record
+from glue_spherex.images.exposures import exposure_id
+from glue_spherex.images.record import read_record
 from glue_spherex.images.spectral_image import SpectralImage
 from glue_spherex.model.flags import Flag
 
@@ -329,8 +330,8 @@ def test_real_header(test_data, tmp_path):
     text = (test_data / "headers" / "qr2_cutout_image_header.txt").read_text()
     header = fits.Header.fromstring("".join(line.ljust(80)[:80] for line in text.splitlines()))
     from glue_spherex.images.astrometry import Astrometry, pack_wcs
+    from glue_spherex.images.detector_origin import detector_origin
     from glue_spherex.images.fits_file import Header
-    from glue_spherex.images.record import detector_origin
 
     ours = Header(header.tostring(endcard=False, padding=False))
     for keyword in header:

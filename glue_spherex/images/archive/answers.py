@@ -8,7 +8,7 @@ import numpy as np
 
 from glue_spherex.model.detectors import N_PIX
 
-from ..record import exposure_id
+from ..exposures import exposure_id
 from ..releases import COLLECTION_NAME, FILE_VERSION, release_age
 from .answer_tables import read_votable
 

@@ -3,9 +3,10 @@
 import threading
 
 from ..astrometry import Astrometry, pack_wcs
+from ..detector_origin import detector_origin
 from ..errors import ImageFileError
 from ..pixels import PixelPlane
-from ..record import PLANES, detector_origin
+from ..record import PLANES
 from .boxes import FULL_FRAME, PixelBox
 from .cutout_files import cut, packed_spans, pixel_spans
 from .layouts import Layout, begin, keep_layout, known_layouts, locate_hdus, psf_hdu

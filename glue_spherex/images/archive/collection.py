@@ -7,18 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
-
-from glue_spherex.model import sky_positions, survey_vectors
-from glue_spherex.model.detectors import PIXEL_SCALE_ARCSEC
 
 from ..collection import ImageMatch, match_images
 from ..errors import ImageFileError
 from ..index import ImageIndex
-from ..releases import is_newer
-from ..shared_exposures import each_once, margins_px
+from ..shared_exposures import each_once
 from . import under_way
-from .boxes import REACH_PX, reach_px
+from .beside_local import beside_local
+from .boxes import reach_px
 from .client import ArchiveClient
 from .cutout_store import CutoutStore, copy_cutouts
 from .detector_maps import DetectorMaps
@@ -28,9 +24,6 @@ from .known_cutouts import KnownCutouts
 from .opener import ArchiveOpener
 from .outlook import outlook
 from .search import search
-
-#: Pixels that a local file must hold beyond the background box of a source; else the source is fetched.
-_LOCAL_MARGIN_PX = 3
 
 
 class IRSACollection:
@@ -392,51 +385,7 @@ class IRSACollection:
                     raise
                 self.notes = [f"the archive was not searched, so that only local images are measured: {error}"]
                 return local, []
-        here = {}
-        for place, match in enumerate(local):
-            here.setdefault((match.record.obsid, match.record.detector), []).append(place)
-        wanted, newer = [], 0
-        near = worth_fetching(sources)
-        for match in match_images(answer.rows, sources, detectors, wavelength, time):
-            numbers = match.sources[near[match.sources]]
-            places = here.get(match.record.exposure, ())
-            for place in places:
-                newer += is_newer(match.record.release, local[place].record.release)
-                numbers = np.setdiff1d(numbers, self._held(local[place], sources))
-            if any(not sources[k].companion for k in numbers):
-                wanted.append(ImageMatch(match.record, numbers))
-                for place in places:  # what it holds badly is measured on what is fetched
-                    local[place] = replace(
-                        local[place],
-                        sources=np.setdiff1d(local[place].sources, numbers),
-                        beside=np.intersect1d(local[place].sources, numbers),
-                    )
-        local = [match for match in local if len(match.sources)]
+        local, wanted, newer = beside_local(answer, local, sources, detectors, wavelength, time, self.background_box)
         if newer:
             self.notes.append(f"local images of which the archive has a newer release: {newer}.")
         return local, wanted
-
-    def _held(self, match, sources):
-        """The sources of a local match whose surroundings the file holds."""
-        here = [sources[k] for k in match.sources]
-        needed = [reach_px(source.shape) - REACH_PX + self.background_box // 2 + _LOCAL_MARGIN_PX for source in here]
-        return match.sources[margins_px(match.record, *sky_positions(here, match.record.mjd)) >= needed]
-
-
-def worth_fetching(sources):
-    """Which sources are targets, or companions that matter for one; the others would only be transferred.
-
-    A companion matters if it shares pixels with a target, or with a companion that does so.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-    """
-    is_target = np.array([not source.companion for source in sources], dtype=bool)
-    if is_target.all() or not is_target.any():
-        return is_target
-    vectors = survey_vectors(sources)
-    widest = max(reach_px(source.shape) for source in sources)
-    touching = np.radians((2 * widest + 2) * np.sqrt(2) * PIXEL_SCALE_ARCSEC / 3600)
-    distance, _ = cKDTree(vectors[is_target]).query(vectors, distance_upper_bound=2 * touching)
-    return np.isfinite(distance)

@@ -15,12 +15,12 @@ from .boxes import FULL_FRAME, REACH_PX, PixelBox
 from .by_ranges import cutouts_by_ranges
 from .by_service import cutouts_by_service
 from .errors import ArchiveError, ArchiveStopped, FileChanged, RangeRefused, RangesIgnored
+from .habits import habit_of
 from .hosts import held
 from .layouts import known_layouts
 from .looked_at import holds_none
 from .products import has_psf_products
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
-from .whole_files import note_whole_files, sends_whole_files
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
 _FIRST, _FIRST_LOCK, _FIRST_ENDED = {}, threading.Lock(), set()
@@ -252,7 +252,7 @@ def _fetch(image, wanted, store, client, cancelled):
     with _first_of_detector(image, store, cancelled or (lambda: False)):
         reasons, refused = [], False
         for url in _addresses(image, client.settings):
-            if sends_whole_files(client, url):
+            if habit_of(client, url).sends_whole_files:
                 refused = True
                 continue
             try:
@@ -263,7 +263,7 @@ def _fetch(image, wanted, store, client, cancelled):
                 reasons.append(error)
                 refused |= isinstance(error, RangeRefused)
                 if isinstance(error, RangesIgnored):
-                    note_whole_files(client, url)
+                    habit_of(client, url).sent_whole_file()
         if not refused:
             raise reasons[0]
         return cutouts_by_service(image, wanted, store, client, cancelled)

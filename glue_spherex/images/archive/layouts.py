@@ -19,9 +19,10 @@ import numpy as np
 from glue_spherex.model.detectors import N_PIX
 
 from ..astrometry import Astrometry, pack_wcs
+from ..detector_origin import detector_origin
 from ..errors import ImageFileError
 from ..fits_file import BLOCK, DTYPES, MAX_HDUS, check_start, end_card, hdu_at
-from ..record import PLANES, detector_origin
+from ..record import PLANES
 from .boxes import PixelBox, turned
 from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable
 

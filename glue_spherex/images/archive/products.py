@@ -17,9 +17,9 @@ from ..calibration import CalibrationFolder, CalibrationPSF, kind_of, open_plane
 from ..errors import ImageFileError
 from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere, RangeRefused, RangesIgnored
 from .eviction import check_sums
+from .habits import habit_of
 from .hosts import pause
 from .ranges import RemoteFile
-from .whole_files import note_whole_files, sends_whole_files
 
 #: Folders of the archive, by kind.
 FAMILIES = {
@@ -280,12 +280,12 @@ def _listing(folder, client, cancelled):
 
 def _content(url, client, cancelled):
     """Content of a file and what the server calls it; in pieces, where it gives them."""
-    if not sends_whole_files(client, url):
+    if not habit_of(client, url).sends_whole_files:
         remote = RemoteFile(client, url, cancelled, most=_LARGEST)
         try:
             return _in_pieces(remote), remote.version
         except RangesIgnored:
-            note_whole_files(client, url)
+            habit_of(client, url).sent_whole_file()
         except RangeRefused:
             pass
     received = client.receive(url, max_bytes=_LARGEST, cancelled=cancelled)

@@ -7,19 +7,17 @@ that does so again and again is asked for single ranges for a while.
 """
 
 import re
-import time
 from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 from operator import itemgetter
-from weakref import WeakKeyDictionary
 
 from ..fits_file import BLOCK
 from .errors import ArchiveError, FileChanged, RangeRefused, RangesIgnored
 from .exchange import content_range, is_count
-from .settings import origin
+from .habits import habit_of
 
 #: Pieces closer than this are fetched as one in a request for several ranges: each range costs as many bytes.
 CLOSE_BYTES = 128
@@ -31,31 +29,10 @@ MOST_RANGES, LONGEST_LINE = 190, 7000
 #: Bytes of a file that are held at most; a whole image has 72 MB.
 MOST_BYTES = 80_000_000
 _PART_OVERHEAD = 512  # bytes of headers in front of each part of an answer, at most
-_TIMES_IGNORED, _SINGLY_S = 2, 600.0  # in a row, until a server is asked for single ranges; and for how long
-_HABITS = WeakKeyDictionary()  # client: {origin: _Habit}
 _SAID = rb"content-range:[ \t]*bytes[ \t]+(\d+)-(\d+)/(\d+)[ \t]*"
 _RANGE = re.compile(_SAID + rb"$", re.IGNORECASE)
 _PART_HEADER = re.compile(rb"[ \t]*\r\n(?:[^\r\n]+\r\n)*?" + _SAID + rb"\r\n(?:[^\r\n]+\r\n)*\r\n", re.IGNORECASE)
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
-
-
-class _Habit:
-    """Whether a server answers several ranges in one request, as its answers tell."""
-
-    def __init__(self):
-        self._ignored, self._until = 0, 0.0
-
-    @property
-    def is_asked_singly(self):
-        return time.monotonic() < self._until
-
-    def answered(self):
-        self._ignored = 0
-
-    def ignored(self):
-        self._ignored += 1
-        if self._ignored >= _TIMES_IGNORED:
-            self._until = time.monotonic() + _SINGLY_S
 
 
 class RemoteFile:
@@ -83,7 +60,7 @@ class RemoteFile:
     def __init__(self, client, url, cancelled=None, computing=None, most=MOST_BYTES):
         self.url, self.size, self.version = url, None, ""
         self._client, self._cancelled, self._computing, self._most = client, cancelled, computing, most
-        self._habit = _HABITS.setdefault(client, {}).setdefault(origin(url), _Habit())
+        self._habit = habit_of(client, url)
         self._pieces = Pieces()
         self._held = []  # spans, in order, apart from each other
 
@@ -111,7 +88,7 @@ class RemoteFile:
                     self._fetch_several(batch)
                 return
             except RangesIgnored:
-                self._habit.ignored()
+                self._habit.ignored_parts()
             except RangeRefused:  # a page, perhaps, which says nothing about what the server can do
                 pass
             missing = self._missing(missing)
@@ -171,7 +148,7 @@ class RemoteFile:
             if _without((start, min(stop, size)), came):
                 raise RangeRefused(f"{self.url}: bytes {start} to {stop} were asked for, but are not in the answer.")
         if len(spans) > 1:
-            self._habit.answered()
+            self._habit.sent_parts()
         self._keep(received.version, size, parts)
 
     def _keep(self, version, size, parts):

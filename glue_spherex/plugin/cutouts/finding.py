@@ -9,7 +9,7 @@ import numpy as np
 from ...images import ImageIndex
 from ...images.archive.cutout_store import CutoutStore
 from ...images.astrometry import Astrometry
-from ...images.record import exposure_id
+from ...images.exposures import exposure_id
 from ...photometry.output import IMAGES_NAME
 from .kept_cutouts import is_fetched, kept_cutout, surroundings_px
 

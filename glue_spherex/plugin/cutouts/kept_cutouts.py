@@ -5,7 +5,7 @@ import os
 from ...images import ImageFileError, ImageIndex
 from ...images.archive.cutout_store import CutoutStore
 from ...images.astrometry import Astrometry
-from ...images.record import exposure_id
+from ...images.exposures import exposure_id
 from ...model.detectors import N_PIX
 
 

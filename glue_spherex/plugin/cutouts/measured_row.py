@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...images.record import observation_of
+from ...images.exposures import observation_of
 from ...model import Flag
 from ..columns import column_values, find_column, kind_of
 from ..texts import date_text, with_error
