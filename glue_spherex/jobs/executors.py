@@ -8,6 +8,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
 
 from .._version import __version__
+from ..extras import how_to_install
 from ..photometry.errors import LostProcessError
 from .errors import JobError
 from .job_state import one_line
@@ -64,9 +65,7 @@ def _cluster(address, waiting):
     try:
         from distributed import Client
     except ImportError:
-        raise JobError(
-            'a Dask cluster needs the package distributed, which is not installed: pip install "glue-spherex[dask]".'
-        ) from None
+        raise JobError(f"a Dask cluster needs distributed, not installed here: {how_to_install('dask')}.") from None
     try:
         _knock(address)
         client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)

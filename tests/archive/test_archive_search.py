@@ -95,7 +95,7 @@ def test_choices(archive):
     for options, message in (
         ({"collections": ["allwise"]}, "'spherex_allwise' is no collection"),
         ({"collections": ["qr2'; DROP TABLE x"]}, "is no collection"),
-        ({"release": "qr9"}, "no collection of the release 'qr9'.*known releases are qr2, qr3"),
+        ({"release": "qr9"}, "no collection of the release 'qr9'.*allowed releases are qr2, qr3"),
         ({"fields": "south"}, "allowed are 'wide' and 'deep'"),
         ({"detectors": [7]}, "allowed are 1 to 6"),
     ):

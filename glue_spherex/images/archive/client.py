@@ -11,6 +11,7 @@ from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urljoin, urlsplit
 
 from glue_spherex._version import __version__
+from glue_spherex.extras import how_to_install
 
 from .errors import (
     AnswerTooLarge,
@@ -32,7 +33,7 @@ try:
     from requests.adapters import HTTPAdapter
     from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 except ImportError as missing:
-    raise ArchiveError(f"the archive cannot be asked ({missing}): pip install 'glue-spherex[archive]'.") from missing
+    raise ArchiveError(f"the archive cannot be asked ({missing}): {how_to_install('archive')}.") from missing
 
 _CHUNK = 1 << 16
 _REDIRECTS, _MOST_REDIRECTS = (301, 302, 303, 307, 308), 5

@@ -203,11 +203,10 @@ class _Asking:
             if release in (None, kind[1]) and fields in (None, "deep" if kind[2] else "wide")
         ]
         if not chosen:
-            known = sorted({kind[1] for kind in kinds.values()}, key=release_age)
-            raise ArchiveError(
-                f"search: there is no collection of the release {release!r} with {fields or 'all'} fields; "
-                f"known releases are {', '.join(known)}."
-            )
+            which = f" of the release {release!r}" * bool(release) + f" of {fields} fields" * bool(fields)
+            known = ", ".join(sorted({kind[1] for kind in kinds.values()}, key=release_age))
+            unsure = f" ({self.notes[-1]})" if self.notes else ""  # the archive could not be asked
+            raise ArchiveError(f"search: there is no collection{which}; allowed releases are {known}{unsure}.")
         return chosen
 
     def _listed(self):

@@ -1,5 +1,7 @@
 """The two services that find images, asked about one circle on the sky."""
 
+from glue_spherex.extras import how_to_install
+
 from .answer_tables import parse_answer
 from .answers import images_of, listed_collections
 from .errors import AnswerTooLarge, ArchiveError
@@ -100,5 +102,5 @@ def _pyvo(module):
         return import_module(f"pyvo.dal.{module}")
     except ImportError as error:
         raise ArchiveError(
-            f"the archive cannot be searched without pyvo ({error}): pip install 'glue-spherex[archive]'."
+            f"the archive cannot be searched without pyvo ({error}): {how_to_install('archive')}."
         ) from error
