@@ -94,7 +94,8 @@ def told_if_slow(sentence):
 
     timer = threading.Timer(_SLOW_S, tqdm.write, [f"glue-spherex: {sentence}"], {"file": sys.stderr})
     timer.daemon = True
-    if sentence and sys.stderr.isatty():
+    is_terminal = getattr(sys.stderr, "isatty", bool)  # glue puts a log in its place that cannot be asked
+    if sentence and is_terminal():
         timer.start()
     try:
         yield timer.cancel

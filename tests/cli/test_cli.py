@@ -513,3 +513,14 @@ def test_full_disk(field, tmp_path, capsys):
         assert not (small / "out" / "spectra.vot").exists()
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+def test_messages_while_waiting_need_no_terminal(monkeypatch):
+    """Glue replaces what errors are written to by a log that cannot be asked whether it is a terminal."""
+    from types import SimpleNamespace
+
+    from glue_spherex import terminal
+
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=len, flush=lambda: None))
+    with terminal.told_if_slow("waiting for something") as arrived:
+        arrived()
