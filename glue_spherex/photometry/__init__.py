@@ -4,7 +4,7 @@ from importlib import import_module
 
 _HOME = {
     "Estimate": "forecast",
-    "Fit": "forced",
+    "Fit": "fit",
     "Measurement": "result_tables",
     "PhotometryError": "errors",
     "Settings": "settings",

@@ -17,7 +17,8 @@ from ..model import BACKGROUND_MASK
 from ..model.detectors import PIXEL_SCALE_ARCSEC
 from .background import Background, local_background
 from .design import design
-from .forced import Fit, fit_design
+from .fit import Fit
+from .forced import fit_design
 from .quality import pixels_within
 
 #: Pixels this close to a source are not used for any background, px. Extended sources: half-light radius added.

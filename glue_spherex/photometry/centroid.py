@@ -9,10 +9,74 @@ from itertools import pairwise
 
 import numpy as np
 
+from .errors import PhotometryError
+
 #: An image is left out if its offset is farther than this from the median of all images.
 LARGEST_DISAGREEMENT_SIGMA = 5.0
 
 _MEDIAN_CHI2 = 2 * np.log(2)  # median of chi² with two degrees of freedom
+
+
+def shift_terms(matrix, rows, weight, values, level, joint, solution, failed):
+    """Gradient and curvature of the log-likelihood for a shift of each source, the fluxes marginalised.
+
+    The derivative images D with the fitted templates T projected out are ``D' = D - D W T^T (T W T^T)^-1 T``. To first
+    order the residual of a source off by ``shift`` is ``flux D' @ shift``.
+
+    Parameters
+    ----------
+    matrix : Design
+        Of n sources, with derivatives.
+    rows : ndarray or sparse array, shape (n + extra, p)
+        What was fitted: its templates, and a joint background.
+    weight, values : ndarray, shape (p,), 1/µJy², µJy
+        Of the pixels.
+    level : ndarray, shape (n,), µJy per pixel, or None
+        Background that was subtracted under each source.
+    joint : ndarray, shape (n + extra,)
+        The solution.
+    solution : GroupSolution
+    failed : bool ndarray, shape (n,)
+
+    Returns
+    -------
+    gradient : ndarray, shape (n, 2), 1/px
+    curvature : ndarray, shape (n, 2, 2), 1/px²
+        Zero where `failed`.
+
+    Raises
+    ------
+    PhotometryError
+        If the templates have no derivatives.
+    """
+    if not matrix.templates.derivatives:
+        raise PhotometryError("centroid: the templates have no derivatives; make them with derivatives=True.")
+    n = matrix.templates.n
+    planes = [matrix.plane(name) for name in ("dx", "dy")]
+    weighted = [matrix.weighted(plane, weight) for plane in planes]
+    cross = [plane @ rows.T for plane in weighted]
+    flux = np.where(failed, 0.0, joint[:n])
+    gradient = np.empty((n, 2))
+    for a in range(2):
+        gradient[:, a] = weighted[a] @ values - cross[a] @ joint
+        if level is not None:
+            gradient[:, a] -= level * weighted[a].sum(axis=1)
+    curvature = -solution.projected([_padded(terms, joint.size) for terms in cross])[:n]
+    for a, b in ((0, 0), (0, 1), (1, 1)):
+        curvature[:, a, b] += (weighted[a] * planes[b]).sum(axis=1)
+    curvature[:, 1, 0] = curvature[:, 0, 1]
+    return gradient * flux[:, None], curvature * (flux**2)[:, None, None]
+
+
+def _padded(cross, size):
+    """A square matrix from (n, size) rows; the rows of a jointly fitted background are empty."""
+    if cross.shape[0] == size:
+        return cross
+    if isinstance(cross, np.ndarray):
+        return np.vstack([cross, np.zeros((size - cross.shape[0], size))])
+    square = cross.copy()
+    square.resize(size, size)
+    return square
 
 
 def sky_normal_equations(hessian_px, gradient_px, cd):

@@ -63,6 +63,14 @@ class Design:
         rows[self.places] = values
         return rows
 
+    def weighted(self, rows, weight):
+        """Rows over the columns, dense or sparse as `rows` are, times a weight for each column."""
+        if self.is_dense:
+            return rows * weight
+        scaled = rows.copy()
+        scaled.data *= weight[scaled.indices]
+        return scaled
+
     def take(self, image):
         """The image's values on the columns, shape (p,)."""
         return image.reshape(-1)[self.pixels]

@@ -6,97 +6,24 @@ The model of an image is ``data = sum_k flux_k template_k + noise`` on its usabl
 `Fit.flux_err_tractor` is the Tractor's ``1 / sqrt(diag(T W T^T))``.
 """
 
-from dataclasses import dataclass, field
-from functools import cached_property
-
 import numpy as np
 
+from .centroid import shift_terms
 from .design import design
 from .errors import PhotometryError
+from .fit import Fit
+from .fit_input import checked_images, checked_positions
 from .groups import solve_groups
 from .joint_background import background_rows
-from .sersic import EXTENTS
 from .templates import source_templates
 
 #: A source is measured if at least this fraction of its template's power (the sum of squares) is on usable pixels.
 #: Below, its error is more than 100 times that on a clean image and rests on the PSF's outermost wings.
 SMALLEST_POWER = 1e-4
-_NO_POWER = 1e-8  # below, a source takes no part in the fit of the others
+#: Below, a source takes no part in the fit of the others.
+NO_POWER = 1e-8
 
 JOINT_BACKGROUNDS = ("none", "constant", "plane")
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Fluxes of n sources on one image.
-
-    Attributes
-    ----------
-    flux : ndarray, shape (n,), µJy
-        NaN where `failed`.
-    flux_err : ndarray, shape (n,), µJy
-        Marginal error: of the pixels' noise, of the sources fitted together, and of the background. Infinite where
-        `failed`.
-    flux_err_tractor : ndarray, shape (n,), µJy
-        The error that The Tractor reports, which ignores the neighbours and the background.
-    flux_err_background : ndarray, shape (n,), µJy
-        The part of `flux_err` that is due to the subtracted background (0 for one fitted jointly: there it is part of
-        the noise's error).
-    failed : bool ndarray, shape (n,)
-        No usable pixel under the source (`SMALLEST_POWER`), or a source that cannot be told from another one.
-    masked_fraction : ndarray, shape (n,)
-        Fraction of the template's flux on unusable pixels or off the image.
-    background, background_err : ndarray, shape (n,), µJy per pixel
-        The background at the pixels nearest to the sources, given or jointly fitted.
-    group : int ndarray, shape (n,)
-        Sources with the same number were solved together.
-    centroid_gradient : ndarray, shape (n, 2), per pixel, or None
-        Gradient g of the log-likelihood with respect to a shift (x, y) of the source, and
-    centroid_curvature : ndarray, shape (n, 2, 2), per pixel², or None
-        its curvature H, both with the fluxes marginalised: the shift is ``inv(H) @ g`` with covariance ``inv(H)``;
-        g and H of several images add up. Zero where `failed`.
-    """
-
-    flux: np.ndarray
-    flux_err: np.ndarray
-    flux_err_tractor: np.ndarray
-    flux_err_background: np.ndarray
-    failed: np.ndarray
-    masked_fraction: np.ndarray
-    background: np.ndarray
-    background_err: np.ndarray
-    group: np.ndarray
-    centroid_gradient: np.ndarray | None
-    centroid_curvature: np.ndarray | None
-    _design: object = field(repr=False)
-    _solution: object = field(repr=False)
-    _joint_flux: np.ndarray = field(repr=False)
-
-    @cached_property
-    def covariance(self):
-        """Covariance of the fluxes, shape (n, n), µJy²; without the subtracted background's part.
-
-        Infinite on the diagonal and zero elsewhere for failed sources.
-        """
-        n = self.flux.size
-        covariance = self._solution.covariance()[:n, :n]
-        covariance[self.failed, :] = covariance[:, self.failed] = 0.0
-        covariance[self.failed, self.failed] = np.inf
-        return covariance
-
-    @cached_property
-    def model(self):
-        """Image of the sources, shape (ny, nx), µJy per pixel.
-
-        Sources that cannot be told apart are in it with their common flux.
-        """
-        return self._design.spread(self._joint_flux @ self._design.rows)
-
-    @cached_property
-    def templates(self):
-        """Images of unit flux, shape (n, ny, nx)."""
-        rows = self._design.rows if self._design.is_dense else self._design.rows.toarray()
-        return np.array([self._design.spread(row) for row in rows]).reshape(-1, *self._design.shape)
 
 
 def fit_sources(data, variance, usable, psf, x, y, profiles, cd, extent="tractor"):
@@ -130,8 +57,8 @@ def fit_sources(data, variance, usable, psf, x, y, profiles, cd, extent="tractor
     PhotometryError
         If shapes or lengths disagree or a position is not finite.
     """
-    data, variance, usable = _checked_images(data, variance, usable)
-    x, y, profiles = _checked_sources(x, y, profiles, extent)
+    data, variance, usable = checked_images(data, variance, usable)
+    x, y, profiles = checked_positions(x, y, profiles, extent)
     if not hasattr(psf, "kernel"):
         raise PhotometryError(f"psf is {psf!r}; a glue_spherex.images.PSF is needed.")
     templates = source_templates(psf, x, y, profiles, cd, extent)
@@ -195,32 +122,29 @@ def fit_design(
     if joint_background not in JOINT_BACKGROUNDS:
         allowed = ", ".join(JOINT_BACKGROUNDS)
         raise PhotometryError(f"joint_background is {joint_background!r}; allowed are {allowed}.")
-    templates, rows = matrix.templates, matrix.rows
     values, weight = _weighted(matrix, data, variance, usable)
+    rows, levels = matrix.rows, None
     if joint_background != "none":
         rows, levels = background_rows(matrix, joint_background)
-    weighted = rows * weight if matrix.is_dense else _scaled(rows, weight)
+    weighted = matrix.weighted(rows, weight)
     normal = weighted @ rows.T
     right, sums = weighted @ values, np.asarray(weighted.sum(axis=1))
-    n = templates.n
+    n = matrix.templates.n
     level, no_level, subtracted = np.zeros(n), False, None
-    if background is not None and joint_background == "none":
+    if background is not None and levels is None:
         no_level = ~np.isfinite(background)
         level = subtracted = np.where(no_level, 0.0, background)
         right[:n] -= level * sums[:n]
 
-    total, power = templates.totals
-    seen = (weight > 0).astype(float)
-    usable_power = _squared(matrix.rows) @ seen / power
-    masked = np.minimum(np.maximum(1 - (matrix.rows @ seen) / total, 0), 1)
+    usable_power, masked = _seen(matrix, weight)
     information = normal.diagonal()
     active = information > 0
-    active[:n] &= usable_power > _NO_POWER
+    active[:n] &= usable_power > NO_POWER
     solution = solve_groups(normal, active)
     joint = solution.solve(right)
-    level_err = np.zeros(n)
-    background_variance = np.zeros(n)
-    if joint_background != "none":
+
+    level_err, background_variance = np.zeros(n), np.zeros(n)
+    if levels is not None:
         level, level_err = levels(joint, solution)
     elif background_err is not None:
         level_err = np.where(no_level, np.inf, background_err)
@@ -229,7 +153,7 @@ def fit_design(
     pixel_variance = solution.variance()[:n]
     gradient = curvature = None
     if centroid:
-        gradient, curvature = _centroid_terms(matrix, rows, weight, values, subtracted, joint, solution, failed)
+        gradient, curvature = shift_terms(matrix, rows, weight, values, subtracted, joint, solution, failed)
     with np.errstate(divide="ignore"):
         diagonal_error = 1 / np.sqrt(information[:n])
     return Fit(
@@ -250,37 +174,6 @@ def fit_design(
     )
 
 
-def _checked_images(data, variance, usable):
-    data, variance = np.asarray(data, dtype=float), np.asarray(variance, dtype=float)
-    usable = np.asarray(usable, dtype=bool)
-    if data.ndim != 2 or data.size == 0:
-        raise PhotometryError(f"data has shape {data.shape}; an image (ny, nx) with at least one pixel is needed.")
-    for name, array in (("variance", variance), ("usable", usable)):
-        if array.shape != data.shape:
-            raise PhotometryError(f"{name} has shape {array.shape}; it must be that of data, {data.shape}.")
-    return data, variance, usable
-
-
-def _checked_sources(x, y, profiles, extent):
-    x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
-    profiles = [None] * x.size if profiles is None else list(profiles)
-    if x.ndim != 1 or x.shape != y.shape or len(profiles) != x.size:
-        raise PhotometryError(
-            f"x has shape {x.shape}, y {y.shape} and there are {len(profiles)} profiles; all must have the length n."
-        )
-    for name, values in (("x", x), ("y", y)):
-        good = np.abs(values) < 1e6  # false for NaN
-        if not good.all():
-            wrong = good.argmin()
-            raise PhotometryError(f"{name}[{wrong}] is {values[wrong]}; a position must be finite, in pixels.")
-    for k, profile in enumerate(profiles):
-        if profile is not None and not hasattr(profile, "r_eff"):
-            raise PhotometryError(f"profiles[{k}] is {profile!r}; None (a point source) or a Sersic is needed.")
-    if extent not in EXTENTS:
-        raise PhotometryError(f"extent is {extent!r}; allowed are {', '.join(EXTENTS)}.")
-    return x, y, profiles
-
-
 def _weighted(matrix, data, variance, usable):
     """Pixel values and weights on the columns; both zero where a pixel is not used."""
     values, variance, usable = matrix.take(data), matrix.take(variance), matrix.take(usable)
@@ -290,11 +183,12 @@ def _weighted(matrix, data, variance, usable):
     return np.where(good, values, 0.0), np.where(good, weight, 0.0)
 
 
-def _scaled(rows, weight):
-    """Sparse rows times a weight for each column."""
-    scaled = rows.copy()
-    scaled.data *= weight[scaled.indices]
-    return scaled
+def _seen(matrix, weight):
+    """How much of each template is on pixels that are used: of its power; and which part of its flux is not."""
+    total, power = matrix.templates.totals
+    seen = (weight > 0).astype(float)
+    masked = np.minimum(np.maximum(1 - (matrix.rows @ seen) / total, 0), 1)
+    return _squared(matrix.rows) @ seen / power, masked
 
 
 def _squared(rows):
@@ -317,39 +211,3 @@ def _background_variance(solution, sums, error, correlation):
         return outer if correlation is None else outer * correlation(members)
 
     return solution.propagated(row_covariance)[:n]
-
-
-def _centroid_terms(matrix, rows, weight, values, level, joint, solution, failed):
-    """Gradient (n, 2) and curvature (n, 2, 2) of the log-likelihood for a shift of each source.
-
-    The derivative images D with the fitted templates T projected out are ``D' = D - D W T^T (T W T^T)^-1 T``. To first
-    order the residual of a source off by ``shift`` is ``flux D' @ shift``.
-    """
-    if not matrix.templates.derivatives:
-        raise PhotometryError("centroid: the templates have no derivatives; make them with derivatives=True.")
-    n = matrix.templates.n
-    planes = [matrix.plane(name) for name in ("dx", "dy")]
-    weighted = [plane * weight if matrix.is_dense else _scaled(plane, weight) for plane in planes]
-    cross = [plane @ rows.T for plane in weighted]
-    flux = np.where(failed, 0.0, joint[:n])
-    gradient = np.empty((n, 2))
-    for a in range(2):
-        gradient[:, a] = weighted[a] @ values - cross[a] @ joint
-        if level is not None:
-            gradient[:, a] -= level * weighted[a].sum(axis=1)
-    curvature = -solution.projected([_padded(terms, joint.size) for terms in cross])[:n]
-    for a, b in ((0, 0), (0, 1), (1, 1)):
-        curvature[:, a, b] += (weighted[a] * planes[b]).sum(axis=1)
-    curvature[:, 1, 0] = curvature[:, 0, 1]
-    return gradient * flux[:, None], curvature * (flux**2)[:, None, None]
-
-
-def _padded(cross, size):
-    """A square matrix from (n, size) rows; the rows of a jointly fitted background are empty."""
-    if cross.shape[0] == size:
-        return cross
-    if isinstance(cross, np.ndarray):
-        return np.vstack([cross, np.zeros((size - cross.shape[0], size))])
-    square = cross.copy()
-    square.resize(size, size)
-    return square

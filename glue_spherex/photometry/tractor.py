@@ -13,7 +13,8 @@ from importlib import import_module
 import numpy as np
 
 from .errors import PhotometryError
-from .forced import _NO_POWER, _checked_images, _checked_sources, fit_templates
+from .fit_input import checked_images, checked_positions
+from .forced import NO_POWER, fit_templates
 from .sersic import enclosed_radius
 from .templates import Patches, Templates, point_templates, sersic_template
 
@@ -86,8 +87,8 @@ def fit_sources_tractor(data, variance, usable, psf, x, y, profiles, cd, extent=
         If The Tractor cannot be used, for bad input, and for ``extent="infinite"``, which it does not have.
     """
     require_tractor()
-    data, variance, usable = _checked_images(data, variance, usable)
-    x, y, profiles = _checked_sources(x, y, profiles, extent)
+    data, variance, usable = checked_images(data, variance, usable)
+    x, y, profiles = checked_positions(x, y, profiles, extent)
     if extent != "tractor":
         raise PhotometryError(f'extent is {extent!r}; the profiles of engine="tractor" are those of extent "tractor".')
     templates = tractor_templates(psf, x, y, profiles, cd)
@@ -206,7 +207,7 @@ def _clipped(x0, y0, values, good):
     rows, columns = slice(max(y0, 0), max(y0 + side, 0)), slice(max(x0, 0), max(x0 + side, 0))
     under = good[rows, columns]
     inside = values[rows.start - y0 :, columns.start - x0 :][: under.shape[0], : under.shape[1]]
-    if not ((inside * under) ** 2).sum() > _NO_POWER * (values**2).sum():
+    if not ((inside * under) ** 2).sum() > NO_POWER * (values**2).sum():
         return None
     return columns.start, rows.start, inside
 
