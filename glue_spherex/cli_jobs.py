@@ -85,6 +85,7 @@ def _show(options):
         "phase": f"{known.phase}: {known.message}",
         "submitted": _moment(known.submitted),
         "started": _moment(known.started),
+        "resumed": _moment(known.resumed),
         "ended": _moment(known.ended),
         "sources": known.n_sources,
         "images": _images(known),
