@@ -42,10 +42,9 @@ def check_folder(folder, names, overwrite):
 
 def check_result(folder, overwrite):
     """As `check_folder`, for the files of a result in any format."""
-    from .photometry.output import EXTENSIONS, SETTINGS_NAME
+    from .photometry.output import RESULT_NAMES
 
-    spectra = [f"spectra{extension}" for extension in EXTENSIONS.values()]
-    check_folder(folder, [SETTINGS_NAME, "targets.ecsv", "images.ecsv", "spectra", *spectra], overwrite)
+    check_folder(folder, RESULT_NAMES, overwrite)
 
 
 def check_file(path, overwrite):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from glue_spherex.model import unit_vectors
+
 from .provenance import has_mixed_calibration
 
 #: Sources closer than this share their light: the error of each is ten times that of one alone, or more.
@@ -68,8 +70,7 @@ def coincidences(sources):
 
     if len(sources) < 2:
         return []
-    ra, dec = np.radians([[source.ra, source.dec] for source in sources]).T
-    places = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+    places = unit_vectors([source.ra for source in sources], [source.dec for source in sources])
     separation, nearest = cKDTree(places).query(places, k=2)
     close = np.flatnonzero(separation[:, 1] < np.radians(TOO_CLOSE_ARCSEC / 3600))
     if not close.size:

@@ -1,7 +1,6 @@
 """The images of a run: those on disk at once, those of an archive as they are fetched."""
 
 import os
-from collections import Counter
 
 import numpy as np
 
@@ -100,11 +99,13 @@ class ImageFlow:
 
     def _by_image(self):
         """Yield the matches of one image after the other, all of its cutouts, and None where nothing is ready."""
-        cutouts, taken = [], 0
+        cutouts, last, taken = [], None, 0
         for match in self._matches:
-            if cutouts and (match is None or _image(match) != _image(cutouts[0])):
+            image = match and _image(match)
+            if cutouts and image != last:
                 yield cutouts
                 cutouts = []
+            last = image
             if match is None:
                 yield None
             else:
@@ -116,13 +117,13 @@ class ImageFlow:
 
     def _new(self, matches):
         """Those of some matches that have to be measured."""
-        new = [match for match in matches if not self._is_known(match) and self._is_target[match.sources].any()]
+        new = []
+        for match in matches:
+            is_new = not self._is_known(match) and self._is_target[match.sources].any()
+            self._count.came(_image(match), int(is_new))
+            new += [match] * bool(is_new)
         self._given += len(new)
         self._passed += len(matches) - len(new)
-        for image, n_new in Counter(map(_image, new)).items():
-            self._count.came(image, n_new)
-        for match in matches:
-            self._count.came(_image(match), 0)
         return new
 
     def _is_known(self, match):

@@ -25,6 +25,10 @@ SETTINGS_NAME = "settings.json"
 #: Folder of the cutouts that were fetched for a result.
 IMAGES_NAME = "images"
 EXTENSIONS = {"votable": ".vot", "fits": ".fits", "ecsv": ".ecsv", "ipac": ".tbl", "csv": ".csv", "parquet": ".parquet"}
+#: Whatever a result may have in its folder, in any format, but for the cutouts.
+RESULT_NAMES = (
+    SETTINGS_NAME, "targets.ecsv", "images.ecsv", "spectra", *(f"spectra{ending}" for ending in EXTENSIONS.values())
+)  # fmt: skip
 _MAX_NAME = 100
 
 
