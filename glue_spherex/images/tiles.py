@@ -26,8 +26,8 @@ from .fits_file import BLOCK, header_at, read_bytes
 
 #: Compressions that can be read; the decoders of the others do not survive damaged files.
 COMPRESSIONS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS")
-#: Of the bytes of a row, what is fetched beyond the share of its pixels that are wanted. In the benchmark of fetching it
-#: was too little for about 3 of 100 simulated images, for which the rest of the rows is fetched as well.
+#: Of the bytes of a row, what is fetched beyond the share of its pixels that are wanted. In the benchmark of fetching
+#: it was too little for about 3 of 100 simulated images, for which the rest of the rows is fetched as well.
 SPARE_SHARE = 0.05
 _RICE = ("RICE_1", "RICE_ONE")
 _FILLINGS = b"\xff", b"\x55"  # a code begins with zeros up to a one: here there is a one within two bits
