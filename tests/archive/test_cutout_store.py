@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from archived import archive_image
@@ -310,6 +311,36 @@ def test_two_writers_and_a_cleaner_do_not_disturb_each_other(tmp_path, cutouts):
         thread.join()
     assert failed == []
     assert held(stores[2], cutouts) == [True] * 4
+
+
+def test_files_that_vanish_while_they_are_looked_at(store, cutouts, monkeypatch):
+    """Another process renames what it has written, and removes what was used least recently."""
+    passing = [store.images / ".a1b2c3d4.part.fits", store.folder / "v0" / "image.fits"]
+    for path in passing:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path, (0, 0))
+    walk, stat = os.walk, os.stat
+
+    def with_one_that_is_gone(folder):
+        for parent, folders, names in walk(folder):
+            yield parent, folders, [*names, ".b1b2c3d4.part.fits", "gone.fits"]
+
+    def last_look(path, *args, **kwargs):
+        status = stat(path, *args, **kwargs)
+        if Path(path) in passing:
+            os.unlink(path)
+        return status
+
+    before = store.status()
+    monkeypatch.setattr(eviction.os, "walk", with_one_that_is_gone)
+    monkeypatch.setattr(os, "stat", last_look)
+    assert store.status() == before
+    assert store.prune(before.cutout_bytes - 1)[0] == 1
+    monkeypatch.setattr(os, "stat", stat)
+    assert not any(path.exists() for path in passing)
+    assert store.verify() == (3, [])
+    assert held(store, cutouts) == [False, True, True, True]
 
 
 def test_a_folder_that_may_not_be_written(tmp_path, cutouts):

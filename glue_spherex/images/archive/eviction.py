@@ -60,11 +60,17 @@ def files_of(store, kind="images"):
             if name.startswith("."):
                 continue
             path = os.path.join(parent, name)
-            try:
-                status = os.stat(path)
-            except FileNotFoundError:  # removed by another process
-                continue
-            yield path, status.st_size, max(status.st_atime, status.st_mtime)
+            status = _status(path)
+            if status is not None:
+                yield path, status.st_size, max(status.st_atime, status.st_mtime)
+
+
+def _status(path):
+    """What the system tells of a file; None of one that another process has removed, or finished and renamed."""
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
 
 
 def _pinned(store):
@@ -108,7 +114,7 @@ def _other_versions(store):
     for entry in entries:
         if re.fullmatch(r"v\d+", entry.name) and entry.name != f"v{STORE_VERSION}" and entry.is_dir():
             files = (os.path.join(parent, name) for parent, _, names in os.walk(entry.path) for name in names)
-            found[entry.path] = sum(os.path.getsize(path) for path in files if os.path.exists(path))
+            found[entry.path] = sum(status.st_size for status in map(_status, files) if status is not None)
     return found
 
 
@@ -176,9 +182,11 @@ def _remove_left_overs(store):
     before = time.time() - _LEFT_OVER_S
     for parent, _, names in os.walk(store.current):
         for name in names:
-            path = os.path.join(parent, name)
-            if name.startswith(".") and ".part" in name and os.path.exists(path) and os.path.getmtime(path) < before:
-                _remove(path)
+            if name.startswith(".") and ".part" in name:
+                path = os.path.join(parent, name)
+                status = _status(path)
+                if status is not None and status.st_mtime < before:
+                    _remove(path)
 
 
 def verify(store, progress=None, cancelled=None):

@@ -9,6 +9,7 @@ that follows them is counted from the end of the file.
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from math import inf
@@ -245,8 +246,9 @@ def _files(image, store):
         with os.scandir(store.layouts) as entries:
             for entry in entries:
                 if entry.name.startswith(stem):
-                    found.append((entry.stat().st_mtime_ns, entry.path))
-    except FileNotFoundError:  # none yet, or removed by another process
+                    with suppress(FileNotFoundError):  # removed by another process
+                        found.append((entry.stat().st_mtime_ns, entry.path))
+    except FileNotFoundError:  # none yet
         pass
     return sorted(found, reverse=True)
 

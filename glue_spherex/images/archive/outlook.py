@@ -1,6 +1,7 @@
 """What fetching some images would mean, told before anything is fetched."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,10 +89,14 @@ def outlook(sources, local, wanted, store, at_once, background_box=15, cancelled
 def _kept(store):
     """Names of the exposures of which a store has something: one look instead of one for each image."""
     try:
-        with os.scandir(store.images) as folders:
-            return {name for folder in folders if folder.is_dir() for name in os.listdir(folder.path)}
-    except OSError:  # nothing is kept yet
+        collections = os.listdir(store.images)
+    except (FileNotFoundError, NotADirectoryError):  # nothing is kept yet
         return set()
+    kept = set()
+    for name in collections:
+        with suppress(FileNotFoundError, NotADirectoryError):  # removed by another process
+            kept.update(os.listdir(os.path.join(store.images, name)))
+    return kept
 
 
 def _holds_none(match, numbers, sources, store, background_box):
