@@ -275,7 +275,7 @@ class IRSACollection:
             if all(sources[k].companion for k in match.sources[cutout.targets]):
                 continue
             try:
-                records.append(self._kept(read(cutout.path)))
+                records.append(self._kept(cutout.record or read(cutout.path)))
             except (ImageFileError, OSError) as error:  # removed or damaged by somebody else; a full disk
                 self._missing.append((match.record.access_url, str(error)))
         here = [sources[k] for k in match.sources]

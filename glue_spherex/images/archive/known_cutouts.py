@@ -76,10 +76,11 @@ class KnownCutouts:
         which, sources, reach = zip(*looked_at)
         which, holds = np.array(which), np.ones(len(pairs), dtype=bool)
         holds[which[~_are_held([record for _, record in pairs], which, sources, reach)]] = False
-        found = {}
+        found, targets = {}, [np.arange(n) for n in range(_FEW + 1)]
         for (number, record), good in zip(pairs, holds.tolist()):
-            if good:  # the smallest one
-                found.setdefault(number, FetchedCutout(record.path, _box(record), np.arange(len(requests[number][1]))))
+            if good and number not in found:  # the smallest one
+                everything = targets[len(requests[number][1])]
+                found[number] = FetchedCutout(record.path, _box(record), everything, record)
         return found
 
 

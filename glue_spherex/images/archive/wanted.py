@@ -29,11 +29,14 @@ class FetchedCutout:
         What was asked for; the file may hold more.
     targets : ndarray of int
         Places in the list of sources of the targets that it was asked for.
+    record : ImageRecord or None
+        What its headers say, if they were read when it was found.
     """
 
     path: str
     box: PixelBox
     targets: np.ndarray
+    record: object = None
 
 
 class WantedBoxes:
