@@ -168,12 +168,14 @@ def _parsed_layout(layout):
     return MappingProxyType(planes), moved, tuple(numbers["cut_from"]) or None
 
 
-def read_record(path):
+def read_record(path, check=None):
     """Read what the headers of a Level-2 file say.
 
     Parameters
     ----------
     path : str or path-like
+    check : callable(fd, hdus, path), optional
+        Looks at more of the file while it is open; raises `ImageFileError` if something is wrong with it.
 
     Returns
     -------
@@ -188,6 +190,8 @@ def read_record(path):
     fd, status = open_file(path)
     try:
         hdus = scan_hdus(fd, status.st_size, path)
+        if check is not None:
+            check(fd, hdus, path)
         return _record_of(fd, hdus, path, status)
     finally:
         os.close(fd)

@@ -14,7 +14,7 @@ from glue_spherex.images.archive import eviction, under_way
 from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import NOTED_AFTER_S, STORE_VERSION, CutoutStore, copy_cutouts
 from glue_spherex.images.archive.errors import ArchiveError
-from glue_spherex.images.archive.eviction import check_sums
+from glue_spherex.images.archive.fits_cards import check_sums
 
 
 class Archive:

@@ -24,7 +24,7 @@ from ..releases import FILE_VERSION, RELEASE_NAME
 from .boxes import PixelBox
 from .cutout_files import check_cutout
 from .errors import ArchiveError
-from .fits_cards import check_sums
+from .fits_cards import check_sums_of
 
 #: Files of another version of the store are not read; change it with the meaning of names or contents.
 STORE_VERSION = 1
@@ -186,8 +186,7 @@ class CutoutStore:
         path = Path(f"{self.beginning(image)}_x{box.x_lo}-{box.x_hi}_y{box.y_lo}-{box.y_hi}.fits")
 
         def check(path):
-            check_cutout(read_record(path), image, box)
-            check_sums(path)
+            check_cutout(read_record(path, check_sums_of), image, box)
 
         self.write(path, content, check)
         self._written += len(content)

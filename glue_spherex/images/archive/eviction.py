@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..errors import ImageFileError
 from ..record import read_record
 from .cutout_store import NOTED_AFTER_S, STORE_VERSION
-from .fits_cards import check_sums
+from .fits_cards import check_sums, check_sums_of
 from .under_way import first_begin
 
 #: A cutout that was used in the last hour may be just about to be measured: it is not removed to make room.
@@ -223,10 +223,10 @@ def verify(store, progress=None, cancelled=None):
 
 def check_file(path, is_image=True):
     """Raise ImageFileError if a file of the store is damaged, or is not what its name says."""
-    check_sums(path)
     if not is_image:
+        check_sums(path)
         return
-    record = read_record(path)
+    record = read_record(path, check_sums_of)
     x_lo, x_hi, y_lo, y_hi = (int(number) for number in _BOX.search(path).groups()) if _BOX.search(path) else (0,) * 4
     said = (x_lo, y_lo, x_hi - x_lo, y_hi - y_lo)
     found = (*record.origin, record.nx, record.ny)

@@ -130,15 +130,19 @@ def check_sums(path):
     """Raise ImageFileError if a FITS file is damaged, as far as its units have checksums."""
     fd, file_status = open_file(path)
     try:
-        hdus = scan_hdus(fd, file_status.st_size, path)
-        for hdu in hdus:
-            if "CHECKSUM" not in hdu.header:
-                continue
-            stop = hdu.data_offset + hdu.data_size + -hdu.data_size % BLOCK
-            if ones_sum(read_bytes(fd, stop - hdu.header_offset, hdu.header_offset, path)) not in (0, 0xFFFFFFFF):
-                raise ImageFileError(f"{path}: {hdu.name or 'the primary HDU'} does not have the checksum it says.")
+        check_sums_of(fd, scan_hdus(fd, file_status.st_size, path), path)
     finally:
         os.close(fd)
+
+
+def check_sums_of(fd, hdus, path):
+    """As `check_sums`, of an open file whose units are known."""
+    for hdu in hdus:
+        if "CHECKSUM" not in hdu.header:
+            continue
+        stop = hdu.data_offset + hdu.data_size + -hdu.data_size % BLOCK
+        if ones_sum(read_bytes(fd, stop - hdu.header_offset, hdu.header_offset, path)) not in (0, 0xFFFFFFFF):
+            raise ImageFileError(f"{path}: {hdu.name or 'the primary HDU'} does not have the checksum it says.")
 
 
 def _encoded(number):

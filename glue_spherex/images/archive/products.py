@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from ..calibration import CalibrationFolder, CalibrationPSF, kind_of, open_planes
 from ..errors import ImageFileError
 from .errors import ArchiveError, ArchiveStopped, ArchiveUnreachable, NothingThere, RangeRefused, RangesIgnored
-from .eviction import check_sums
+from .fits_cards import check_sums
 from .habits import habit_of
 from .hosts import pause
 from .ranges import RemoteFile

@@ -82,6 +82,8 @@ class RemoteFile:
             If the transfer fails, or more is needed than may be held.
         """
         missing = self._missing(spans)
+        if not missing:
+            return
         if len(missing) > 1 and not self._habit.is_asked_singly:
             try:
                 for batch in _batches(self._permitted(joined(missing, CLOSE_BYTES))):
