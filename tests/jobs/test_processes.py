@@ -62,13 +62,14 @@ if __name__ == "__main__":
 def test_a_process_that_ends_is_replaced(field, tmp_path, pool):
     """One image kills each process that reads it, another one only the first: one fails, all others are measured.
 
-    A pool of the user's own is lost as a whole each time.
+    A pool of the user's own is lost as a whole each time. The two are so far apart that they are never at work together
+    (three portions of at most three): lost with the first one, the second would end a process the second time.
     """
     script = tmp_path / "deadly.py"
     script.write_text(SCRIPT)
     paths = sorted(path.name for path in (field.folder / "images").iterdir())
     images, notes = field.folder / "images", tmp_path / "notes"
-    arguments = [field.targets, images, field.calibration, notes, paths[7], paths[15], pool]
+    arguments = [field.targets, images, field.calibration, notes, paths[7], paths[20], pool]
     done = subprocess.run(
         [sys.executable, str(script), *map(str, arguments)], capture_output=True, text=True, check=False
     )
