@@ -90,11 +90,11 @@ def _kept(store):
     """Names of the exposures of which a store has something: one look instead of one for each image."""
     try:
         collections = os.listdir(store.images)
-    except (FileNotFoundError, NotADirectoryError):  # nothing is kept yet
+    except OSError:  # nothing is kept yet, or it may not be read
         return set()
     kept = set()
     for name in collections:
-        with suppress(FileNotFoundError, NotADirectoryError):  # removed by another process
+        with suppress(OSError):  # no folder, or removed by another process
             kept.update(os.listdir(os.path.join(store.images, name)))
     return kept
 
