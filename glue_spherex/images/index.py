@@ -13,6 +13,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from .calibration import OTHER_PRODUCTS
@@ -108,7 +109,7 @@ class ImageIndex:
         folders = [folders] if isinstance(folders, str | os.PathLike) else list(folders)
         roots = [os.path.abspath(os.fspath(folder)) for folder in folders]
         found, unreadable = find_files(roots)
-        database, known = _open_and_load(self.db_path, roots)
+        database, known = _open_and_load(self.db_path, partial(_below, roots=roots))
         with closing(database):
             fresh = [path for path in found if path not in known or known[path][:2] != found[path]]
             new, complete = self._read(database, fresh, found, progress, cancelled)
@@ -120,6 +121,50 @@ class ImageIndex:
         records = [entry for entry in entries.values() if isinstance(entry, ImageRecord)]
         failures = [(path, entry) for path, entry in entries.items() if isinstance(entry, str)]
         return IndexResult(records, unreadable + failures, len(found), len(new), complete)
+
+    def known(self, files):
+        """Records of files that were read before, and are as they were.
+
+        Parameters
+        ----------
+        files : dict of str to (int, int)
+            Size and time of change, ns, of each absolute path.
+
+        Returns
+        -------
+        dict of str to ImageRecord
+            By path; the others are left out, nothing is read.
+        """
+        database, known = _open_and_load(self.db_path, partial(_with_paths, paths=list(files)))
+        database.close()
+        return {
+            path: entry for path, (*stamp, entry) in known.items()
+            if tuple(stamp) == files[path] and isinstance(entry, ImageRecord)
+        }  # fmt: skip
+
+    def remember(self, records):
+        """Add what was read elsewhere.
+
+        Parameters
+        ----------
+        records : iterable of ImageRecord
+        """
+        database, _ = _open_and_load(self.db_path)
+        with closing(database):
+            _store(database, [(record.path, (record.size, record.mtime_ns), record) for record in records])
+
+    def forget(self, paths):
+        """Remove what is known of files that are gone.
+
+        Parameters
+        ----------
+        paths : iterable of str
+        """
+        paths = list(paths)
+        if paths and self.db_path.exists():
+            database, _ = _open_and_load(self.db_path)
+            with closing(database):
+                _forget(database, paths)
 
     def _read(self, database, paths, found, progress, cancelled):
         """Read the headers of files; {path: record or reason}, and whether all were read."""
@@ -218,8 +263,15 @@ def _read_entry(path):
         return f"its headers cannot be understood ({type(error).__name__}: {error}).", True
 
 
-def _open_and_load(path, roots):
-    """A connection to the index, at `path` if possible, and what it knows below some folders."""
+def _open_and_load(path, rows_of=lambda database: ()):
+    """A connection to the index, at `path` if possible, and what it knows: {path: (size, mtime_ns, record or reason)}.
+
+    Parameters
+    ----------
+    path : Path
+    rows_of : callable(database), optional
+        Gives the rows that are wanted.
+    """
     neighbour = path.with_name(f"{path.stem}-v{SCHEMA_VERSION}{path.suffix}")
     for candidate in (path, neighbour):
         try:
@@ -229,7 +281,7 @@ def _open_and_load(path, roots):
             _log.warning("image index %s cannot be used (%s)", candidate, error)
             continue
         try:
-            return database, _load(database, roots)
+            return database, _load(database, rows_of(database))
         except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
             database.close()
             _log.warning("image index %s is damaged (%s); delete it", candidate, error)
@@ -273,33 +325,50 @@ def _create(database):
     database.execute("COMMIT")
 
 
-def _load(database, roots):
-    """What the index knows of the files below some folders: {path: (size, mtime_ns, record or reason)}."""
-    known, made = {}, {}
+def _below(database, roots):
+    """The rows of the files below some folders, or of single files."""
     for root in roots:
         low = os.fsencode(os.path.join(root, ""))
-        rows = database.execute(
+        yield from database.execute(
             f"SELECT {_COLUMNS} FROM files WHERE path = ? OR (path >= ? AND path < ?)",
             (os.fsencode(root), low, low[:-1] + bytes([low[-1] + 1])),
         ).fetchall()
-        shared = dict(database.execute("SELECT key, data FROM shared").fetchall())
-        for path, reason, *values in rows:
-            path = os.fsdecode(path)
-            known[path] = *values[:2], reason if reason is not None else _record(path, values, shared, made)
+
+
+def _with_paths(database, paths):
+    """The rows of some files."""
+    for start in range(0, len(paths), _BATCH):
+        part = [os.fsencode(path) for path in paths[start : start + _BATCH]]
+        marks = ", ".join("?" * len(part))
+        yield from database.execute(f"SELECT {_COLUMNS} FROM files WHERE path IN ({marks})", part).fetchall()
+
+
+def _load(database, rows):
+    """What rows say: {path: (size, mtime_ns, record or reason)}."""
+    known, made = {}, {}
+
+    def table(key, kind):
+        if key and key not in made:
+            (data,) = database.execute("SELECT data FROM shared WHERE key = ?", (key,)).fetchone()
+            made[key] = kind(data)
+        return key and made[key]
+
+    for path, reason, *values, zones, wave in rows:
+        path = os.fsdecode(path)
+        entry = reason
+        if reason is None:
+            entry = _record(path, values, table(zones, shared_zones), table(wave, shared_wave_table))
+        known[path] = *values[:2], entry
     return known
 
 
-def _record(path, columns, shared, made):
-    *values, zones, wave = columns
+def _record(path, values, *tables):
     for place in _BOOLEANS:
         values[place] = values[place] == 1
     for place in _FLOATS:
         if values[place] is None:  # SQLite stores NaN as NULL
             values[place] = math.nan
-    for key, kind in ((zones, shared_zones), (wave, shared_wave_table)):
-        if key and key not in made:
-            made[key] = kind(shared[key])
-    return ImageRecord(path, *values, zones and made[zones], wave and made[wave])
+    return ImageRecord(path, *values, *tables)
 
 
 _BOOLEANS = [k for k, kind in enumerate(_SCALARS.values()) if kind is bool]

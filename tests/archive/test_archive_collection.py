@@ -14,9 +14,11 @@ from loopback_services import SearchServices
 from glue_spherex import FolderCollection, Source, read_targets
 from glue_spherex.images import ImageCollection, ImageIndex
 from glue_spherex.images.archive import ArchiveSettings, IRSACollection
+from glue_spherex.images.archive import collection as collection_module
 from glue_spherex.images.archive.beside_local import worth_fetching
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError
+from glue_spherex.images.archive.known_cutouts import KnownCutouts
 from glue_spherex.images.archive.ranges import RemoteFile
 from glue_spherex.photometry.pipeline import measure, run
 
@@ -129,26 +131,28 @@ def test_a_run_of_many_hours_keeps_what_its_result_refers_to(simulated, loopback
     assert all(os.path.exists(path) for path in paths[:2])
 
 
-def test_what_others_add_and_remove_meanwhile(archive, targets, tmp_path):
+def test_what_others_add_and_remove_meanwhile(archive, targets, tmp_path, monkeypatch):
     """After the look at the store."""
     expected = by_measurement(measure(targets, collection_of(archive, tmp_path)))
-    index = ImageIndex()
 
-    class Meanwhile:
-        def refresh(self, folder):
-            found = index.refresh(folder)
-            self.change(found.records)
-            return found
+    class Meanwhile(ImageIndex):
+        def known(self, files):
+            known = super().known(files)
+            self.change(known)
+            return known
 
-    def measured(change):
+    def measured(change=lambda known: None):
         archive.forget()
         meanwhile = Meanwhile()
         meanwhile.change = change
         return by_measurement(measure(targets, collection_of(archive, tmp_path, index=meanwhile)))
 
-    assert same(expected, measured(list.clear)) == []  # all are new: they are seen before anything is fetched
+    with monkeypatch.context() as patch:  # all are new: they are seen before anything is fetched
+        patch.setattr(collection_module, "KnownCutouts", lambda store, index, images: KnownCutouts(store, index, []))
+        assert same(expected, measured()) == []
+    assert same(expected, measured(dict.clear)) == []  # their headers are not in the index
     assert archive.requests == []
-    assert same(expected, measured(lambda records: os.unlink(records[0].path))) == []
+    assert same(expected, measured(lambda known: os.unlink(min(known)))) == []
     assert len({seen.path for seen in archive.requests}) == 1  # only this one is fetched
 
 

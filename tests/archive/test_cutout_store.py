@@ -126,7 +126,7 @@ def test_what_is_taken_into_use_meanwhile_stays(store, cutouts, monkeypatch):
 
 
 def test_a_use_is_noted_if_the_last_one_is_some_time_ago(store, cutouts):
-    path, now = store.cutouts(cutouts[0][0])[0][1], time.time()
+    path, now = Path(store.cutouts(cutouts[0][0])[0][1]), time.time()
     for ago_s, noted in ((NOTED_AFTER_S / 2, False), (NOTED_AFTER_S * 2, True)):
         os.utime(path, (now - ago_s, now - 100_000))
         before = path.stat().st_atime
@@ -216,7 +216,7 @@ def test_the_limit_is_kept_without_being_asked(tmp_path, cutouts):
 
 
 def test_damaged_files_are_found_and_removed(store, cutouts):
-    paths = [store.cutouts(image)[0][1] for image, _, _ in cutouts]
+    paths = [Path(store.cutouts(image)[0][1]) for image, _, _ in cutouts]
     paths[0].write_bytes(paths[0].read_bytes()[:-2880])
     paths[1].write_bytes(paths[2].read_bytes())
     paths[3].write_bytes(b"")

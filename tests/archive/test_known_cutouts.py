@@ -1,11 +1,14 @@
 """Whether a kept cutout holds what is wanted: told by corners alone, and never otherwise than by the astrometry."""
 
+import os
+
 import numpy as np
 import pytest
 from archived import archive_image, client_of
 
 from glue_spherex import Source
 from glue_spherex.images import Astrometry, ImageIndex, read_record
+from glue_spherex.images.archive import known_cutouts
 from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.fetch import _in_store, fetch_cutout
@@ -30,6 +33,14 @@ def kept(simulated, loopback, tmp_path):
     return image, Astrometry(record.wcs_numbers), store
 
 
+def everything_known(store, image):
+    """What is known after all headers were read once."""
+    with KnownCutouts(store, ImageIndex(), [image]) as known:
+        for _, path in known.cutouts(image):
+            known.read(path)
+    return KnownCutouts(store, ImageIndex(), [image])
+
+
 def sources_near(box, sky, rng, n):
     """Sources in and around a box, most of them where the box just holds their surroundings."""
     x = rng.choice([box.x_lo + 20, box.x_hi - 21, rng.uniform(box.x_lo - 5, box.x_hi + 5)]) + rng.normal(0, 0.3, n)
@@ -40,7 +51,7 @@ def sources_near(box, sky, rng, n):
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_what_it_says_is_true_and_it_says_most_of_it(kept, n):
     image, sky, store = kept
-    rng, known = np.random.default_rng(n), KnownCutouts(store, ImageIndex())
+    rng, known = np.random.default_rng(n), everything_known(store, image)
     requests = [
         (image, sources_near(BOXES[k % len(BOXES)], sky, rng, n), rng.choice([20, 17, 14]) if k % 2 else np.full(n, 20))
         for k in range(900)
@@ -62,18 +73,63 @@ def test_what_it_says_is_true_and_it_says_most_of_it(kept, n):
 
 def test_many_sources_and_none(kept):
     image, sky, store = kept
-    known = KnownCutouts(store, ImageIndex())
+    known = everything_known(store, image)
     inside = [Source(*sky.to_sky(580.0, 980.0))]
     assert list(known.holding([(image, [], 20), (image, inside * 9, 20), (image, inside, 20)])) == [2]
     assert known.holding([]) == {}
-    assert KnownCutouts(CutoutStore(store.folder / "nothing"), ImageIndex()).holding([(image, inside, 20)]) == {}
+    assert (
+        KnownCutouts(CutoutStore(store.folder / "nothing"), ImageIndex(), [image]).holding([(image, inside, 20)]) == {}
+    )
 
 
 def test_moving_sources_are_looked_for_where_they_are(kept):
     image, sky, store = kept
-    known, (ra, dec) = KnownCutouts(store, ImageIndex()), sky.to_sky(1020.0, 720.0)
+    known, (ra, dec) = everything_known(store, image), sky.to_sky(1020.0, 720.0)
     years = 2000 + (image.mjd - 51544.5) / 365.25 - 2016
     moved = 25 * 6.15e3 / years  # 25 pixels since then, mas per year
     there = Source(ra, dec, pmdec=moved, ref_epoch=2016.0)
     came = Source(ra, dec - 25 * 6.15 / 3600, pmdec=moved, ref_epoch=2016.0)
     assert list(known.holding([(image, [there], 20), (image, [came], 15)])) == [1]
+
+
+def test_only_the_images_that_are_wanted_are_looked_at_and_headers_once(kept, monkeypatch):
+    image, _, store = kept
+    other = image._replace(obsid=image.obsid.replace(image.obsid[-6:], "0001_1"))
+    copy = f"{store.beginning(other)}_x0-10_y0-10.fits"
+    os.makedirs(os.path.dirname(copy))
+    with open(copy, "wb") as file:
+        file.write(b"not to be read")
+    read = []
+
+    def counted(path):
+        read.append(path)
+        return read_record(path)
+
+    monkeypatch.setattr(known_cutouts, "read_record", counted)
+    paths = [path for _, path in store.cutouts(image)]
+    with KnownCutouts(store, ImageIndex(), [image]) as known:
+        assert [path for _, path in known.cutouts(image)] == paths
+        assert known.cutouts(other) == ()
+        records = [known.read(path) for path in paths]
+    assert read == paths
+    with KnownCutouts(store, ImageIndex(), [image]) as known:
+        assert [known.read(path) for path in paths] == records
+        os.utime(paths[0], ns=(1, 1))  # replaced by another process
+        assert known.read(paths[0]).mtime_ns == 1
+    assert read == [*paths, paths[0]]
+
+
+def test_what_is_removed_from_the_store_is_forgotten_by_the_index(kept):
+    image, _, store = kept
+    everything_known(store, image)
+    stamps = {record.path: (record.size, record.mtime_ns) for record in ImageIndex().refresh(store.images).records}
+    assert len(stamps) == len(BOXES)
+    assert list(ImageIndex().known(stamps)) == sorted(stamps)
+    first, *others = stamps
+    for path in others:
+        os.utime(path, (1, 1))
+    store.pin(store.folder / "result", [first])
+    store.prune(0)
+    assert list(ImageIndex().known(stamps)) == [first]
+    store.clear(everything=True)
+    assert ImageIndex().known(stamps) == {}

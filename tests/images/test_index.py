@@ -261,3 +261,46 @@ def test_two_processes_on_one_new_index(make_image, tmp_path):
     assert results == [(40, [])] * 2
     assert ImageIndex(path).refresh([folder]).parsed == 0
     assert not (tmp_path / f"index-v{index_module.SCHEMA_VERSION}.sqlite").exists()
+
+
+def test_what_is_known_of_single_files(folder, parsed):
+    index, paths = ImageIndex(), [str(folder / "level2_1.fits"), str(folder / "sub" / "level2_3.fits")]
+    stamps = {path: (os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths}
+    assert index.known(stamps) == {}
+    assert parsed == []
+    index.remember(read_record(path) for path in paths)
+    assert index.known(stamps) == {path: read_record(path) for path in paths}
+    assert index.known({paths[0]: (stamps[paths[0]][0], 1)}) == {}  # changed
+    assert index.refresh(folder).parsed == 1  # only the one that was not remembered
+    index.forget([paths[1]])
+    assert list(index.known(stamps)) == [paths[0]]
+    assert index.known({}) == {}
+
+
+def test_many_single_files(folder):
+    index, one = ImageIndex(), read_record(folder / "level2_1.fits")
+    records = [one._replace(path=f"/images/{number}.fits") for number in range(2345)]
+    index.remember(records)
+    stamps = {record.path: (one.size, one.mtime_ns) for record in records[::2]}
+    assert index.known(stamps) == {record.path: record for record in records[::2]}
+
+
+def test_nothing_is_made_to_forget(tmp_path):
+    index = ImageIndex(tmp_path / "none" / "index.sqlite")
+    index.forget(["/images/1.fits"])
+    assert not index.db_path.parent.exists()
+
+
+def test_what_cannot_be_told_of_single_files_is_unknown(folder):
+    """A failure that is remembered, and a damaged index."""
+    bad, index = folder / "level2_0.fits", ImageIndex()
+    bad.write_bytes(b"nothing")
+    index.refresh(folder)
+    paths = [str(bad), str(folder / "level2_1.fits")]
+    stamps = {path: (os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths}
+    assert list(index.known(stamps)) == paths[1:]
+    with sqlite3.connect(index.db_path) as database:
+        database.execute("DELETE FROM shared")
+    assert index.known(stamps) == {}
+    index.remember([read_record(paths[1])])
+    assert list(index.known(stamps)) == paths[1:]

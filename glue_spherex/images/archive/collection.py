@@ -256,8 +256,10 @@ class IRSACollection:
         reach = np.array([reach_px(source.shape, self.background_box) for source in sources])
         requests = [(match.record, [sources[k] for k in match.sources], reach[match.sources]) for match in wanted]
         kinds = dict.fromkeys((match.record.release, match.record.detector) for match in wanted)
-        known = KnownCutouts(self.store, self.index)
-        with DetectorMaps(kinds, self.store, self.client, cancelled) as maps:
+        with (
+            KnownCutouts(self.store, self.index, [match.record for match in wanted]) as known,
+            DetectorMaps(kinds, self.store, self.client, cancelled) as maps,
+        ):
             for number, cutouts, reason in fetch_all(
                 requests, self.store, self.client, None, progress, cancelled, maps.wait_for, known
             ):
@@ -272,16 +274,17 @@ class IRSACollection:
         """Yield a match for each cutout of an image of the archive that holds a target."""
         records = []
         for cutout in cutouts:
-            if all(sources[k].companion for k in match.sources[cutout.targets]):
+            is_all = len(cutout.targets) == len(match.sources)
+            if not is_all and all(sources[k].companion for k in match.sources[cutout.targets]):
                 continue
             try:
                 records.append(self._kept(cutout.record or read(cutout.path)))
             except (ImageFileError, OSError) as error:  # removed or damaged by somebody else; a full disk
                 self._missing.append((match.record.access_url, str(error)))
-        here = [sources[k] for k in match.sources]
-        if len(records) == 1 == len(cutouts) and len(cutouts[0].targets) == len(here):
+        if len(records) == 1 == len(cutouts) and is_all:
             found = [ImageMatch(records[0], match.sources)]
         else:
+            here = [sources[k] for k in match.sources]
             found = [replace(m, sources=match.sources[m.sources]) for m in match_images(records, here)]
             found = each_once(found, sources)
         self.expected += len(found) - 1

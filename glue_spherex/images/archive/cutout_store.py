@@ -114,7 +114,7 @@ class CutoutStore:
         return Path(self.beginning(image)).parent
 
     def cutouts(self, image):
-        """All cutouts of an image: (PixelBox, Path), the smallest first."""
+        """All cutouts of an image: (PixelBox, path as str), the smallest first."""
         folder, _, stem = self.beginning(image).rpartition("/")
         found = []
         try:
@@ -126,7 +126,7 @@ class CutoutStore:
             if match and match.group(1) == stem:
                 found.append((PixelBox(*(int(number) for number in match.groups()[1:])), name))
         found.sort(key=lambda cutout: (cutout[0].n_pixels, cutout[1]))
-        return [(box, Path(folder, name)) for box, name in found]
+        return [(box, f"{folder}/{name}") for box, name in found]
 
     def find(self, image, box):
         """A cutout that holds a box.
@@ -143,7 +143,7 @@ class CutoutStore:
         """
         for held, path in self.cutouts(image):
             if held.holds(box) and self.use(path):
-                return path
+                return Path(path)
         return None
 
     def use(self, path):

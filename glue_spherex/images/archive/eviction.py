@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from ..errors import ImageFileError
+from ..index import ImageIndex
 from ..record import read_record
 from .cutout_store import NOTED_AFTER_S, STORE_VERSION
 from .fits_cards import check_sums, check_sums_of
@@ -139,15 +140,17 @@ def prune(store, limit_bytes):
     _remove_left_overs(store)
     if excess <= 0:
         return 0, 0
-    removed = freed = 0
+    removed, freed = [], 0
     with store.locked():
         pinned, since = _pinned(store), _in_use_since(first_begin(store))
         for path, size, used in sorted(files, key=lambda file: file[2]):
             if freed >= excess:
                 break
             if path not in pinned and used < since and not _used_since(path, used) and _remove(path):
-                removed, freed = removed + 1, freed + size
-    return removed, freed
+                removed.append(path)
+                freed += size
+    ImageIndex().forget(removed)
+    return len(removed), freed
 
 
 def _in_use_since(begin):
@@ -218,6 +221,7 @@ def verify(store, progress=None, cancelled=None):
                 _remove(path)
         if progress is not None:
             progress(number + 1, len(files))
+    ImageIndex().forget(path for path, _ in damaged)
     return len(files), damaged
 
 
@@ -257,14 +261,16 @@ def forget_missing_results(store):
     missing = {result: files for result, files in store.pins().items() if not os.path.exists(result)}
     for result in missing:
         store.unpin(result)
-    removed = freed = 0
+    removed, freed = [], 0
     with store.locked():
         idle = set().union(*missing.values()) - _pinned(store)
         since = _in_use_since(first_begin(store))
         for path, size, used in list(files_of(store)):
             if path in idle and used < since and _remove(path):
-                removed, freed = removed + 1, freed + size
-    return list(missing), removed, freed
+                removed.append(path)
+                freed += size
+    ImageIndex().forget(removed)
+    return list(missing), len(removed), freed
 
 
 def clear(store, everything=False):
@@ -284,7 +290,7 @@ def clear(store, everything=False):
     in_use : int
         Files that are left because they may be in use.
     """
-    removed = freed = in_use = 0
+    removed, freed, in_use = [], 0, 0
     with store.locked():
         begin = first_begin(store)
         pinned, since = (set(), math.inf) if everything else (_pinned(store), _in_use_since(begin))
@@ -296,7 +302,8 @@ def clear(store, everything=False):
                 if used >= (since if kind == "images" else products_since):
                     in_use += 1
                 elif _remove(path):
-                    removed, freed = removed + 1, freed + size
+                    removed.append(path)
+                    freed += size
         others = _other_versions(store)
         for folder, size in others.items():
             shutil.rmtree(folder, ignore_errors=True)
@@ -305,4 +312,5 @@ def clear(store, everything=False):
             _remove(note)
         if everything:
             shutil.rmtree(store.current / "pins", ignore_errors=True)
-    return removed, freed, in_use
+    ImageIndex().forget(removed)
+    return len(removed), freed, in_use

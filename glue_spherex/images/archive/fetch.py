@@ -242,7 +242,7 @@ def _in_store(image, wanted, known, store, client, read):
 
 def _usable(known, box, store):
     """The first cutout of a list that holds a box and is there; it counts as used. None without one."""
-    return next((str(path) for held, path in known if held.holds(box) and store.use(path)), None)
+    return next((path for held, path in known if held.holds(box) and store.use(path)), None)
 
 
 def _fetch(image, wanted, store, client, cancelled):

@@ -1,7 +1,10 @@
-"""What is in a cutout store, from one look at all of it: to look at each image costs as much as to find its pixels."""
+"""What a cutout store has of the images of a run, from one look: one for each image costs as much as its pixels."""
 
 import os
+import threading
+from contextlib import suppress
 from dataclasses import astuple
+from itertools import repeat
 
 import numpy as np
 
@@ -9,17 +12,18 @@ from glue_spherex.model import sky_positions, unit_vectors
 
 from ..frame_pixels import at_directions, frame_matrices
 from ..record import read_record
-from .boxes import FULL_FRAME, PixelBox
+from .boxes import FULL_FRAME
 from .wanted import FetchedCutout
 
 #: Places on a cutout of 41 pixels are known this well from its corners, px; the distortion bends a larger one by the
 #: square of its size: simulated ones of 41, 100, 160 and 400 pixels by 0.0025, 0.015, 0.04 and 0.24 at most.
 _UNSURE_PX, _OF_PX = 0.005, 41
 _FEW = 8  # sources of an image that are looked at one by one
+_WAITING = 200  # records that are added to the index in one go
 
 
 class KnownCutouts:
-    """The cutouts of a store and their records.
+    """The cutouts of some images in a store, and their records; use it in a ``with`` block.
 
     Other processes may add files and remove some meanwhile: whoever finds nothing here looks into the store.
 
@@ -27,29 +31,49 @@ class KnownCutouts:
     ----------
     store : CutoutStore
     index : ImageIndex
-        Headers that were read once are not read again.
+        Headers that were read once are not read again: those that are read here are added to it.
+    images : iterable of ArchiveImage
     """
 
-    def __init__(self, store, index):
-        self._store, self._records, self._of_image = store, {}, {}
-        for record in index.refresh(store.images).records if store.images.is_dir() else ():
-            self._records[record.path] = record
-            self._of_image.setdefault(record.path.rpartition("_x")[0], []).append(record)
-        for records in self._of_image.values():
-            records.sort(key=lambda record: (record.nx * record.ny, record.path))
+    def __init__(self, store, index, images):
+        self._index, self._of_image, stamps = index, {}, {}
+        for image in images:
+            for box, path in store.cutouts(image):
+                with suppress(OSError):  # removed meanwhile
+                    status = os.stat(path)
+                    stamps[path] = status.st_size, status.st_mtime_ns
+                    self._of_image.setdefault(image, []).append((box, path))
+        self._records = index.known(stamps) if stamps else {}
+        self._new, self._lock = [], threading.Lock()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._remember(0)
 
     def cutouts(self, image):
-        """As `CutoutStore.cutouts`: (PixelBox, str) of each cutout of an image, the smallest first."""
-        return [(_box(record), record.path) for record in self._of(image)]
-
-    def _of(self, image):
-        return self._of_image.get(self._store.beginning(image), ())
+        """As `CutoutStore.cutouts`: (PixelBox, path) of each cutout of an image, the smallest first."""
+        return self._of_image.get(image, ())
 
     def read(self, path):
         """The `ImageRecord` of a cutout; if it is new or was replaced, from its headers."""
-        known, status = self._records.get(str(path)), os.stat(path)
-        same = known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
-        return known if same else read_record(path)
+        known, status = self._records.get(path), os.stat(path)
+        if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
+            return known
+        record = read_record(path)
+        with self._lock:
+            self._new.append(record)
+        self._remember(_WAITING)
+        return record
+
+    def _remember(self, waiting):
+        """Add what was read to the index if it is more than so many records."""
+        with self._lock:
+            if len(self._new) <= waiting:
+                return
+            new, self._new = self._new, []
+        self._index.remember(new)
 
     def holding(self, requests):
         """Cutouts that hold all that is wanted of an image, as far as their corners tell, of images with few sources.
@@ -66,21 +90,22 @@ class KnownCutouts:
         """
         pairs, looked_at = [], []
         for number, (image, sources, reach) in enumerate(requests):
-            for record in self._of(image) if 0 < len(sources) <= _FEW else ():
-                if record.psf_key:
-                    reaches = np.broadcast_to(reach, len(sources)).tolist()
-                    looked_at += [(len(pairs), *source) for source in zip(sources, reaches)]
-                    pairs.append((number, record))
+            for box, path in self.cutouts(image) if 0 < len(sources) <= _FEW else ():
+                record = self._records.get(path)
+                if record is not None and record.psf_key:
+                    reaches = reach if np.ndim(reach) else repeat(reach)
+                    looked_at += zip(repeat(len(pairs)), sources, reaches)
+                    pairs.append((number, box, record))
         if not pairs:
             return {}
         which, sources, reach = zip(*looked_at)
         which, holds = np.array(which), np.ones(len(pairs), dtype=bool)
-        holds[which[~_are_held([record for _, record in pairs], which, sources, reach)]] = False
+        holds[which[~_are_held([record for *_, record in pairs], which, sources, reach)]] = False
         found, targets = {}, [np.arange(n) for n in range(_FEW + 1)]
-        for (number, record), good in zip(pairs, holds.tolist()):
+        for (number, box, record), good in zip(pairs, holds.tolist()):
             if good and number not in found:  # the smallest one
                 everything = targets[len(requests[number][1])]
-                found[number] = FetchedCutout(record.path, _box(record), everything, record)
+                found[number] = FetchedCutout(record.path, box, everything, record)
         return found
 
 
@@ -101,7 +126,3 @@ def _are_held(records, which, sources, reach):
         held &= (lowest < last) & (highest > first)  # else nothing of it is on the image
         held &= (np.maximum(lowest, first) >= start) & (np.minimum(highest, last) <= stop)
     return held
-
-
-def _box(record):
-    return PixelBox(record.x0, record.x0 + record.nx, record.y0, record.y0 + record.ny)
