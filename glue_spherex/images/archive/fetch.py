@@ -23,6 +23,7 @@ from .products import has_psf_products
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
+_KEPT_AT_ONCE = 16  # kept images that are given before those that were fetched meanwhile
 _FIRST, _FIRST_LOCK, _FIRST_ENDED = {}, threading.Lock(), set()
 
 
@@ -131,31 +132,33 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
 
     order, waiting, done = _Order([image for image, *_ in requests], is_kept, prepare is None), {}, 0
 
-    def get(number, if_kept=False):
+    def kept(number):
+        if number in holding and store.use(holding[number].path):
+            return [holding[number]]
+        image, sources, reach = requests[number]
+        return _in_store(image, WantedTargets.around(sources, image.mjd, reach), cutouts_of(image), store, client, read)
+
+    def get(number):
         image, sources, reach = requests[number]
         if prepare is not None:
             prepare(image, stop)
-        if number in holding and store.use(holding[number].path):
-            return [holding[number]]
-        if not if_kept:
-            return fetch_cutouts(image, sources, store, client, reach, stop, read)
-        return _in_store(image, WantedTargets.around(sources, image.mjd, reach), cutouts_of(image), store, client, read)
+        return fetch_cutouts(image, sources, store, client, reach, stop, read)
 
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     try:
         while True:
             while len(waiting) < 2 * at_once and not stop() and (number := order.to_fetch()) is not None:
                 waiting[pool.submit(get, number)] = number
-            here = None if stop() else order.kept()
-            if here is None and not waiting:
+            here = [] if stop() else order.kept()
+            if not here and not waiting:
                 return
-            if here is None:
-                ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            else:
+            if here:
                 ready = [future for future in waiting if future.done()]
+            else:
+                ready, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             outcomes = [(waiting.pop(future), future.result) for future in ready]
-            if here is not None:  # by this thread: others would only take turns with whoever uses the images
-                outcomes.append((here, partial(get, here, if_kept=True)))
+            # what is kept by this thread: others would only take turns with whoever uses the images
+            outcomes += [(number, partial(kept, number)) for number in here]
             if not outcomes:
                 yield None, [], ""
             for number, outcome in outcomes:
@@ -206,8 +209,8 @@ class _Order:
         return self._missing.popleft() if self._missing else None
 
     def kept(self):
-        """The next image that is probably kept; None if there is none now."""
-        return self._kept.popleft() if self._kept else None
+        """The next images that are probably kept; empty if there is none now."""
+        return [self._kept.popleft() for _ in range(min(len(self._kept), _KEPT_AT_ONCE))]
 
     def fetch(self, number):
         """It is not kept after all."""
