@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -215,8 +216,13 @@ def test_an_image_that_cannot_be_had(archive, targets, tmp_path):
     assert len({row["lvf_id"] for row in result.spectra}) == 1
 
 
-def test_without_calibration_nothing_is_measured(archive, targets, tmp_path):
+@pytest.mark.parametrize("kept", [False, True])
+def test_without_calibration_nothing_is_measured(archive, targets, tmp_path, kept):
     """Fluxes with other solid angles would be others."""
+    if kept:
+        images = collection_of(archive, tmp_path)
+        assert len({match.record.exposure_id for match in images.find(targets)}) == 2
+        shutil.rmtree(images.store.calibrations)
     archive.fault("solid_angle_pixel_map", "status", status=404)
     images = collection_of(archive, tmp_path)
     assert images.find(targets) == []

@@ -18,7 +18,7 @@ def test_positions_from_the_corners_of_the_archive(test_data):
     header["CRPIX1"] = header["CRPIX2"] = 1020.5
     row = (test_data / "archive" / "sia2_rows_qr2_m31.csv").read_text().splitlines()[1]
     corners = np.array(row.partition("POLYGON ICRS ")[2].partition(",")[0].split(), float)[:8].reshape(4, 2)
-    image = SimpleNamespace(footprint=corners, nx=N_PIX, ny=N_PIX)
+    image = SimpleNamespace(corners=corners.tobytes(), nx=N_PIX, ny=N_PIX)
     x, y = np.random.default_rng(3).uniform(0, N_PIX - 1, (2, 2000))
     ra, dec = WCS(header).all_pix2world(x, y, 0)
     found_x, found_y = frame_pixels(image, ra, dec)

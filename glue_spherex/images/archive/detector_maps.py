@@ -24,7 +24,7 @@ class DetectorMaps:
     """
 
     def __init__(self, kinds, store, client, cancelled=None):
-        self._left = threading.Event()
+        self._left, self._there = threading.Event(), set()
 
         def stop():
             return self._left.is_set() or (cancelled is not None and cancelled())
@@ -56,7 +56,10 @@ class DetectorMaps:
         ArchiveError
             If they cannot be had.
         """
-        fetching = self._fetching[image.release, image.detector]
+        kind = image.release, image.detector
+        if kind in self._there:  # most images: it is asked for each
+            return
+        fetching = self._fetching[kind]
         while not (fetching.done() or wait([fetching], timeout=_LOOK_AGAIN_S).done):
             if stop():
                 raise ArchiveStopped("cancelled.")
@@ -68,3 +71,4 @@ class DetectorMaps:
             raise
         except Exception as error:  # whatever it is, images of other detectors are measured
             raise ArchiveError(f"the calibration of detector {image.detector} cannot be had: {error}") from error
+        self._there.add(kind)

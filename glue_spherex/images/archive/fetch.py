@@ -102,7 +102,7 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
     progress : callable, optional
         ``progress(done, total)``.
     prepare : callable, optional
-        ``prepare(image, stop)`` is called before an image is fetched; what it raises is the reason why there is none.
+        ``prepare(image, stop)`` is called before an image is given; what it raises is the reason why there is none.
         It should raise `ArchiveStopped` when ``stop()`` says yes.
     known : KnownCutouts, optional
         What is probably in the store; by default, it is looked at for each image.
@@ -133,9 +133,11 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
     order, waiting, done = _Order([image for image, *_ in requests], is_kept, prepare is None), {}, 0
 
     def kept(number):
+        image, sources, reach = requests[number]
+        if prepare is not None:
+            prepare(image, stop)
         if number in holding and store.use(holding[number].path):
             return [holding[number]]
-        image, sources, reach = requests[number]
         return _in_store(image, WantedTargets.around(sources, image.mjd, reach), cutouts_of(image), store, client, read)
 
     def get(number):
