@@ -24,6 +24,8 @@ from .wavelength import WaveTable, read_wave_table
 
 #: Cards of IMAGE by which this program's cutouts tell what they were cut out of: pixels, and the archive's collection.
 CUT_FROM, CUT_COLLECTION = "CUTFROM", "CUTCOLL"
+#: An image of so few pixels is fetched, and measured, as a whole.
+SMALL_PIXELS = 160**2
 _BOX = re.compile(r"(\d{1,4}):(\d{1,4}),(\d{1,4}):(\d{1,4})")
 _FILE_VERSION = re.compile(FILE_VERSION)
 _UNITS = ("MJy/sr", "MJysr-1", "MJysr^-1", "MJysr**-1", "")
@@ -157,6 +159,12 @@ class ImageRecord(NamedTuple):
         None for a file that it did not make.
         """
         return _parsed_layout(self.layout)[2]
+
+    @property
+    def is_small(self):
+        """Whether it is an image of at most `SMALL_PIXELS`, and not a part of one."""
+        everything = self.x0, self.x0 + self.nx, self.y0, self.y0 + self.ny
+        return self.nx * self.ny <= SMALL_PIXELS and self.cut_from in (None, everything)
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,6 @@
 """The pixels around many sources, in one array.
 
-On a cutout file this is the whole file. On a full frame it is the boxes around groups of neighbouring sources, stacked
+On a small file this is the whole file. On a full frame it is the boxes around groups of neighbouring sources, stacked
 into one array, so that everything after it runs once over all sources and never over four million empty pixels. A
 crowded frame is cut into tiles, each read with a margin in which the sources are fitted as companions only.
 """
@@ -13,8 +13,6 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-#: A file with fewer pixels than this is read whole.
-WHOLE_FILE_PIXELS = 160**2
 #: Largest side of the box of a group of sources; a larger group is cut into tiles of this side.
 TILE_PX = 384
 #: Sources this far outside a tile are fitted with it, in units of the reach of a template. The influence of a source
@@ -113,9 +111,8 @@ def canvases(image, x, y, measured, reach):
     ------
     Canvas
     """
-    ny, nx = image.record.shape
-    if nx * ny <= WHOLE_FILE_PIXELS and not image.record.cut_from:  # else as in the image that it is cut from
-        cutout = image.cutout(0, nx, 0, ny)
+    if image.record.is_small:
+        cutout = image.cutout(0, image.record.nx, 0, image.record.ny)
         yield Canvas(**_planes(cutout), sources=np.arange(len(x)), is_member=measured, x=x, y=y, is_whole_file=True)
         return
     batch, pixels = [], 0

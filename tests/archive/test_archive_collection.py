@@ -81,6 +81,24 @@ def test_bit_identical_to_local_files(field, archive, targets, tmp_path):
     assert archive.requests == []  # nothing is moved twice
 
 
+@pytest.mark.parametrize("extent", ["tractor", "infinite"])
+def test_bit_identical_where_the_archive_has_small_images(simulated, loopback, tmp_path, extent):
+    """As of the demonstration: many targets, and each of them, also near the edges of images and of the detector."""
+    field, archive = simulated("field", images=8, size=40, detectors=(1, 3), seed=1), loopback()
+    SearchServices().join(archive).add_field(archive, field)
+    local, images = FolderCollection(field.images[0].parent, field.calibration), collection_of(archive, tmp_path)
+    targets = list(read_targets(field.targets).sources)
+    assert any(record.nx * record.ny < 1600 for record in local.records)  # at an edge of the detector
+    for group in (targets, *[[target] for target in targets]):
+        expected = by_measurement(measure(group, local, extent=extent))
+        assert same(expected, by_measurement(measure(group, images, extent=extent))) == []
+        assert np.isfinite(expected["flux"]).any()
+    assert images.failures == []
+    archive.forget()
+    assert same(expected, by_measurement(measure(group, images, extent=extent))) == []
+    assert archive.requests == []
+
+
 def test_targets_far_from_each_other(field, archive, targets, tmp_path):
     """On a full frame they are fitted in one go, which makes a difference far below the errors."""
     expected = by_measurement(measure(targets, FolderCollection(field.images[0].parent, field.calibration)))

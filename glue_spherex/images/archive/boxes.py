@@ -8,6 +8,7 @@ import numpy as np
 from glue_spherex.model.detectors import N_PIX, PIXEL_SCALE_ARCSEC
 
 from ..errors import ImageFileError
+from ..record import SMALL_PIXELS
 
 #: Half the side of a target's box, px: what the widest background box of the standard settings needs.
 REACH_PX = 20
@@ -119,6 +120,8 @@ def reach_px(shape=None, background_box=15):
 def target_boxes(x, y, reach=REACH_PX, within=FULL_FRAME):
     """Boxes around targets; targets whose boxes overlap share one, because they are fitted together.
 
+    Of a small image it is one with all pixels, if it holds something of the surroundings of a target.
+
     Parameters
     ----------
     x, y : ndarray, shape (n,)
@@ -149,6 +152,8 @@ def target_boxes(x, y, reach=REACH_PX, within=FULL_FRAME):
                 break
             box, members = shared, groups.pop(near)[1] + members
         groups.append((box, members))
+    if groups and within.n_pixels <= SMALL_PIXELS:
+        groups = [(within, [k for _, members in groups for k in members])]
     return [(box, np.array(sorted(members))) for box, members in sorted(groups, key=lambda group: group[0])]
 
 
