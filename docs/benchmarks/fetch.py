@@ -139,7 +139,7 @@ def first_run(release, options, client, store, requests, server):
 def second_run(release, images, source, client, store):
     """Measure from the archive's collection, and from the same files as a folder; return a line about both.
 
-    Both collections are new each time, as in a new process: each looks through its folder and loads the index. They are
+    Both collections are new each time, as in a new process: each looks at its files and asks the index. They are
     compared round by round, so that a slow minute of the machine hits both; which one is first alternates.
     """
 
@@ -158,10 +158,10 @@ def second_run(release, images, source, client, store):
             new = (archive, folder)[which]
             begin = time.perf_counter()
             new().find([source])
-            middle, used = time.perf_counter(), seconds_of_processor()
+            found, used = time.perf_counter(), seconds_of_processor()
             spectra.append(measure([source], new()))
             seconds[number, which] = (
-                middle - begin, time.perf_counter() - middle, seconds_of_processor() - used,
+                found - begin, time.perf_counter() - found, seconds_of_processor() - used,
             )  # fmt: skip
     (find, one, _), (find_in_folder, other, _) = np.median(seconds[1:], axis=0)
     share, of_processor = 100 * np.moveaxis(seconds[1:, 1, 1:] / seconds[1:, 0, 1:], 1, 0)

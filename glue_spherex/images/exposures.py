@@ -8,6 +8,7 @@ import re
 
 from .errors import ImageFileError
 
+_DIGITS = 15
 _OBSID = re.compile(r"(\d{4})W(\d{2})_(\d)([A-Z])_(\d{4})_(\d)")
 
 
@@ -45,6 +46,9 @@ def exposure_of(header, detector, path, notes):
         obsid = found.group()
         notes.append("OBSID is missing in the header; taken from the file's name.")
     computed = exposure_id(obsid, detector)
+    if stored is not None and not 0 < stored < 10**_DIGITS:
+        notes.append(f"EXPIDN is {str(stored)[:40]}, which is no number of {_DIGITS} digits; it is not used.")
+        stored = None
     if stored is not None and computed is not None and stored != computed:
         notes.append(f"EXPIDN is {stored}, OBSID {obsid} and detector {detector} give {computed}; EXPIDN is used.")
     if stored is None and computed is None:
@@ -76,7 +80,7 @@ def observation_of(number):
     '2025W51_1A_0684_2'
     """
     digits = str(number)
-    if len(digits) != 15 or not digits.isdecimal() or not 1 <= int(digits[7:9]) <= 26:
+    if len(digits) != _DIGITS or not digits.isdecimal() or not 1 <= int(digits[7:9]) <= 26:
         return ""
     week, letter = digits[4:6], chr(64 + int(digits[7:9]))
     return f"{digits[:4]}W{week}_{digits[6]}{letter}_{digits[9:13]}_{digits[13]}"

@@ -24,7 +24,7 @@ def frame_matrices(records):
     """
     if not len(records):
         return np.zeros((0, 3, 3))
-    footprints = np.frombuffer(b"".join([record.corners for record in records])).reshape(-1, 4, 2)
+    footprints = np.frombuffer(b"".join([record.corners for record in records])).reshape(len(records), 4, 2)
     corners = np.swapaxes(unit_vectors(footprints[..., 0], footprints[..., 1]), 1, 2)
     right, top = (np.array([getattr(record, side) for record in records]) - 0.5 for side in ("nx", "ny"))
     left, one = np.full(len(records), -0.5), np.ones(len(records))

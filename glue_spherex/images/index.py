@@ -148,10 +148,17 @@ class ImageIndex:
         Parameters
         ----------
         records : iterable of ImageRecord
+
+        Returns
+        -------
+        bool
+            Whether it is on disk now.
         """
-        database, _ = _open_and_load(self.db_path)
+        entries = [(record.path, (record.size, record.mtime_ns), record) for record in records]
+        database, _ = _open_and_load(self.db_path, partial(_with_paths, paths=[path for path, *_ in entries]))
         with closing(database):
-            _store(database, [(record.path, (record.size, record.mtime_ns), record) for record in records])
+            on_disk = bool(database.execute("PRAGMA database_list").fetchone()[2])
+            return _store(database, entries) and on_disk
 
     def forget(self, paths):
         """Remove what is known of files that are gone.
@@ -161,7 +168,7 @@ class ImageIndex:
         paths : iterable of str
         """
         paths = list(paths)
-        if paths and self.db_path.exists():
+        if paths and os.path.exists(self.db_path):
             database, _ = _open_and_load(self.db_path)
             with closing(database):
                 _forget(database, paths)
@@ -282,7 +289,7 @@ def _open_and_load(path, rows_of=lambda database: ()):
             continue
         try:
             return database, _load(database, rows_of(database))
-        except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
+        except sqlite3.Error as error:
             database.close()
             _log.warning("image index %s is damaged (%s); delete it", candidate, error)
     _log.warning("the image index is kept in memory: headers will be read again by the next run")
@@ -344,21 +351,29 @@ def _with_paths(database, paths):
 
 
 def _load(database, rows):
-    """What rows say: {path: (size, mtime_ns, record or reason)}."""
-    known, made = {}, {}
+    """What rows say: {path: (size, mtime_ns, record or reason)}; without damaged ones, which are written anew."""
+    known, made, damage = {}, {}, []
 
     def table(key, kind):
         if key and key not in made:
-            (data,) = database.execute("SELECT data FROM shared WHERE key = ?", (key,)).fetchone()
-            made[key] = kind(data)
+            found = database.execute("SELECT data FROM shared WHERE key = ?", (key,)).fetchone()
+            if found is None:
+                raise ValueError(f"the table {key} is missing")
+            made[key] = kind(*found)
         return key and made[key]
 
     for path, reason, *values, zones, wave in rows:
         path = os.fsdecode(path)
         entry = reason
         if reason is None:
-            entry = _record(path, values, table(zones, shared_zones), table(wave, shared_wave_table))
+            try:
+                entry = _record(path, values, table(zones, shared_zones), table(wave, shared_wave_table))
+            except (ValueError, TypeError, LookupError) as error:
+                damage.append(error)
+                continue
         known[path] = *values[:2], entry
+    if damage:
+        _log.warning("image index: %d entries are damaged (%s); these headers are read again", len(damage), damage[0])
     return known
 
 
@@ -377,9 +392,12 @@ _COLUMNS = ", ".join(["path", "reason", *_SCALARS, *_SHARED])
 
 
 def _store(database, entries):
-    """Write (path, (size, mtime_ns), record or reason) in one transaction; a full disk costs only the memory of it."""
+    """Write (path, (size, mtime_ns), record or reason) in one transaction; a full disk costs only the memory of it.
+
+    Returns whether it is written.
+    """
     if not entries:
-        return
+        return True
     rows, shared = [], {}
     for path, stamp, entry in entries:
         if isinstance(entry, str):
@@ -393,10 +411,16 @@ def _store(database, entries):
     try:
         with database:
             database.execute("BEGIN IMMEDIATE")
-            database.executemany("INSERT OR IGNORE INTO shared VALUES (?, ?)", shared.items())
+            database.executemany(
+                "INSERT INTO shared VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET data = excluded.data "
+                "WHERE data IS NOT excluded.data",  # a damaged one is mended
+                shared.items(),
+            )
             database.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({marks})", rows)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OverflowError) as error:
         _log.warning("the image index cannot be written (%s); the next run reads these headers again", error)
+        return False
+    return True
 
 
 def _forget(database, paths):

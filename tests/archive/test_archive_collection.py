@@ -3,9 +3,11 @@
 import os
 import pickle
 import shutil
+import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from archived import client_of
 from loopback_services import SearchServices
 
 from glue_spherex import FolderCollection, Source, read_targets
-from glue_spherex.images import ImageCollection, ImageIndex
+from glue_spherex.images import ImageCollection, ImageIndex, read_record
 from glue_spherex.images.archive import ArchiveSettings, IRSACollection
 from glue_spherex.images.archive import collection as collection_module
 from glue_spherex.images.archive.beside_local import worth_fetching
@@ -112,8 +114,19 @@ def test_targets_far_from_each_other(field, archive, targets, tmp_path):
 def test_headers_are_read_once(archive, targets, tmp_path, monkeypatch):
     paths = [match.record.path for match in collection_of(archive, tmp_path).find(targets)]
     collection_of(archive, tmp_path).find(targets)
-    monkeypatch.setattr("glue_spherex.images.archive.known_cutouts.read_record", None)
-    assert [match.record.path for match in collection_of(archive, tmp_path).find(targets)] == paths
+    with monkeypatch.context() as patch:
+        patch.setattr("glue_spherex.images.archive.known_cutouts.read_record", None)
+        assert [match.record.path for match in collection_of(archive, tmp_path).find(targets)] == paths
+    read = []
+
+    def counted(path):
+        read.append(str(path))
+        return read_record(path)
+
+    monkeypatch.setattr("glue_spherex.images.archive.known_cutouts.read_record", counted)
+    new = ImageIndex(tmp_path / "new.sqlite")  # what is kept, of which the index knows nothing
+    assert [match.record.path for match in collection_of(archive, tmp_path, index=new).find(targets[4:])]
+    assert len(read) == len(set(read)) > 0
 
 
 def test_a_cutout_that_was_damaged_is_fetched_again(archive, targets, tmp_path):
@@ -171,8 +184,39 @@ def test_what_others_add_and_remove_meanwhile(archive, targets, tmp_path, monkey
         assert same(expected, measured()) == []
     assert same(expected, measured(dict.clear)) == []  # their headers are not in the index
     assert archive.requests == []
-    assert same(expected, measured(lambda known: os.unlink(min(known)))) == []
-    assert len({seen.path for seen in archive.requests}) == 1  # only this one is fetched
+    for which in (min, max):  # one is fetched first, another one is waiting
+        assert same(expected, measured(lambda known, which=which: os.unlink(which(known)))) == []
+        assert len({seen.path for seen in archive.requests}) == 1  # only this one is fetched
+
+
+def test_what_is_odd_in_the_store_costs_one_image(archive, targets, tmp_path):
+    images = collection_of(archive, tmp_path)
+    first, second = (Path(match.record.path) for match in images.find(targets[4:]))
+    (first.parent / f"{first.name.rpartition('_x')[0]}_x5-5_y0-41.fits").write_bytes(b"")  # no possible box
+    assert len(collection_of(archive, tmp_path).find(targets[4:])) == 2
+    shutil.rmtree(second.parent)
+    second.parent.symlink_to(second.parent)  # cannot be looked at
+    images = collection_of(archive, tmp_path)
+    assert [match.record.path for match in images.find(targets[4:])] == [str(first)]
+    ((_, reason),) = images.failures
+    assert "Too many levels of symbolic links" in reason
+    assert images.plan(targets[4:]).images == 2
+
+
+def test_nothing_comes_after_cancelling(simulated, loopback, tmp_path):
+    """Of what is kept, too."""
+    field, archive = simulated("field", images=8, size=40, detectors=(1, 3), seed=1), loopback()
+    SearchServices().join(archive).add_field(archive, field)
+    targets = list(read_targets(field.targets).sources)
+    assert len(collection_of(archive, tmp_path).find(targets)) == 8
+    for wanted in range(1, 8):
+        enough = threading.Event()
+        given = 0
+        for match in collection_of(archive, tmp_path).stream(targets, cancelled=enough.is_set):
+            given += match is not None
+            if given == wanted:
+                enough.set()
+        assert given == wanted
 
 
 def test_memory_does_not_grow_with_the_number_of_images(simulated, loopback, tmp_path, monkeypatch, wait_for):

@@ -1,6 +1,8 @@
 """Whether a kept cutout holds what is wanted: told by corners alone, and never otherwise than by the astrometry."""
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,5 +133,66 @@ def test_what_is_removed_from_the_store_is_forgotten_by_the_index(kept):
     store.pin(store.folder / "result", [first])
     store.prune(0)
     assert list(ImageIndex().known(stamps)) == [first]
-    store.clear(everything=True)
+    Path(first).chmod(0o644)
+    Path(first).write_bytes(b"damaged")
+    assert [path for path, _ in store.verify()[1]] == [first]
     assert ImageIndex().known(stamps) == {}
+
+
+@pytest.mark.parametrize("remove", [CutoutStore.clear, CutoutStore.forget_missing_results])
+def test_other_ways_to_remove_are_noticed_by_the_index_too(kept, remove):
+    image, _, store = kept
+    everything_known(store, image)
+    paths = [path for _, path in store.cutouts(image)]
+    stamps = {path: (os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths}
+    assert len(ImageIndex().known(stamps)) == len(BOXES)
+    for path in paths:
+        os.utime(path, (1, 1))
+    if remove is CutoutStore.forget_missing_results:
+        store.pin(store.folder / "gone", paths)
+    remove(store)
+    assert store.cutouts(image) == []
+    assert ImageIndex().known(stamps) == {}
+
+
+def test_what_was_read_is_remembered_on_the_way(kept, monkeypatch):
+    image, _, store = kept
+    monkeypatch.setattr(known_cutouts, "_WAITING", 2)
+    remembered = []
+
+    class Index(ImageIndex):
+        works = True
+
+        def remember(self, records):
+            remembered.append(len(records))
+            return super().remember(records) and self.works
+
+    with KnownCutouts(store, Index(), [image]) as known:
+        for _, path in known.cutouts(image):
+            known.read(path)
+        assert remembered == [3, 3]
+    assert remembered == [3, 3]
+    store.images.rename(store.current / "elsewhere")
+    shutil.copytree(store.current / "elsewhere", store.images, copy_function=shutil.copyfile)  # all of them are new
+    Index.works = False  # as one that is locked for half a minute
+    with KnownCutouts(store, Index(), [image]) as known:
+        for _, path in known.cutouts(image):
+            known.read(path)
+    assert remembered == [3, 3, 3]
+
+
+def test_of_a_small_image_all_is_wanted(simulated, loopback, tmp_path):
+    field, archive = simulated("field", images=1, size=100, detectors=(3,)), loopback()
+    path = field.images[0]
+    record, store = read_record(path), CutoutStore(tmp_path / "store")
+    image = archive_image(path, archive, archive.add_image(path, record.release))
+    x0, y0 = record.origin
+    fetch_cutout(image, PixelBox(x0 + 20, x0 + 80, y0 + 20, y0 + 80), store, client_of(archive))
+    sky = Astrometry(record.wcs_numbers)
+    request = image, [Source(*sky.to_sky(50.0, 50.0))], 20
+    assert everything_known(store, image).holding([request]) == {}
+    fetch_cutout(image, PixelBox(x0, x0 + record.nx, y0, y0 + record.ny), store, client_of(archive))
+    (whole,) = everything_known(store, image).holding([request]).values()
+    assert whole.record.is_small
+    with pytest.raises(ValueError, match="zip"):
+        everything_known(store, image).holding([(image, request[1] * 2, [20])])

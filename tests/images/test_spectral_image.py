@@ -340,3 +340,11 @@ def test_real_header(test_data, tmp_path):
     assert detector_origin(ours, (117, 117), "real") == (1292, 863)
     found = Astrometry(pack_wcs(ours, "real")).to_sky([0.0, 116.0], [0.0, 116.0])
     np.testing.assert_allclose(found, WCS(header).all_pix2world([0.0, 116.0], [0.0, 116.0], 0), atol=1e-9)
+
+
+@pytest.mark.parametrize("number", [10**24 + 7, -202551101068423, 0])
+def test_an_exposure_number_of_another_length_is_not_used(make_image, number):
+    """The image index, and tables, could not hold the first one."""
+    record = read_record(make_image(cards={"EXPIDN": number}))
+    assert record.exposure_id == 202551101068423
+    assert "which is no number of 15 digits; it is not used" in record.notes

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ImageFileError
@@ -124,7 +124,8 @@ class CutoutStore:
         for name in names:
             match = _BOX.fullmatch(name)
             if match and match.group(1) == stem:
-                found.append((PixelBox(*(int(number) for number in match.groups()[1:])), name))
+                with suppress(ImageFileError):  # a file of somebody else, with a name that says nothing possible
+                    found.append((PixelBox(*(int(number) for number in match.groups()[1:])), name))
         found.sort(key=lambda cutout: (cutout[0].n_pixels, cutout[1]))
         return [(box, f"{folder}/{name}") for box, name in found]
 

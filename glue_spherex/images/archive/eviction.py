@@ -140,17 +140,13 @@ def prune(store, limit_bytes):
     _remove_left_overs(store)
     if excess <= 0:
         return 0, 0
-    removed, freed = [], 0
     with store.locked():
         pinned, since = _pinned(store), _in_use_since(first_begin(store))
-        for path, size, used in sorted(files, key=lambda file: file[2]):
-            if freed >= excess:
-                break
-            if path not in pinned and used < since and not _used_since(path, used) and _remove(path):
-                removed.append(path)
-                freed += size
-    ImageIndex().forget(removed)
-    return len(removed), freed
+        idle = (
+            (path, size) for path, size, used in sorted(files, key=lambda file: file[2])
+            if path not in pinned and used < since and not _used_since(path, used)
+        )  # fmt: skip
+        return _remove_all(idle, excess)
 
 
 def _in_use_since(begin):
@@ -178,6 +174,21 @@ def _remove(path):
     except OSError:  # not empty
         pass
     return True
+
+
+def _remove_all(files, enough=math.inf):
+    """Remove files, (path, bytes) each, until that is enough; how many, and how many bytes. The index forgets them."""
+    removed, freed = [], 0
+    try:
+        for path, size in files:
+            if freed >= enough:
+                break
+            if _remove(path):
+                removed.append(path)
+                freed += size
+    finally:
+        ImageIndex().forget(removed)
+    return len(removed), freed
 
 
 def _remove_left_overs(store):
@@ -218,10 +229,9 @@ def verify(store, progress=None, cancelled=None):
         except ImageFileError as error:
             if os.path.exists(path):  # else another process has removed it
                 damaged.append((path, str(error).removeprefix(f"{path}: ")))
-                _remove(path)
+                _remove_all([(path, 0)])
         if progress is not None:
             progress(number + 1, len(files))
-    ImageIndex().forget(path for path, _ in damaged)
     return len(files), damaged
 
 
@@ -261,16 +271,12 @@ def forget_missing_results(store):
     missing = {result: files for result, files in store.pins().items() if not os.path.exists(result)}
     for result in missing:
         store.unpin(result)
-    removed, freed = [], 0
     with store.locked():
         idle = set().union(*missing.values()) - _pinned(store)
         since = _in_use_since(first_begin(store))
-        for path, size, used in list(files_of(store)):
-            if path in idle and used < since and _remove(path):
-                removed.append(path)
-                freed += size
-    ImageIndex().forget(removed)
-    return list(missing), len(removed), freed
+        files = list(files_of(store))
+        removed, freed = _remove_all((path, size) for path, size, used in files if path in idle and used < since)
+    return list(missing), removed, freed
 
 
 def clear(store, everything=False):
@@ -290,20 +296,20 @@ def clear(store, everything=False):
     in_use : int
         Files that are left because they may be in use.
     """
-    removed, freed, in_use = [], 0, 0
+    idle, in_use = [], 0
     with store.locked():
         begin = first_begin(store)
         pinned, since = (set(), math.inf) if everything else (_pinned(store), _in_use_since(begin))
         products_since = since if everything or begin == math.inf else -math.inf
         for kind in (*_KINDS, "layouts"):
-            for path, size, used in list(files_of(store, kind)):
+            for path, size, used in files_of(store, kind):
                 if path in pinned:
                     continue
                 if used >= (since if kind == "images" else products_since):
                     in_use += 1
-                elif _remove(path):
-                    removed.append(path)
-                    freed += size
+                else:
+                    idle.append((path, size))
+        removed, freed = _remove_all(idle)
         others = _other_versions(store)
         for folder, size in others.items():
             shutil.rmtree(folder, ignore_errors=True)
@@ -312,5 +318,4 @@ def clear(store, everything=False):
             _remove(note)
         if everything:
             shutil.rmtree(store.current / "pins", ignore_errors=True)
-    ImageIndex().forget(removed)
-    return len(removed), freed, in_use
+    return removed, freed, in_use

@@ -23,7 +23,7 @@ from .products import has_psf_products
 from .wanted import FetchedCutout, WantedBoxes, WantedTargets
 
 _LOOKED_AT_ONCE = 64  # places in the store: while they are looked at, nobody measures
-_KEPT_AT_ONCE = 16  # kept images that are given before those that were fetched meanwhile
+_KEPT_AT_ONCE = 4  # kept images that are given before there is a look at what was fetched meanwhile
 _FIRST, _FIRST_LOCK, _FIRST_ENDED = {}, threading.Lock(), set()
 
 
@@ -164,6 +164,8 @@ def fetch_all(requests, store, client, at_once=None, progress=None, cancelled=No
             if not outcomes:
                 yield None, [], ""
             for number, outcome in outcomes:
+                if stop():
+                    break
                 try:
                     cutouts, reason = outcome(), ""
                 except ArchiveStopped:
@@ -240,8 +242,13 @@ def _in_store(image, wanted, known, store, client, read):
         if client and not record.psf_key and not has_psf_products(image.detector, image.release, store):
             return None
         boxes = wanted.exact(Astrometry(record.wcs_numbers, record.origin), record.origin, held)
-        found = [FetchedCutout(_usable(known, box, store), box, targets) for box, targets in boxes]
-        return found if all(cutout.path for cutout in found) else None
+        paths = [_usable(known, box, store) for box, _ in boxes]
+        if not all(paths):
+            return None
+        return [
+            FetchedCutout(path, box, targets, record if path == record.path else None)
+            for path, (box, targets) in zip(paths, boxes, strict=True)
+        ]
     return [] if holds_none(wanted, image, store) else None
 
 

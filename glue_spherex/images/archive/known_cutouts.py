@@ -1,18 +1,18 @@
-"""What a cutout store has of the images of a run, from one look: one for each image costs as much as its pixels."""
+"""What a cutout store has of the images of a run, and what the image index knows of that, from one look."""
 
 import os
 import threading
 from contextlib import suppress
 from dataclasses import astuple
-from itertools import repeat
 
 import numpy as np
 
 from glue_spherex.model import sky_positions, unit_vectors
 
 from ..frame_pixels import at_directions, frame_matrices
-from ..record import read_record
+from ..record import SMALL_PIXELS, read_record
 from .boxes import FULL_FRAME
+from .errors import ArchiveError
 from .wanted import FetchedCutout
 
 #: Places on a cutout of 41 pixels are known this well from its corners, px; the distortion bends a larger one by the
@@ -38,13 +38,14 @@ class KnownCutouts:
     def __init__(self, store, index, images):
         self._index, self._of_image, stamps = index, {}, {}
         for image in images:
-            for box, path in store.cutouts(image):
-                with suppress(OSError):  # removed meanwhile
-                    status = os.stat(path)
-                    stamps[path] = status.st_size, status.st_mtime_ns
-                    self._of_image.setdefault(image, []).append((box, path))
+            with suppress(OSError, ArchiveError):  # whoever wants it looks again, and tells what is wrong
+                for box, path in store.cutouts(image):
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        status = os.stat(path)
+                        stamps[path] = status.st_size, status.st_mtime_ns
+                        self._of_image.setdefault(image, []).append((box, path))
         self._records = index.known(stamps) if stamps else {}
-        self._new, self._lock = [], threading.Lock()
+        self._new, self._may_remember, self._lock = [], True, threading.RLock()
 
     def __enter__(self):
         return self
@@ -73,7 +74,8 @@ class KnownCutouts:
             if len(self._new) <= waiting:
                 return
             new, self._new = self._new, []
-        self._index.remember(new)
+        if self._may_remember:  # an index that is locked is not waited for again and again
+            self._may_remember = self._index.remember(new)
 
     def holding(self, requests):
         """Cutouts that hold all that is wanted of an image, as far as their corners tell, of images with few sources.
@@ -93,8 +95,8 @@ class KnownCutouts:
             for box, path in self.cutouts(image) if 0 < len(sources) <= _FEW else ():
                 record = self._records.get(path)
                 if record is not None and record.psf_key:
-                    reaches = reach if np.ndim(reach) else repeat(reach)
-                    looked_at += zip(repeat(len(pairs)), sources, reaches)
+                    reaches = reach if np.ndim(reach) else [reach] * len(sources)
+                    looked_at += zip([len(pairs)] * len(sources), sources, reaches, strict=True)
                     pairs.append((number, box, record))
         if not pairs:
             return {}
@@ -114,13 +116,15 @@ def _are_held(records, which, sources, reach):
     mjd = np.array([record.mjd for record in records])
     vectors = unit_vectors(*sky_positions(sources, mjd[which]))
     places = at_directions(frame_matrices(records)[which], vectors)
-    image = [record.cut_from or astuple(FULL_FRAME) for record in records]
+    image = np.array([record.cut_from or astuple(FULL_FRAME) for record in records])
+    n_image = (image[:, 1] - image[:, 0]) * (image[:, 3] - image[:, 2])
+    n_here = np.array([record.nx * record.ny for record in records])
     unsure = np.array([_UNSURE_PX * (max(record.nx, record.ny) / _OF_PX) ** 2 for record in records])[which]
-    held = np.ones(len(which), dtype=bool)
+    held = ((n_image > SMALL_PIXELS) | (n_here == n_image))[which]  # a small image is wanted as a whole
     for axis, place, sides in (("x", places[0], slice(0, 2)), ("y", places[1], slice(2, 4))):
         start = np.array([getattr(record, f"{axis}0") for record in records])[which]
         stop = start + np.array([getattr(record, f"n{axis}") for record in records])[which]
-        first, last = np.array([sides_of[sides] for sides_of in image])[which].T
+        first, last = image[which, sides].T
         lowest = np.rint(place + start - unsure) - reach
         highest = np.rint(place + start + unsure) + reach + 1
         held &= (lowest < last) & (highest > first)  # else nothing of it is on the image

@@ -108,7 +108,9 @@ def _holds_none(match, numbers, sources, store, background_box):
 
 def _lacking(match, sources, store, background_box):
     """Numbers of the sources of an image whose surroundings are in none of the cutouts that are kept."""
-    kept = [box for box, _ in store.cutouts(match.record)]
+    kept = []
+    with suppress(OSError):  # a folder that cannot be read: the run will say so
+        kept = [box for box, _ in store.cutouts(match.record)]
     if not kept:
         return match.sources
     here = [sources[k] for k in match.sources]
