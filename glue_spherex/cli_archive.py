@@ -294,7 +294,7 @@ def _cache_verify(options):
     if options.json:
         print(json.dumps({"checked": checked, "removed": [path for path, _ in damaged]}))
     else:
-        print(f"{checked} files checked, {len(damaged)} damaged ones removed")
+        print(f"{checked} files checked, {len(damaged)} of them damaged and removed")
     return DONE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .images import FolderCollection, simulate
+from .images import simulate
 from .images.archive.choice import ArchiveChoice
 from .images.archive.cutout_store import CutoutStore
 from .images.simulation import LoopbackArchive, SearchServices
@@ -86,8 +86,8 @@ def make_demo(output, *, images=IMAGES, seed=SEED, overwrite=False, progress=Non
     folder = _own_folder(output, overwrite)
     with result_folder(folder):
         field = simulate(folder / "field", scene="field", images=images, seed=seed, progress=progress)
-        collection = FolderCollection(field.folder / "images", field.calibration)
-        return _measured(folder, field, collection, progress)
+        request = Request.of(field.folder / "images", field.calibration, SETTINGS, origin=Path(field.targets))
+        return _measured(folder, field, request.collection(folder / "result"), progress, request)
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _forget_earlier(folder):
             path.unlink()
 
 
-def _measured(folder, field, collection, progress, request=None):
+def _measured(folder, field, collection, progress, request):
     """Measure the field on the images of a collection, and write down what came of it."""
     from astropy.table import Table
 
@@ -171,14 +171,14 @@ def _measured(folder, field, collection, progress, request=None):
     result = run(targets.sources, collection, SETTINGS, progress=progress)
     with result_folder(folder / "result") as path:
         outcomes = target_outcomes(targets, result.targets)
-        described, notes = request and request.described(collection), closing_notes(result, collection, targets.sources)
-        write_result(result, path, targets=outcomes, request=described, notes=notes)
+        notes = closing_notes(result, collection, targets.sources)
+        write_result(result, path, targets=outcomes, request=request.described(collection), notes=notes)
     truth = Table.read(field.truth)
     figure, spectra = folder / "spectra.png", folder / "result" / "spectra.vot"
     catalogue = Path(shutil.copy(field.catalogue, folder / "catalogue.csv"))
     draw_spectra(result.spectra, truth, figure)
     lines = [_summary(result.spectra, truth), _spoiled(truth)]
-    if request is not None:
+    if request.archive is not None:
         client = collection.client
         lines.append(f"fetched:   {client.moved / 1e6:.0f} MB in {client.requests} requests from {client.settings.ibe}")
     lines += [f"images:    {collection.folders[-1]}", f"spectra:   {spectra}"]

@@ -11,7 +11,7 @@ from .astrometry import Astrometry
 
 
 def margins_px(record, ra, dec):
-    """How far positions are from the edge of a file, where it is not the edge of the detector.
+    """How far positions are from the edge of a file, where it is not the edge of the image that it was cut out of.
 
     Parameters
     ----------
@@ -22,14 +22,16 @@ def margins_px(record, ra, dec):
     Returns
     -------
     ndarray, shape (n,), px
-        Negative beside the file; infinite on a full frame; -inf where there is no place.
+        Negative beside the file; infinite on a whole image; -inf where there is no place. A file that this program did
+        not cut out counts as a part of a full frame.
     """
     x, y = Astrometry(record.wcs_numbers).to_pixels(ra, dec)
     margin = np.full(np.shape(x), np.inf)
-    for place, n, start in ((x, record.nx, record.x0), (y, record.ny, record.y0)):
-        if start > 0:
+    x_lo, x_hi, y_lo, y_hi = record.cut_from or (0, N_PIX, 0, N_PIX)
+    for place, n, start, low, high in ((x, record.nx, record.x0, x_lo, x_hi), (y, record.ny, record.y0, y_lo, y_hi)):
+        if start > low:
             margin = np.minimum(margin, place + 0.5)
-        if start + n < N_PIX:
+        if start + n < high:
             margin = np.minimum(margin, n - 0.5 - place)
     return np.where(np.isfinite(x) & np.isfinite(y), margin, -np.inf)
 

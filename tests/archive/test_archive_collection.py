@@ -15,14 +15,17 @@ from archived import client_of
 from loopback_services import SearchServices
 
 from glue_spherex import FolderCollection, Source, read_targets
-from glue_spherex.images import ImageCollection, ImageIndex, read_record
+from glue_spherex.images import Astrometry, ImageCollection, ImageIndex, read_record
 from glue_spherex.images.archive import ArchiveSettings, IRSACollection
 from glue_spherex.images.archive import collection as collection_module
 from glue_spherex.images.archive.beside_local import worth_fetching
+from glue_spherex.images.archive.boxes import PixelBox
 from glue_spherex.images.archive.cutout_store import CutoutStore
 from glue_spherex.images.archive.errors import ArchiveError
+from glue_spherex.images.archive.fetch import fetch_cutout
 from glue_spherex.images.archive.known_cutouts import KnownCutouts
 from glue_spherex.images.archive.ranges import RemoteFile
+from glue_spherex.model import sky_positions
 from glue_spherex.photometry.pipeline import measure, run
 
 
@@ -99,6 +102,14 @@ def test_bit_identical_where_the_archive_has_small_images(simulated, loopback, t
     archive.forget()
     assert same(expected, by_measurement(measure(group, images, extent=extent))) == []
     assert archive.requests == []
+    plan = images.plan(targets)
+    assert (plan.images, plan.local, plan.kept, plan.megabytes, plan.missing) == (8, 0, 8, 0.0, ())
+    folder = FolderCollection(images.store.images, images.store.calibration("qr2"))
+    both = IRSACollection(store=tmp_path / "another", client=images.client, local=folder)
+    assert len(both.find(targets)) == 8  # where there are no more pixels, nothing is fetched
+    assert not (tmp_path / "another").exists()
+    plan = both.plan(targets)
+    assert (plan.images, plan.local, plan.kept, plan.missing) == (8, 8, 0, ())
 
 
 def test_targets_far_from_each_other(field, archive, targets, tmp_path):
@@ -161,6 +172,37 @@ def test_a_run_of_many_hours_keeps_what_its_result_refers_to(simulated, loopback
     assert images.notes == []
     assert store.prune()[0] == len(paths) - 2
     assert all(os.path.exists(path) for path in paths[:2])
+
+
+@pytest.mark.parametrize("held", ["blend-a", "blend-b"])
+def test_blends_at_the_edge_of_a_local_file_are_taken_apart(field, archive, targets, tmp_path, held):
+    """One of the two is measured on the local file, the other one is too near to its edge and is fetched."""
+    blend = [target for target in targets if target.label.startswith("blend")]
+    whole = by_measurement(measure(blend, FolderCollection(field.images[0].parent, field.calibration)))
+    images, folder = collection_of(archive, tmp_path / "fetched"), tmp_path / "local"
+    folder.mkdir()
+    for match in images.find(blend):
+        record = match.record
+        x, y = Astrometry(record.wcs_numbers, record.origin).to_pixels(*sky_positions(blend, record.mjd))
+        x, y = x + record.x0, y + record.y0
+        first, other = (0, 1) if held == "blend-a" else (1, 0)
+        axis = x if abs(x[0] - x[1]) > abs(y[0] - y[1]) else y
+        low, high = round(axis.mean() - 9.5), round(axis.mean() + 10.5)  # 10 px from the one, less from the other
+        low, high = (low, low + 60) if axis[first] > axis[other] else (high - 60, high)
+        box = [int(x.mean()) - 30, int(x.mean()) + 30, int(y.mean()) - 30, int(y.mean()) + 30]
+        box[slice(0, 2) if axis is x else slice(2, 4)] = low, high
+        (image,) = [row for row in images.answer.rows if row.obsid == record.obsid]
+        path = fetch_cutout(image, PixelBox(*box), CutoutStore(tmp_path / "other"), images.client)
+        shutil.copy(path, folder / path.name)
+    local = FolderCollection(folder, field.calibration)
+    both = IRSACollection(store=tmp_path / "store", client=images.client, local=local)
+    assert any(len(match.beside) for match in both.find(blend))
+    plan = both.plan(blend)
+    assert (plan.images, plan.local, plan.kept, plan.missing) == (2, 2, 2, ())  # on both of them
+    found = by_measurement(measure(blend, both))
+    assert len(found["flux"]) == len(whole["flux"]) == 4
+    assert np.abs((found["flux"] - whole["flux"]) / whole["flux_err"]).max() < 0.1
+    assert found["fit_ql"].max() < 1.5
 
 
 def test_what_others_add_and_remove_meanwhile(archive, targets, tmp_path, monkeypatch):

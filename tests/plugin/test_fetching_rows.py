@@ -29,7 +29,7 @@ NAN = float("nan")
 
 @pytest.fixture(scope="module")
 def field(simulated):
-    return simulated("field", images=3, size=140, detectors=(1, 3), calibration=False)
+    return simulated("field", images=3, size=180, detectors=(1, 3), calibration=False)
 
 
 @pytest.fixture

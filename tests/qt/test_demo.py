@@ -10,7 +10,7 @@ import pytest
 import requests
 from glue_qt.app import GlueApplication
 
-from glue_spherex import FolderCollection, measure, read_targets
+from glue_spherex import FolderCollection, measure, read_spectra, read_targets
 from glue_spherex.cli import main
 from glue_spherex.demo import _forget_earlier, archive_demo, make_demo
 from glue_spherex.photometry import PhotometryError
@@ -42,6 +42,11 @@ def test_demo(tmp_path, monkeypatch, capsys, qtbot):
         f"holds a demonstration already: look at it with 'glue {result / 'targets.ecsv'} {result / 'spectra.vot'}', "
         "or make it anew with --overwrite" in capsys.readouterr().err
     )
+    written = json.loads((result / "settings.json").read_text())
+    (command,) = (part["command"] for part in written.values() if isinstance(part, dict) and "command" in part)
+    assert main(command[1:]) == 0  # measures the same again
+    again = read_spectra(tmp_path / "demo" / "result-again" / "spectra.vot")
+    np.testing.assert_array_equal(again["flux"], read_spectra(result / "spectra.vot")["flux"])
     before = (result / "settings.json").stat().st_mtime_ns
     assert main(["demo", "--output", str(tmp_path / "demo"), "--overwrite", "--no-gui"]) == 0
     assert (result / "settings.json").stat().st_mtime_ns > before

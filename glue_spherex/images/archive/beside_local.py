@@ -36,7 +36,7 @@ def beside_local(answer, local, sources, detectors, wavelength, time, background
         What is left of the local ones: a source that a file holds badly is measured on what is fetched, and fitted
         along on the file.
     wanted : list of ImageMatch
-        Images of the archive (`ArchiveImage`).
+        Images of the archive (`ArchiveImage`); the sources that are measured on a file are to be fitted along.
     newer : int
         Local files of which the archive has a newer release.
     """
@@ -51,7 +51,7 @@ def beside_local(answer, local, sources, detectors, wavelength, time, background
             newer += is_newer(match.record.release, local[place].record.release)
             numbers = np.setdiff1d(numbers, _held(local[place], sources, background_box))
         if any(not sources[k].companion for k in numbers):
-            wanted.append(ImageMatch(match.record, numbers))
+            wanted.append(ImageMatch(match.record, numbers, np.setdiff1d(match.sources[near[match.sources]], numbers)))
             for place in places:
                 local[place] = replace(
                     local[place],

@@ -287,6 +287,8 @@ class IRSACollection:
             here = [sources[k] for k in match.sources]
             found = [replace(m, sources=match.sources[m.sources]) for m in match_images(records, here)]
             found = each_once(found, sources)
+        if len(match.beside):
+            found = [_with_neighbours(one, match.beside, sources) for one in found]
         self.expected += len(found) - 1
         yield from found
 
@@ -392,3 +394,9 @@ class IRSACollection:
         if newer:
             self.notes.append(f"local images of which the archive has a newer release: {newer}.")
         return local, wanted
+
+
+def _with_neighbours(match, numbers, sources):
+    """A match, and those of some other sources along which may lie on its file."""
+    near = [numbers[m.sources] for m in match_images([match.record], [sources[k] for k in numbers])]
+    return replace(match, beside=np.union1d(match.beside, near[0]).astype(int)) if near else match

@@ -2,14 +2,16 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
 from glue_spherex.model import sky_positions
 
 from ..collection import ImageMatch
+from ..errors import ImageFileError
 from ..frame_pixels import frame_pixels
+from ..record import read_record
 from .boxes import FULL_FRAME, PixelBox, reach_px
 from .looked_at import holds_none
 from .products import has_products
@@ -29,7 +31,7 @@ class ArchivePlan:
     Parameters
     ----------
     images : int
-        Images that may hold a target.
+        Images that may hold a target; one of which there is a local file, and something is fetched, counts once.
     local : int
         Of these, images that are in the local folders.
     kept : int
@@ -69,21 +71,21 @@ def outlook(sources, local, wanted, store, at_once, background_box=15, cancelled
     -------
     ArchivePlan
     """
-    missing, kept = [], _kept(store)
+    missing, kept, extents = [], _kept(store), {}
     for match in wanted:
         if cancelled is not None and cancelled():
             break
         unknown = match.record.obsid not in kept
-        numbers = match.sources if unknown else _lacking(match, sources, store, background_box)
+        numbers = match.sources if unknown else _lacking(match, sources, store, background_box, extents)
         if len(numbers) and not _holds_none(match, numbers, sources, store, background_box):
             missing.append(ImageMatch(match.record, numbers))
     kinds = {(match.record.detector, match.record.release) for match in missing}
     lacking = sum(not has_products(*kind, store) for kind in kinds)
     megabytes = CUTOUT_MB * sum(len(match.sources) for match in missing) + PRODUCTS_MB * lacking
     seconds = len(missing) * _IMAGE_S / at_once + megabytes / _MB_PER_S
-    n_local = len({(match.record.obsid, match.record.detector) for match in local})
-    n_kept = len(wanted) - len(missing)
-    return ArchivePlan(n_local + len(wanted), n_local, n_kept, megabytes, seconds, tuple(missing))
+    here = {(match.record.obsid, match.record.detector) for match in local}
+    n_images = len(here.union(match.record.exposure for match in wanted))
+    return ArchivePlan(n_images, len(here), len(wanted) - len(missing), megabytes, seconds, tuple(missing))
 
 
 def _kept(store):
@@ -106,11 +108,11 @@ def _holds_none(match, numbers, sources, store, background_box):
     return holds_none(WantedTargets.around(here, match.record.mjd, reach), match.record, store)
 
 
-def _lacking(match, sources, store, background_box):
+def _lacking(match, sources, store, background_box, extents):
     """Numbers of the sources of an image whose surroundings are in none of the cutouts that are kept."""
     kept = []
     with suppress(OSError):  # a folder that cannot be read: the run will say so
-        kept = [box for box, _ in store.cutouts(match.record)]
+        kept = store.cutouts(match.record)
     if not kept:
         return match.sources
     here = [sources[k] for k in match.sources]
@@ -119,6 +121,17 @@ def _lacking(match, sources, store, background_box):
     for number, source, x, y in zip(match.sources, here, *places):
         reach = reach_px(source.shape, background_box) - _UNSURE_PX
         box = PixelBox.around(np.array([x]), np.array([y]), reach, FULL_FRAME) if np.isfinite(x + y) else None
-        if box is not None and not any(known.holds(box) for known in kept):
-            lacking.append(number)
+        if box is not None and not any(known.holds(box) for known, _ in kept):
+            box = PixelBox.cut(*astuple(box), _extent(match.record, kept, extents))
+            if box is not None and not any(known.holds(box) for known, _ in kept):
+                lacking.append(number)
     return np.array(lacking, dtype=int)
+
+
+def _extent(image, kept, extents):
+    """The pixels that an image has, as a cutout of it tells; not asked again once an image of a release has all."""
+    if extents.get(image.release) != FULL_FRAME:
+        extents[image.release] = FULL_FRAME
+        with suppress(ImageFileError, OSError):
+            extents[image.release] = PixelBox(*(read_record(kept[0][1]).cut_from or astuple(FULL_FRAME)))
+    return extents[image.release]
